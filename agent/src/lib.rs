@@ -1,0 +1,6 @@
+//! The front door of every node: its services and checks, its HTTP and DNS listeners.
+//!
+//! Behind the door stands a [`backend::Backend`]: a registry elsewhere, or the state in the same process. Nothing else
+//! differs between an agent in a container and the registry's own node.
+
+pub mod backend;

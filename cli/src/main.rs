@@ -1,0 +1,3 @@
+//! `ryo`: the one binary. The name it is called by chooses the program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Runs recorded scenarios against a registry, an agent or a watcher.

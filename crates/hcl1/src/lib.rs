@@ -1,0 +1,1 @@
+//! HCL1 and JSON configuration text to values: pure.

@@ -1,0 +1,1 @@
+//! The internal HTTP/2 link between agents and registries.

@@ -1,0 +1,1 @@
+//! Typed HTTP client of the registry with the blocking-query loop.

@@ -1,0 +1,9 @@
+//! What travels: Consul's JSON shapes, the query grammar of its HTTP API, header names, Go's durations.
+//!
+//! Pure: text and values in, text and values out. The disk format is not here (`registry-state` owns it), for the two
+//! change for different reasons.
+
+pub mod catalog;
+pub mod duration;
+pub mod kv;
+pub mod session;

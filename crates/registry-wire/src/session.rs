@@ -1,0 +1,42 @@
+//! Sessions as `/v1/session` shows them.
+
+use serde::{Deserialize, Serialize};
+
+/// One session, as `/v1/session/info/:id` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Session {
+    /// A random UUID in lower case.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// Free text.
+    pub name: String,
+    /// The node the session lives on.
+    pub node: String,
+    /// How long a lost lock stays closed, in nanoseconds.
+    pub lock_delay: i64,
+    /// What happens to held keys at the end: `release` or `delete`.
+    pub behavior: String,
+    /// A Go duration such as `15s`, or empty for none.
+    #[serde(rename = "TTL")]
+    pub ttl: String,
+    /// Node checks whose failing ends the session.
+    pub node_checks: Vec<String>,
+    /// Service checks whose failing ends the session; `null` when none.
+    pub service_checks: Option<Vec<ServiceCheck>>,
+    /// The index of the creation.
+    pub create_index: u64,
+    /// The same as `create_index`; sessions do not change.
+    pub modify_index: u64,
+}
+
+/// A service check linked to a session: `{"ID":"sc","Namespace":""}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ServiceCheck {
+    /// The check's id.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// Always empty here.
+    pub namespace: String,
+}

@@ -1,0 +1,1 @@
+//! The registry: state, Raft, disk, HTTP, DNS.
