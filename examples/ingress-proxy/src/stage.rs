@@ -9,8 +9,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nix::sys::signal::Signal;
 
-use crate::process::Process;
+use crate::{
+    ask::{http, until},
+    process::Process,
+    scenes::LONG,
+};
 
 /// Everything that is the same for all containers of one fleet.
 pub(crate) struct Stage {
@@ -125,13 +130,26 @@ impl Stage {
         Process::start("watcher", &place.folder, &mut command)
     }
 
-    /// Starts HAProxy's master process on the rendered configuration.
+    /// Starts HAProxy's master process on the rendered configuration; returns once it takes signals.
+    ///
+    /// A signal that comes before the master has its handlers would end it, so the reload script finds its number only
+    /// then; what was rendered meanwhile is loaded at once.
     pub(crate) fn start_haproxy(&self) -> anyhow::Result<Process> {
         let folder = self.proxy()?.folder;
+        let config = folder.join("haproxy.cfg");
+        let started_with = fs::read(&config)?;
         let mut command = Command::new("haproxy");
-        command.arg("-W").arg("-f").arg(folder.join("haproxy.cfg"));
-        let process = Process::start("haproxy", &folder, &mut command)?;
+        command.arg("-W").arg("-f").arg(&config);
+        let mut process = Process::start("haproxy", &folder, &mut command)?;
+        let entrance = self.entrance()?;
+        until(LONG, "HAProxy listens", || {
+            process.must_run()?;
+            Ok(Some(http(entrance, "nobody.demo", "/", LONG)?))
+        })?;
         fs::write(folder.join("haproxy.pid"), process.pid().to_string())?;
+        if fs::read(&config)? != started_with {
+            process.signal(Signal::SIGUSR2)?;
+        }
         Ok(process)
     }
 

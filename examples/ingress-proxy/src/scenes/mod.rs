@@ -17,7 +17,7 @@ use fleet::{Fleet, Part};
 use crate::{process::Process, stage::Stage};
 
 /// What may take long on a slow machine.
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 type Scene = (&'static str, fn(&mut Fleet) -> anyhow::Result<()>);
 
@@ -40,6 +40,8 @@ pub(crate) fn run(ryo: &Path, folder: &Path, check: bool) -> anyhow::Result<()> 
         let stage = Stage::new(ryo, &folder.join(format!("order-{}", number + 1)))?;
         Fleet::start(stage, order)
             .map_err(|error| error.context(format!("scene 1: started in the order {order:?}")))?;
+        // Only the logs of the fleet that failed are of use.
+        std::fs::remove_dir_all(folder.join(format!("order-{}", number + 1)))?;
     }
     let mut fleet = Fleet::start(Stage::new(ryo, &folder.join("fleet"))?, &Part::ORDERS[0])?;
     fleet.start_traffic()?;
