@@ -1,1 +1,7 @@
 //! Renders files from registry data, checks them, swaps them in and reloads what reads them.
+//!
+//! One thing after the other: [`query`] (what templates ask) → [`answers`] (what is known) → rendering → guard → check →
+//! swap → action.
+
+pub mod answers;
+pub mod query;

@@ -151,9 +151,9 @@ impl<'a> Lexer<'a> {
             let rest = self.rest();
             if rest.starts_with('#') || rest.starts_with("//") {
                 self.bump_while(|c| c != '\n');
-            } else if rest.starts_with("/*") {
+            } else if let Some(inner) = rest.strip_prefix("/*") {
                 let at = self.at;
-                let Some(end) = rest[2..].find("*/") else {
+                let Some(end) = inner.find("*/") else {
                     return Err(self.refuse(at, "comment not terminated", "end it with */"));
                 };
                 let end = self.offset + 2 + end + 2;

@@ -1,0 +1,295 @@
+//! Answers of the registry: their shapes, all that are known, and what one rendering used of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use indexmap::IndexSet;
+use registry_wire::catalog::{HealthCheck, Node, ServiceAddress, TextMap, Weights};
+
+use crate::query::Query;
+
+/// The answer to one question.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To [`Query::Key`].
+    Key(KeyAnswer),
+    /// To [`Query::Prefix`]: every key below, folders included, in the order of the keys.
+    Pairs(Vec<KeyPair>),
+    /// To [`Query::Service`], sorted by node and id, or by distance when asked for.
+    Instances(Vec<HealthService>),
+    /// To [`Query::Services`], sorted by name.
+    Services(Vec<CatalogSnippet>),
+    /// To [`Query::Node`].
+    Node(CatalogNode),
+    /// To [`Query::Nodes`], sorted by name and address, or by distance when asked for.
+    Nodes(Vec<Node>),
+    /// To [`Query::Datacenters`], sorted.
+    Datacenters(Vec<String>),
+    /// To [`Query::File`]: the bytes as they are.
+    File(Vec<u8>),
+}
+
+/// What is known of one key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeyAnswer {
+    /// The key as it is now; `None` when there is none: what `keyExists` and `keyOrDefault` see.
+    pub now: Option<KeyPair>,
+    /// The key as it was last seen: what `key` sees, so that a deleted key does not take a file away.
+    pub last: Option<KeyPair>,
+}
+
+/// One key with its value, as `ls` and `tree` give it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The whole key.
+    pub path: String,
+    /// The key without the prefix asked for and without leading slashes.
+    pub key: String,
+    /// The value's bytes.
+    pub value: Vec<u8>,
+    /// The index of the write that made the key.
+    pub create_index: u64,
+    /// The index of the last write.
+    pub modify_index: u64,
+    /// How often the key was locked.
+    pub lock_index: u64,
+    /// The client's own number.
+    pub flags: u64,
+    /// The session that holds the key; empty when none does.
+    pub session: String,
+}
+
+impl KeyPair {
+    /// Whether `ls` shows it: a direct child, not a folder.
+    pub fn is_child(&self) -> bool {
+        !self.key.is_empty() && !self.key.contains('/')
+    }
+
+    /// Whether `tree` shows it: anything below that is not a folder.
+    pub fn is_leaf(&self) -> bool {
+        !self.key.is_empty() && !self.key.ends_with('/')
+    }
+}
+
+/// One instance of a service, as `service` gives it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HealthService {
+    /// The node's name.
+    pub node: String,
+    /// The node's id.
+    pub node_id: String,
+    /// The node's address.
+    pub node_address: String,
+    /// The node's further addresses.
+    pub node_tagged_addresses: TextMap,
+    /// The node's pairs.
+    pub node_meta: TextMap,
+    /// The instance's pairs.
+    pub service_meta: TextMap,
+    /// The instance's address, or the node's when it has none.
+    pub address: String,
+    /// The instance's further addresses.
+    pub service_tagged_addresses: BTreeMap<String, ServiceAddress>,
+    /// The instance's id.
+    pub id: String,
+    /// The service's name.
+    pub name: String,
+    /// The tags, sorted.
+    pub tags: Vec<String>,
+    /// The node's and the instance's checks.
+    pub checks: Vec<HealthCheck>,
+    /// `passing`, `warning`, `critical`, `maintenance`, or empty for a state nobody knows.
+    pub status: String,
+    /// The port; 0 when none.
+    pub port: i64,
+    /// SRV weights.
+    pub weights: Weights,
+}
+
+/// A service's name and tags, as `services` gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogSnippet {
+    /// The service's name.
+    pub name: String,
+    /// All tags of its instances, sorted.
+    pub tags: Vec<String>,
+}
+
+/// A node with its services, as `node` gives it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CatalogNode {
+    /// The node; `None` when there is none of that name.
+    pub node: Option<Node>,
+    /// Its services, sorted by name and id.
+    pub services: Vec<CatalogNodeService>,
+}
+
+/// A service on a node, as `node` gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogNodeService {
+    /// The instance's id.
+    pub id: String,
+    /// The service's name.
+    pub service: String,
+    /// The tags, sorted.
+    pub tags: Vec<String>,
+    /// The instance's pairs.
+    pub meta: TextMap,
+    /// The port; 0 when none.
+    pub port: i64,
+    /// The instance's own address; empty when it is the node's.
+    pub address: String,
+    /// Whether others may change the tags.
+    pub enable_tag_override: bool,
+}
+
+/// All answers that are known.
+#[derive(Clone, Debug, Default)]
+pub struct Answers(HashMap<Query, Arc<Answer>>);
+
+impl Answers {
+    /// The answer to a question, if it has come.
+    pub fn get(&self, query: &Query) -> Option<&Arc<Answer>> {
+        self.0.get(query)
+    }
+
+    /// Takes a new answer in; `false` when it says what was known already.
+    ///
+    /// A key that is gone keeps its last value in [`KeyAnswer::last`].
+    pub fn put(&mut self, query: Query, answer: Answer) -> bool {
+        let known = self.0.get(&query).map(Arc::as_ref);
+        let answer = match (answer, known) {
+            (Answer::Key(KeyAnswer { now: None, .. }), Some(Answer::Key(known))) => {
+                Answer::Key(KeyAnswer { now: None, last: known.last.clone() })
+            }
+            (Answer::Key(KeyAnswer { now: Some(pair), .. }), _) => {
+                Answer::Key(KeyAnswer { last: Some(pair.clone()), now: Some(pair) })
+            }
+            (answer, _) => answer,
+        };
+        if known == Some(&answer) {
+            return false;
+        }
+        self.0.insert(query, Arc::new(answer));
+        true
+    }
+
+    /// Forgets the answers to all questions but those that `keep` accepts.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Query) -> bool) {
+        self.0.retain(|query, _| keep(query));
+    }
+}
+
+/// What functions may know about the template they are called in, besides answers.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The template's destination; empty when it has none.
+    pub destination: PathBuf,
+    /// `file` must stay below this folder.
+    pub sandbox: Option<PathBuf>,
+    /// Functions that are switched off: names with `*` and `?`.
+    pub denied_functions: Vec<String>,
+    /// Variables that `env` finds before those of the process: the registry's address and the like.
+    pub environment: Vec<(String, String)>,
+}
+
+/// One rendering's view of the answers; it writes down what was asked. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    answers: Arc<Answers>,
+    surroundings: Arc<Surroundings>,
+    asked: Mutex<Asked>,
+}
+
+/// What one rendering asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// All questions, in the order they came.
+    pub used: IndexSet<Query>,
+    /// Those of them without a usable answer. While there is one, the text is not complete and an error means nothing.
+    pub missing: IndexSet<Query>,
+}
+
+impl Scope {
+    /// Begins a rendering.
+    pub fn new(answers: Arc<Answers>, surroundings: Arc<Surroundings>) -> Self {
+        Self(Arc::new(Inner { answers, surroundings, asked: Mutex::default() }))
+    }
+
+    /// Asks; `None` when the answer has not come yet, and then the function gives its empty value.
+    pub fn ask(&self, query: &Query) -> Option<Arc<Answer>> {
+        let answer = self.0.answers.get(query).cloned();
+        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if answer.is_none() {
+            asked.missing.insert(query.clone());
+        }
+        asked.used.insert(query.clone());
+        answer
+    }
+
+    /// Says that an answer is there but not enough to go on: an absent key for `key`, an empty list for `safeLs`.
+    pub fn wait_for(&self, query: &Query) {
+        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.missing.insert(query.clone());
+    }
+
+    /// Whether something is missing so far.
+    pub fn is_missing(&self) -> bool {
+        !self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).missing.is_empty()
+    }
+
+    /// What functions may know about the template.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.0.surroundings
+    }
+
+    /// What was asked, at the end of the rendering.
+    pub fn asked(&self) -> Asked {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(value: &str) -> Option<KeyPair> {
+        Some(KeyPair { path: "a".into(), value: value.into(), ..KeyPair::default() })
+    }
+
+    #[test]
+    fn a_deleted_key_keeps_its_last_value_for_key_alone() {
+        let query = Query::key("a").unwrap();
+        let mut answers = Answers::default();
+        let key = |now| Answer::Key(KeyAnswer { now, last: None });
+        assert!(answers.put(query.clone(), key(pair("1"))));
+        assert!(!answers.put(query.clone(), key(pair("1"))));
+        assert!(answers.put(query.clone(), key(None)));
+        let expected = Answer::Key(KeyAnswer { now: None, last: pair("1") });
+        assert_eq!(answers.get(&query).map(Arc::as_ref), Some(&expected));
+        assert!(!answers.put(query, key(None)));
+    }
+
+    #[test]
+    fn a_scope_writes_down_what_was_asked() {
+        let (known, unknown) = (Query::key("a").unwrap(), Query::prefix("b").unwrap());
+        let mut answers = Answers::default();
+        answers.put(known.clone(), Answer::Key(KeyAnswer { now: pair("1"), last: None }));
+        let scope = Scope::new(Arc::new(answers), Arc::default());
+        assert!(scope.ask(&known).is_some());
+        assert!(!scope.is_missing());
+        assert!(scope.clone().ask(&unknown).is_none());
+        scope.ask(&known);
+        let asked = scope.asked();
+        assert_eq!(asked.used.into_iter().collect::<Vec<_>>(), [known.clone(), unknown.clone()]);
+        assert_eq!(asked.missing.into_iter().collect::<Vec<_>>(), [unknown]);
+        scope.wait_for(&known);
+        assert!(scope.asked().missing.contains(&known));
+    }
+}
