@@ -1,0 +1,199 @@
+//! Where the registry is and who asks: settings of a client, and those that the environment gives.
+
+use std::path::PathBuf;
+
+use crate::error::SettingsError;
+
+/// The address when nobody says another.
+const ADDRESS: &str = "127.0.0.1:8500";
+
+/// Settings of a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `127.0.0.1:8500`, `[::1]:8500`, `http://…`, `https://…` or `unix:///run/consul.sock`; empty for the default.
+    pub address: String,
+    /// Sent as `X-Consul-Token`; empty for none.
+    pub token: String,
+    /// Where the token stands when `token` is empty; read once, blanks around it are dropped.
+    pub token_file: Option<PathBuf>,
+    /// Sent as HTTP basic authentication.
+    pub basic_auth: Option<BasicAuth>,
+    /// Sent as `?ns=`; empty for none.
+    pub namespace: String,
+    /// Sent as `?partition=`; empty for none.
+    pub partition: String,
+    /// How `https` is spoken.
+    pub tls: Tls,
+}
+
+/// A user and a password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BasicAuth {
+    /// The user.
+    pub user: String,
+    /// The password; may be empty.
+    pub password: String,
+}
+
+/// How `https` is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Speak it although the address does not say so.
+    pub enabled: bool,
+    /// Check the registry's certificate.
+    pub verify: bool,
+    /// A PEM file of authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A folder of such files.
+    pub ca_path: Option<PathBuf>,
+    /// The client's certificate, PEM.
+    pub cert_file: Option<PathBuf>,
+    /// Its key, PEM; the certificate's file when not given.
+    pub key_file: Option<PathBuf>,
+    /// The name expected in the registry's certificate; empty for the address's.
+    pub server_name: String,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            verify: true,
+            ca_file: None,
+            ca_path: None,
+            cert_file: None,
+            key_file: None,
+            server_name: String::new(),
+        }
+    }
+}
+
+impl BasicAuth {
+    /// Reads `user` or `user:password`; the password may hold colons.
+    pub fn read(text: &str) -> Self {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        Self { user: user.to_owned(), password: password.to_owned() }
+    }
+}
+
+impl Settings {
+    /// The settings that the process's environment gives (`CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`, …).
+    pub fn from_environment() -> Self {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// The settings that some variables give; an empty variable counts as not set.
+    pub fn from_variables(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let text = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let path = |name: &str| text(name).map(PathBuf::from);
+        let is = |name: &str, default: bool| match text(name).as_deref() {
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+            _ => default,
+        };
+        Self {
+            address: text("CONSUL_HTTP_ADDR").unwrap_or_default(),
+            token: text("CONSUL_HTTP_TOKEN").unwrap_or_default(),
+            token_file: path("CONSUL_HTTP_TOKEN_FILE"),
+            basic_auth: text("CONSUL_HTTP_AUTH").map(|text| BasicAuth::read(&text)),
+            namespace: text("CONSUL_NAMESPACE").unwrap_or_default(),
+            partition: text("CONSUL_PARTITION").unwrap_or_default(),
+            tls: Tls {
+                enabled: is("CONSUL_HTTP_SSL", false),
+                verify: is("CONSUL_HTTP_SSL_VERIFY", true),
+                ca_file: path("CONSUL_CACERT"),
+                ca_path: path("CONSUL_CAPATH"),
+                cert_file: path("CONSUL_CLIENT_CERT"),
+                key_file: path("CONSUL_CLIENT_KEY"),
+                server_name: text("CONSUL_TLS_SERVER_NAME").unwrap_or_default(),
+            },
+        }
+    }
+
+    /// The token to send, from its file where needed; empty for none.
+    pub(crate) fn read_token(&self) -> Result<String, SettingsError> {
+        match &self.token_file {
+            Some(path) if self.token.is_empty() => {
+                let text = std::fs::read_to_string(path).map_err(|source| SettingsError::File {
+                    what: "token file",
+                    path: path.clone(),
+                    source,
+                })?;
+                Ok(text.trim().to_owned())
+            }
+            _ => Ok(self.token.clone()),
+        }
+    }
+
+    /// Takes the address apart.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, SettingsError> {
+        let address = if self.address.is_empty() { ADDRESS } else { &self.address };
+        let refuse =
+            |reason: &str| SettingsError::Address { address: address.to_owned(), reason: reason.to_owned() };
+        let (scheme, rest) = match address.split_once("://") {
+            Some(parts) => parts,
+            None => (if self.tls.enabled { "https" } else { "http" }, address),
+        };
+        match scheme {
+            "unix" if rest.is_empty() => Err(refuse("a path follows unix://")),
+            "unix" => Ok(Endpoint { base: "http://localhost".into(), socket: Some(rest.into()) }),
+            "http" | "https" => {
+                let scheme = if self.tls.enabled { "https" } else { scheme };
+                let rest = rest.trim_end_matches('/');
+                if rest.is_empty() {
+                    return Err(refuse("a host is missing"));
+                }
+                Ok(Endpoint { base: format!("{scheme}://{rest}"), socket: None })
+            }
+            _ => Err(refuse("write HOST:PORT, http://, https:// or unix://")),
+        }
+    }
+}
+
+/// An address taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// `http://127.0.0.1:8500`, without a slash at the end.
+    pub(crate) base: String,
+    /// The unix socket to speak to.
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(address: &str, tls: bool) -> String {
+        let tls = Tls { enabled: tls, ..Tls::default() };
+        let endpoint = Settings { address: address.into(), tls, ..Settings::default() }.endpoint();
+        endpoint.map_or_else(|e| e.to_string(), |endpoint| endpoint.base)
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(base("", false), "http://127.0.0.1:8500");
+        assert_eq!(base("[::1]:8500", false), "http://[::1]:8500");
+        assert_eq!(base("http://a:1/", false), "http://a:1");
+        assert_eq!(base("a:1", true), "https://a:1");
+        assert_eq!(base("https://a:1", false), "https://a:1");
+        assert!(base("ftp://a", false).contains("write HOST:PORT"));
+        assert!(base("http://", false).contains("a host is missing"));
+        let unix =
+            Settings { address: "unix:///run/x.sock".into(), ..Settings::default() }.endpoint().unwrap();
+        assert_eq!(unix.socket, Some("/run/x.sock".into()));
+    }
+
+    #[test]
+    fn variables() {
+        let settings = Settings::from_variables(|name| match name {
+            "CONSUL_HTTP_ADDR" => Some("a:1".into()),
+            "CONSUL_HTTP_AUTH" => Some("ann:pw:x".into()),
+            "CONSUL_HTTP_SSL_VERIFY" => Some("false".into()),
+            "CONSUL_HTTP_TOKEN" => Some(String::new()),
+            _ => None,
+        });
+        assert_eq!(settings.address, "a:1");
+        assert_eq!(settings.basic_auth, Some(BasicAuth { user: "ann".into(), password: "pw:x".into() }));
+        assert!(!settings.tls.verify && !settings.tls.enabled && settings.token.is_empty());
+    }
+}
