@@ -1,1 +1,42 @@
 //! The replicated state of a registry: pure, deterministic.
+//!
+//! Equal commands in equal order give equal states on every server: nothing here knows a clock, a disk, a network or
+//! chance (`clippy.toml` of this crate refuses them). What belongs here: the tables, what a [`Command`] does to them,
+//! which [`Topic`]s it touches, the [`read`]s, and the [`codec`] that carries commands and states to disk.
+//!
+//! Every map is persistent, so cloning a [`State`] copies pointers: the clone is the snapshot that readers look at.
+
+mod catalog;
+pub mod codec;
+mod command;
+mod error;
+mod index;
+mod kv;
+mod model;
+mod name;
+mod outcome;
+pub mod read;
+mod register;
+mod serde_bytes;
+mod session;
+mod state;
+mod topic;
+mod txn;
+
+pub use command::{Action, Command, Deregister, KvDelete, KvPut, PutMode, Register};
+pub use error::{ReservedName, WriteError};
+pub use model::{
+    Behavior, Check, KvEntry, Node, Service, ServiceAddress, ServiceCheckRef, Session, Status, Stored,
+    Weights,
+};
+pub use name::{Caseless, Key};
+pub use outcome::{Applied, Outcome, TxnError, TxnResult};
+pub use state::State;
+pub use topic::{Interests, Topic, Topics};
+pub use txn::{CatalogVerb, CheckOp, KvOp, KvVerb, NodeOp, ServiceOp, TxnOp};
+
+/// The position of a change, counted in applied commands: the first is 1. Clients see it as `X-Consul-Index`.
+pub type Index = u64;
+
+/// The id of a session: a UUID in lower case, chosen by the writer.
+pub type SessionId = std::sync::Arc<str>;

@@ -1,0 +1,97 @@
+//! A whole state, record by record, so that neither side ever holds it in one piece of memory.
+
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Caseless, Check, Index, Key, KvEntry, Node, Service, Session, State, Stored,
+    codec::{CodecError, VERSION},
+    index::Indexes,
+    kv::Tombstone,
+};
+
+/// What comes first: the indexes of the whole.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Head {
+    index: Index,
+    indexes: Indexes,
+    kv_changed: Index,
+    kv_floor: Index,
+}
+
+/// What follows, up to `End`. An instance and a check carry the comparable name of the node they hang on.
+#[derive(Debug, Serialize, Deserialize)]
+enum Record {
+    Kv(Arc<Stored<KvEntry>>),
+    Tombstone(Key, Tombstone),
+    LockDelay(Key, u64),
+    Node(Arc<Stored<Node>>),
+    Service(Caseless, Arc<Stored<Service>>),
+    Check(Caseless, Arc<Stored<Check>>),
+    Session(Arc<Stored<Session>>),
+    End,
+}
+
+/// Writes a state; give it a buffered writer.
+pub fn write_snapshot(state: &State, mut to: impl Write) -> Result<(), CodecError> {
+    to.write_all(&[VERSION])?;
+    let (index, indexes) = (state.index, state.indexes.clone());
+    let head = Head { index, indexes, kv_changed: state.kv.changed, kv_floor: state.kv.floor };
+    let mut serializer = rmp_serde::Serializer::new(&mut to).with_struct_map();
+    head.serialize(&mut serializer)?;
+    for record in records(state) {
+        record.serialize(&mut serializer)?;
+    }
+    Record::End.serialize(&mut serializer)?;
+    to.flush()?;
+    Ok(())
+}
+
+/// Reads a state that [`write_snapshot`] of this or an earlier release wrote, up to its end; what follows stays
+/// unread. Give it a buffered reader.
+pub fn read_snapshot(mut from: impl Read) -> Result<State, CodecError> {
+    let mut version = [0];
+    from.read_exact(&mut version)?;
+    if version != [VERSION] {
+        return Err(CodecError::UnknownVersion { found: version[0] });
+    }
+    let mut deserializer = rmp_serde::Deserializer::new(from);
+    let head = Head::deserialize(&mut deserializer)?;
+    let mut state = State { index: head.index, indexes: head.indexes, ..State::default() };
+    (state.kv.changed, state.kv.floor) = (head.kv_changed, head.kv_floor);
+    loop {
+        match Record::deserialize(&mut deserializer)? {
+            Record::End => return Ok(state),
+            record => take(&mut state, record),
+        }
+    }
+}
+
+fn records(state: &State) -> impl Iterator<Item = Record> {
+    let entries = state.kv.entries.values().cloned().map(Record::Kv);
+    let tombstones = state.kv.tombstones.iter().map(|(key, t)| Record::Tombstone(key.clone(), *t));
+    let delays = state.kv.delays.iter().map(|(key, until)| Record::LockDelay(key.clone(), *until));
+    let nodes = state.catalog.nodes.values().cloned().map(Record::Node);
+    let services = state.catalog.services.iter().map(|((n, _), s)| Record::Service(n.clone(), s.clone()));
+    let checks = state.catalog.checks.iter().map(|((n, _), c)| Record::Check(n.clone(), c.clone()));
+    let sessions = state.sessions.by_id.values().cloned().map(Record::Session);
+    entries.chain(tombstones).chain(delays).chain(nodes).chain(services).chain(checks).chain(sessions)
+}
+
+fn take(state: &mut State, record: Record) {
+    match record {
+        Record::Kv(entry) => state.kv.load(entry),
+        Record::Tombstone(key, tombstone) => drop(state.kv.tombstones.insert(key, tombstone)),
+        Record::LockDelay(key, until) => drop(state.kv.delays.insert(key, until)),
+        Record::Node(node) => state.catalog.load_node(node),
+        Record::Service(node, service) => state.catalog.put_service(&node, service),
+        Record::Check(node, check) => state.catalog.put_check(&node, check),
+        Record::Session(session) => state.sessions.insert(session),
+        Record::End => {}
+    }
+}

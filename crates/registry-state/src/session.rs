@@ -1,0 +1,126 @@
+//! Sessions: what locks are held by, and what ends them.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::{
+    Behavior, Caseless, KvEntry, Session, SessionId, State, Stored, Topic, WriteError,
+    state::{Change, Step},
+};
+
+/// The longest lock-delay that is kept.
+const LOCK_DELAY_MS_MAX: u64 = 60_000;
+
+/// The check that says whether a node's agent is alive.
+pub(crate) const SERF_HEALTH: &str = "serfHealth";
+
+/// The status that ends sessions; an unknown word does not.
+pub(crate) const CRITICAL: &str = "critical";
+
+/// The sessions, also by node and by the checks they depend on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SessionTable {
+    pub(crate) by_id: OrdMap<SessionId, Arc<Stored<Session>>>,
+    pub(crate) by_node: OrdSet<(Caseless, SessionId)>,
+    pub(crate) by_check: OrdSet<(Caseless, Caseless, SessionId)>,
+}
+
+impl SessionTable {
+    pub(crate) fn contains(&self, id: &SessionId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// The ids of a node's sessions.
+    pub(crate) fn of_node(&self, node: &Caseless) -> Vec<SessionId> {
+        let from = (node.clone(), SessionId::default());
+        self.by_node.range(from..).take_while(|(n, _)| n == node).map(|(_, id)| id.clone()).collect()
+    }
+
+    /// The ids of the sessions that depend on a check.
+    pub(crate) fn of_check(&self, node: &Caseless, check: &Caseless) -> Vec<SessionId> {
+        let from = (node.clone(), check.clone(), SessionId::default());
+        let same = |(n, c, _): &&(Caseless, Caseless, SessionId)| n == node && c == check;
+        self.by_check.range(from..).take_while(same).map(|(.., id)| id.clone()).collect()
+    }
+
+    pub(crate) fn insert(&mut self, stored: Arc<Stored<Session>>) {
+        let (node, id) = (Caseless::new(&stored.node), stored.id.clone());
+        self.by_node.insert((node.clone(), id.clone()));
+        for check in stored.check_ids() {
+            self.by_check.insert((node.clone(), Caseless::new(check), id.clone()));
+        }
+        self.by_id.insert(id, stored);
+    }
+
+    fn remove(&mut self, id: &SessionId) -> Option<Arc<Stored<Session>>> {
+        let old = self.by_id.remove(id)?;
+        let node = Caseless::new(&old.node);
+        for check in old.check_ids() {
+            self.by_check.remove(&(node.clone(), Caseless::new(check), id.clone()));
+        }
+        self.by_node.remove(&(node, id.clone()));
+        Some(old)
+    }
+}
+
+impl State {
+    pub(crate) fn session_create(&mut self, change: &mut Change, session: &Session) -> Step {
+        let node = Caseless::new(&session.node);
+        if !self.catalog.nodes.contains_key(&node) {
+            return Err(WriteError::MissingNode);
+        }
+        for id in session.check_ids() {
+            let check = self.catalog.checks.get(&(node.clone(), Caseless::new(id)));
+            let check = check.ok_or_else(|| WriteError::MissingCheck(id.to_owned()))?;
+            if check.status == CRITICAL {
+                return Err(WriteError::CriticalCheck(id.to_owned()));
+            }
+        }
+        let stored = Stored::replacing(None, session.clone(), change.index);
+        self.sessions.insert(stored);
+        self.session_changed(change, &node, &session.id);
+        Ok(())
+    }
+
+    /// Ends a session and lets go of its locks; an unknown one changes nothing.
+    pub(crate) fn session_destroy(&mut self, change: &mut Change, id: &SessionId) {
+        let Some(session) = self.sessions.remove(id) else { return };
+        self.session_changed(change, &Caseless::new(&session.node), id);
+        let delay_ms = lock_delay_ms(session.lock_delay_ns);
+        for key in self.kv.held_by(id) {
+            match session.behavior {
+                Behavior::Release => self.kv_release(change, &key),
+                Behavior::Delete => self.kv.delete(change, &key),
+            }
+            if delay_ms > 0 {
+                self.kv.delay(key, change.at_ms, delay_ms);
+            }
+        }
+    }
+
+    /// Ends every session that depends on a check.
+    pub(crate) fn end_sessions_of_check(&mut self, change: &mut Change, node: &Caseless, check: &Caseless) {
+        for id in self.sessions.of_check(node, check) {
+            self.session_destroy(change, &id);
+        }
+    }
+
+    fn kv_release(&mut self, change: &mut Change, key: &crate::Key) {
+        let Some(old) = self.kv.entries.get(key) else { return };
+        let free = KvEntry { session: None, ..old.value.clone() };
+        self.kv.store(change, free);
+    }
+
+    fn session_changed(&mut self, change: &mut Change, node: &Caseless, id: &SessionId) {
+        self.indexes.sessions = change.index;
+        change.topics.add(Topic::Sessions);
+        change.topics.add(Topic::Session(id.clone()));
+        change.topics.add(Topic::NodeSessions(node.clone()));
+    }
+}
+
+/// The delay in whole milliseconds, rounded up; none for a negative one.
+fn lock_delay_ms(nanoseconds: i64) -> u64 {
+    u64::try_from(nanoseconds).unwrap_or(0).div_ceil(1_000_000).min(LOCK_DELAY_MS_MAX)
+}

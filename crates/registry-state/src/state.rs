@@ -1,0 +1,87 @@
+//! The state: its tables, and the one way to change them.
+
+use crate::{
+    Action, Applied, Command, Index, Outcome, Topics, WriteError, catalog::Catalog, index::Indexes,
+    kv::KvTable, session::SessionTable,
+};
+
+/// Everything that all servers agree on. Cloning copies pointers, so a clone is a snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    pub(crate) index: Index,
+    pub(crate) indexes: Indexes,
+    pub(crate) kv: KvTable,
+    pub(crate) catalog: Catalog,
+    pub(crate) sessions: SessionTable,
+}
+
+impl State {
+    /// Applies one command, which takes the next index. Equal states and commands give equal results.
+    pub fn apply(&mut self, command: &Command) -> Applied {
+        self.index += 1;
+        let mut change = Change { index: self.index, at_ms: command.at_ms, topics: Topics::default() };
+        let outcome = self.act(&mut change, &command.action);
+        Applied { index: self.index, outcome, topics: change.topics }
+    }
+
+    /// The index of the last command applied; 0 at first.
+    pub fn index(&self) -> Index {
+        self.index
+    }
+
+    fn act(&mut self, change: &mut Change, action: &Action) -> Outcome {
+        match action {
+            Action::KvPut(put) => self.kv_put(change, put).unwrap_or_else(Outcome::Failed),
+            Action::KvDelete(delete) => done(self.kv_delete(change, delete)),
+            Action::Txn(ops) => self.atomically(change, |state, change| state.txn(change, ops)),
+            Action::Register(register) => self.atomically(change, |state, change| {
+                state.register(change, register).map_or_else(Outcome::Failed, |()| Outcome::Done)
+            }),
+            Action::Deregister(deregister) => {
+                self.deregister(change, deregister);
+                Outcome::Done
+            }
+            Action::SessionCreate(session) => {
+                self.session_create(change, session).map_or_else(Outcome::Failed, |()| Outcome::Done)
+            }
+            Action::SessionDestroy { id } => {
+                self.session_destroy(change, id);
+                Outcome::Done
+            }
+            Action::ReapTombstones { up_to } => {
+                self.kv.reap_tombstones(*up_to);
+                Outcome::Done
+            }
+        }
+    }
+
+    /// Runs on a copy that is kept only if nothing failed; a copy is a few pointers.
+    fn atomically(
+        &mut self,
+        change: &mut Change,
+        act: impl FnOnce(&mut Self, &mut Change) -> Outcome,
+    ) -> Outcome {
+        let mut next = self.clone();
+        let outcome = act(&mut next, change);
+        match outcome {
+            Outcome::Failed(_) | Outcome::TxnFailed(_) => change.topics = Topics::default(),
+            _ => *self = next,
+        }
+        outcome
+    }
+}
+
+/// The client's `true` or `false`.
+pub(crate) fn done(held: bool) -> Outcome {
+    if held { Outcome::Done } else { Outcome::Refused }
+}
+
+/// A command under way: its index and time, and what it has changed so far.
+pub(crate) struct Change {
+    pub(crate) index: Index,
+    pub(crate) at_ms: u64,
+    pub(crate) topics: Topics,
+}
+
+/// What a step of a command gives.
+pub(crate) type Step<T = ()> = Result<T, WriteError>;
