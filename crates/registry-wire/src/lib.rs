@@ -5,5 +5,10 @@
 
 pub mod catalog;
 pub mod duration;
+pub mod header;
+pub mod json;
 pub mod kv;
+pub mod options;
+pub mod percent;
+pub mod query;
 pub mod session;

@@ -1,0 +1,379 @@
+//! JSON bodies read as Go's decoder reads them: names match without regard to case, `null` is the zero value, what
+//! follows the value is ignored, an unknown name is an error where the endpoint is strict.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+};
+
+use super::Json;
+
+/// What to do about a name that the body's type does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Refuse the body: `json: unknown field "X"`.
+    Refuse,
+    /// Skip it.
+    Skip,
+}
+
+/// Why a body cannot be read. The text follows Go's where clients may look at it; endpoints put
+/// `Request decode failed: ` or the like before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Nothing there.
+    #[error("EOF")]
+    Empty,
+    /// The body ends within a value.
+    #[error("unexpected EOF")]
+    Cut,
+    /// Not JSON; where and why.
+    #[error("invalid JSON: {0}")]
+    Syntax(String),
+    /// A name that the type does not have, with [`Unknown::Refuse`].
+    #[error("json: unknown field {0:?}")]
+    UnknownField(String),
+    /// A value of the wrong kind.
+    #[error("json: cannot unmarshal {0}")]
+    Kind(String),
+    /// A value of the right kind that means nothing, as a duration without a unit; or what a type's own reading said.
+    #[error("{0}")]
+    Value(String),
+}
+
+/// Reads the JSON value at the start of `body` into a `T`.
+///
+/// `T` derives `Deserialize` with `#[serde(default)]`; `flatten` is not supported, of two equal names the last counts.
+pub fn decode<T: DeserializeOwned>(body: &[u8], unknown: Unknown) -> Result<T, DecodeError> {
+    decode_value(parse(body)?, unknown)
+}
+
+/// Reads a value that is JSON already into a `T`.
+pub fn decode_value<T: DeserializeOwned>(value: Json, unknown: Unknown) -> Result<T, DecodeError> {
+    T::deserialize(Go { value, unknown })
+}
+
+fn parse(body: &[u8]) -> Result<Json, DecodeError> {
+    let text = String::from_utf8_lossy(body);
+    let mut reader = serde_json::Deserializer::from_str(&text);
+    Json::deserialize(&mut reader).map_err(|e| match e.classify() {
+        serde_json::error::Category::Eof if text.trim().is_empty() => DecodeError::Empty,
+        serde_json::error::Category::Eof => DecodeError::Cut,
+        _ => DecodeError::Syntax(e.to_string()),
+    })
+}
+
+/// A duration as a Go text (`"10s"`) or as a number of nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nanos(pub i64);
+
+impl<'de> Deserialize<'de> for Nanos {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Json::deserialize(deserializer)? {
+            Json::Null => Ok(Self(0)),
+            Json::Text(text) if text.is_empty() => Ok(Self(0)),
+            Json::Text(text) => crate::duration::parse_nanos(&text).map(Self).map_err(de::Error::custom),
+            Json::Number(n) => {
+                let whole = n.as_i64().or_else(|| n.as_f64().map(|f| f as i64));
+                Ok(Self(whole.unwrap_or_default()))
+            }
+            other => Err(de::Error::custom(format!("invalid duration: {}", other.kind()))),
+        }
+    }
+}
+
+/// A field that was sent, be it as `null`; `None` means that it was not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given<T>(pub Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(|value| Self(Some(value)))
+    }
+}
+
+impl de::Error for DecodeError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Value(message.to_string())
+    }
+
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::Kind(format!("{found} into {expected}"))
+    }
+}
+
+struct Go {
+    value: Json,
+    unknown: Unknown,
+}
+
+impl Go {
+    fn with(&self, value: Json) -> Self {
+        Self { value, unknown: self.unknown }
+    }
+
+    fn wrong_kind<T>(&self, wanted: &str) -> Result<T, DecodeError> {
+        Err(DecodeError::Kind(format!("{} into Go value of type {wanted}", self.value.kind())))
+    }
+}
+
+/// Numbers: `null` is 0, fractions and texts are refused.
+macro_rules! numbers {
+    ($($method:ident $visit:ident $kind:ty),*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            match &self.value {
+                Json::Null => visitor.$visit(0 as $kind),
+                Json::Number(n) => {
+                    let whole = n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from));
+                    match whole.and_then(|n| <$kind>::try_from(n).ok()) {
+                        Some(n) => visitor.$visit(n),
+                        None => Err(DecodeError::Kind(format!("number {n} into Go value of type {}", stringify!($kind)))),
+                    }
+                }
+                _ => self.wrong_kind(stringify!($kind)),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Go {
+    type Error = DecodeError;
+
+    numbers!(
+        deserialize_i8 visit_i8 i8, deserialize_i16 visit_i16 i16, deserialize_i32 visit_i32 i32,
+        deserialize_i64 visit_i64 i64, deserialize_u8 visit_u8 u8, deserialize_u16 visit_u16 u16,
+        deserialize_u32 visit_u32 u32, deserialize_u64 visit_u64 u64
+    );
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let unknown = self.unknown;
+        match self.value {
+            Json::Null => visitor.visit_unit(),
+            Json::Bool(b) => visitor.visit_bool(b),
+            Json::Number(ref n) => match (n.as_u64(), n.as_i64(), n.as_f64()) {
+                (Some(n), ..) => visitor.visit_u64(n),
+                (_, Some(n), _) => visitor.visit_i64(n),
+                (.., n) => visitor.visit_f64(n.unwrap_or_default()),
+            },
+            Json::Text(text) => visitor.visit_string(text),
+            Json::List(list) => visitor.visit_seq(Elements { rest: list.into_iter(), unknown }),
+            Json::Object(fields) => visitor.visit_map(Fields::new(fields, unknown)),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.value {
+            Json::Null => visitor.visit_bool(false),
+            Json::Bool(b) => visitor.visit_bool(b),
+            _ => self.wrong_kind("bool"),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match &self.value {
+            Json::Null => visitor.visit_f64(0.0),
+            Json::Number(n) => visitor.visit_f64(n.as_f64().unwrap_or_default()),
+            _ => self.wrong_kind("float64"),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.value {
+            Json::Null => visitor.visit_str(""),
+            Json::Text(text) => visitor.visit_string(text),
+            _ => self.wrong_kind("string"),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.value {
+            Json::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let unknown = self.unknown;
+        match self.value {
+            Json::Null => visitor.visit_seq(Elements { rest: Vec::new().into_iter(), unknown }),
+            Json::List(list) => visitor.visit_seq(Elements { rest: list.into_iter(), unknown }),
+            _ => self.wrong_kind("array"),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let unknown = self.unknown;
+        match self.value {
+            Json::Null => visitor.visit_map(Fields::new(Vec::new(), unknown)),
+            Json::Object(fields) => visitor.visit_map(Fields::new(fields, unknown)),
+            _ => self.wrong_kind("map"),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        let unknown = self.unknown;
+        let fields = match self.value {
+            Json::Null => Vec::new(),
+            Json::Object(fields) => fields,
+            _ => return self.wrong_kind("object"),
+        };
+        let mut known: Vec<(String, Json)> = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let same = |n: &&&str| n.eq_ignore_ascii_case(&name);
+            match names.iter().find(|n| **n == name).or_else(|| names.iter().find(same)) {
+                Some(found) => {
+                    known.retain(|(n, _)| n != found);
+                    known.push(((*found).to_owned(), value));
+                }
+                None if unknown == Unknown::Refuse => return Err(DecodeError::UnknownField(name)),
+                None => {}
+            }
+        }
+        visitor.visit_map(Fields::new(known, unknown))
+    }
+
+    serde::forward_to_deserialize_any! {
+        char bytes byte_buf unit unit_struct tuple tuple_struct enum identifier ignored_any
+    }
+}
+
+struct Elements {
+    rest: std::vec::IntoIter<Json>,
+    unknown: Unknown,
+}
+
+impl<'de> SeqAccess<'de> for Elements {
+    type Error = DecodeError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, DecodeError> {
+        let unknown = self.unknown;
+        self.rest.next().map(|value| seed.deserialize(Go { value, unknown })).transpose()
+    }
+}
+
+struct Fields {
+    rest: std::vec::IntoIter<(String, Json)>,
+    value: Go,
+}
+
+impl Fields {
+    fn new(fields: Vec<(String, Json)>, unknown: Unknown) -> Self {
+        Self { rest: fields.into_iter(), value: Go { value: Json::Null, unknown } }
+    }
+}
+
+impl<'de> MapAccess<'de> for Fields {
+    type Error = DecodeError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
+        let Some((name, value)) = self.rest.next() else { return Ok(None) };
+        self.value.value = value;
+        seed.deserialize(name.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, DecodeError> {
+        let value = std::mem::take(&mut self.value.value);
+        seed.deserialize(self.value.with(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Service {
+        name: String,
+        port: i64,
+        tags: Vec<String>,
+        meta: Option<BTreeMap<String, String>>,
+        check: Option<Check>,
+        extra: Json,
+        linked: Given<Vec<String>>,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(default)]
+    struct Check {
+        #[serde(rename = "TTL")]
+        ttl: Nanos,
+    }
+
+    fn strict(body: &str) -> Result<Service, DecodeError> {
+        decode(body.as_bytes(), Unknown::Refuse)
+    }
+
+    #[test]
+    fn names_match_without_case_and_the_last_counts() {
+        let service =
+            strict(r#"{"NAME":"a","name":"b","port":80,"Check":{"ttl":"10s"},"meta":{"K":"v"}} tail"#);
+        let service = service.unwrap();
+        assert_eq!((service.name.as_str(), service.port), ("b", 80));
+        assert_eq!(service.check, Some(Check { ttl: Nanos(10_000_000_000) }));
+        assert_eq!(service.meta.unwrap()["K"], "v");
+    }
+
+    #[test]
+    fn null_is_the_zero_value() {
+        let service =
+            strict(r#"{"Name":null,"Port":null,"Tags":null,"Meta":null,"Check":null,"Linked":null}"#);
+        assert_eq!(service, Ok(Service { linked: Given(Some(vec![])), ..Service::default() }));
+        assert_eq!(strict("null"), Ok(Service::default()));
+    }
+
+    #[test]
+    fn durations_are_texts_or_nanoseconds() {
+        let ttl = |body: &str| decode::<Check>(body.as_bytes(), Unknown::Refuse).map(|c| c.ttl.0);
+        assert_eq!(ttl(r#"{"TTL":15}"#), Ok(15));
+        assert_eq!(ttl(r#"{"TTL":"1m"}"#), Ok(60_000_000_000));
+        assert!(ttl(r#"{"TTL":"60"}"#).unwrap_err().to_string().starts_with("time: missing unit"));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let said = |body| strict(body).unwrap_err().to_string();
+        assert_eq!(said(r#"{"Nope":1}"#), "json: unknown field \"Nope\"");
+        assert_eq!(said(r#"{"Check":{"nope":1}}"#), "json: unknown field \"nope\"");
+        assert_eq!(said(""), "EOF");
+        assert_eq!(said(r#"{"Name":"#), "unexpected EOF");
+        assert_eq!(said(r#"{"Name":7}"#), "json: cannot unmarshal number into Go value of type string");
+        assert_eq!(said(r#"{"Port":1.5}"#), "json: cannot unmarshal number 1.5 into Go value of type i64");
+        assert!(said("{,}").starts_with("invalid JSON: "));
+        assert_eq!(decode::<Service>(br#"{"Nope":1}"#, Unknown::Skip), Ok(Service::default()));
+    }
+
+    #[test]
+    fn keeps_opaque_values_as_sent() {
+        let extra = strict(r#"{"Extra":{"b":1,"a":[true,null]}}"#).unwrap().extra;
+        assert_eq!(crate::json::to_vec(&extra), br#"{"b":1,"a":[true,null]}"#);
+    }
+}
