@@ -1,0 +1,41 @@
+//! `conformance SUITE --bin PATH`: runs a suite and ends with 0 when every scenario came out as it should.
+
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::Parser as _;
+use conformance::{
+    case::{self, Tally},
+    cli, http,
+    known::Known,
+    options::{Options, Suite},
+    template,
+};
+
+fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    let known = Known::read(&options.known)?;
+    let cases = match options.suite {
+        Suite::Http => http::cases(&options)?,
+        Suite::Dns => anyhow::bail!("this suite is not there yet"),
+        Suite::Template => template::cases(&options)?,
+        Suite::Cli => cli::cases(&options)?,
+    };
+    let everything = options.only.is_empty() && options.scenarios.is_none();
+    for name in known.of_suite(options.suite.name()).filter(|_| everything) {
+        let found = cases.iter().any(|case| name.split_once('/').is_some_and(|(_, rest)| rest == case.name));
+        ensure!(found, "{}: there is no scenario {name}", options.known.display());
+    }
+    ensure!(!cases.is_empty(), "no scenario is asked for; see --only");
+    let tally = case::run_all(cases, &options, &known);
+    summary(&tally);
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(clippy::print_stdout, reason = "the runner's report")]
+fn summary(tally: &Tally) {
+    if tally.known > 0 {
+        println!("{} of those that count as passed are known failures", tally.known);
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+}
