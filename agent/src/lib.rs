@@ -4,3 +4,4 @@
 //! differs between an agent in a container and the registry's own node.
 
 pub mod backend;
+pub mod dns;

@@ -1,0 +1,251 @@
+//! Writes replies.
+//!
+//! The names and records are hickory's, the writing is not: its encoder remembers 64 labels and compresses 120 names at
+//! most, so that a long reply grows past the size at which a client was promised it whole. Here every name is
+//! compressed wherever RFC 1035 §4.1.4 allows, which is also what the recorded sizes count on.
+
+use std::collections::HashMap;
+
+use hickory_proto::{
+    rr::{Name, RData, Record, rdata::SOA},
+    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
+};
+
+use super::request::{Edns, Rcode, Request};
+
+const CLASS_IN: u16 = 1;
+const OPT: u16 = 41;
+const CLIENT_SUBNET: u16 = 8;
+/// Compression pointers have 14 bits.
+const POINTER_END: usize = 0x4000;
+
+/// A reply before it is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reply {
+    pub(super) rcode: Rcode,
+    /// Flags of the reply's own, beside those of the request.
+    pub(super) flags: u16,
+    pub(super) answers: Vec<Record>,
+    pub(super) authorities: Vec<Record>,
+    pub(super) additionals: Vec<Record>,
+    /// The client's EDNS record, to be echoed.
+    pub(super) edns: Option<Edns>,
+}
+
+/// The bytes of a reply to this request. Names are compressed or each written out.
+pub(super) fn encode(request: &Request, reply: &Reply, compress: bool) -> Vec<u8> {
+    let mut out = Writer { bytes: Vec::with_capacity(512), names: HashMap::new(), compress };
+    let sections = [&reply.answers, &reply.authorities, &reply.additionals];
+    let counts = sections.map(|section| section.len() as u16);
+    out.header(request, reply, counts);
+    out.name(&request.name, true);
+    out.raw(&request.question[request.question.len() - 4..]);
+    for record in sections.into_iter().flatten() {
+        out.record(record);
+    }
+    if let Some(edns) = &reply.edns {
+        out.opt(edns);
+    }
+    out.bytes
+}
+
+/// The header's 12 bytes and the flags of a reply.
+pub(super) fn header(request: &Request, reply: &Reply, counts: [u16; 3]) -> [u8; 12] {
+    let flags = request.reply_flags | reply.flags | reply.rcode as u16;
+    let additional = counts[2] + u16::from(reply.edns.is_some());
+    let words = [request.id, flags, 1, counts[0], counts[1], additional];
+    let mut bytes = [0; 12];
+    for (at, word) in words.into_iter().enumerate() {
+        bytes[at * 2..at * 2 + 2].copy_from_slice(&word.to_be_bytes());
+    }
+    bytes
+}
+
+/// The OPT record that answers the client's.
+pub(super) fn opt(edns: &Edns) -> Vec<u8> {
+    let mut data = Vec::new();
+    if let Some(subnet) = &edns.subnet {
+        data.extend_from_slice(&CLIENT_SUBNET.to_be_bytes());
+        data.extend_from_slice(&(subnet.len() as u16).to_be_bytes());
+        data.extend_from_slice(subnet);
+        // The scope: the answer holds for everybody.
+        data[4 + 3] = 0;
+    }
+    let mut bytes = vec![0];
+    bytes.extend_from_slice(&OPT.to_be_bytes());
+    bytes.extend_from_slice(&edns.size.to_be_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(&data);
+    bytes
+}
+
+/// The name without compression: each label with its length, then a zero.
+pub(super) fn plain_name(name: &Name) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(name.len() + 1);
+    for label in name.iter() {
+        bytes.push(label.len() as u8);
+        bytes.extend_from_slice(label);
+    }
+    bytes.push(0);
+    bytes
+}
+
+struct Writer {
+    bytes: Vec<u8>,
+    /// Where each name, and each end of a name, was written first.
+    names: HashMap<Box<[u8]>, u16>,
+    compress: bool,
+}
+
+impl Writer {
+    fn header(&mut self, request: &Request, reply: &Reply, counts: [u16; 3]) {
+        self.raw(&header(request, reply, counts));
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.name(&record.name, true);
+        self.number(record.record_type().into());
+        self.number(CLASS_IN);
+        self.raw(&record.ttl.to_be_bytes());
+        let length_at = self.bytes.len();
+        self.number(0);
+        self.data(&record.data);
+        let length = (self.bytes.len() - length_at - 2) as u16;
+        self.bytes[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn data(&mut self, data: &RData) {
+        match data {
+            RData::A(address) => self.raw(&address.octets()),
+            RData::AAAA(address) => self.raw(&address.octets()),
+            RData::CNAME(name) => self.name(&name.0, true),
+            RData::NS(name) => self.name(&name.0, true),
+            RData::PTR(name) => self.name(&name.0, true),
+            RData::SOA(soa) => self.soa(soa),
+            RData::SRV(srv) => {
+                for number in [srv.priority, srv.weight, srv.port] {
+                    self.number(number);
+                }
+                // RFC 2782: not compressed; the glue that follows may point to it.
+                self.name(&srv.target, false);
+            }
+            other => self.uncompressed(other),
+        }
+    }
+
+    fn soa(&mut self, soa: &SOA) {
+        self.name(&soa.mname, true);
+        self.name(&soa.rname, true);
+        for number in [soa.serial, soa.refresh as u32, soa.retry as u32, soa.expire as u32, soa.minimum] {
+            self.raw(&number.to_be_bytes());
+        }
+    }
+
+    /// Whatever else hickory can write: TXT, and what a recursor gave.
+    fn uncompressed(&mut self, data: &RData) {
+        let mut bytes = Vec::new();
+        let mut encoder = BinEncoder::new(&mut bytes);
+        encoder.set_name_encoding(NameEncoding::Uncompressed);
+        // Data that cannot be written is left empty; it can only come from a recursor, and was read from its bytes.
+        if data.emit(&mut encoder).is_ok() {
+            self.raw(&bytes);
+        }
+    }
+
+    fn opt(&mut self, edns: &Edns) {
+        self.raw(&opt(edns));
+    }
+
+    fn name(&mut self, name: &Name, may_point: bool) {
+        let plain = plain_name(name);
+        let mut rest = plain.as_slice();
+        while rest.len() > 1 {
+            if self.compress {
+                if let Some(at) = self.names.get(rest) {
+                    if may_point {
+                        let pointer = 0xc000 | *at;
+                        return self.number(pointer);
+                    }
+                } else if self.bytes.len() < POINTER_END {
+                    self.names.insert(rest.into(), self.bytes.len() as u16);
+                }
+            }
+            let (label, after) = rest.split_at(usize::from(rest[0]) + 1);
+            self.raw(label);
+            rest = after;
+        }
+        self.raw(&[0]);
+    }
+
+    fn number(&mut self, number: u16) {
+        self.raw(&number.to_be_bytes());
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::{
+        op::Message,
+        rr::rdata::{A, SRV, TXT},
+    };
+
+    use super::*;
+    use crate::dns::request::{Received, read};
+
+    fn request(name: &str) -> Request {
+        let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        message.extend(plain_name(&Name::from_ascii(name).unwrap()));
+        message.extend([0, 33, 0, 1]);
+        match read(&message) {
+            Received::Question(request) => *request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn instances(count: u16) -> Reply {
+        let (mut answers, mut additionals) = (Vec::new(), Vec::new());
+        for i in 0..count {
+            let node = Name::from_ascii(format!("n{i}.node.dc1.consul.")).unwrap();
+            let srv = RData::SRV(SRV::new(1, 1, 80, node.clone()));
+            answers.push(Record::from_rdata(Name::from_ascii("web.service.consul.").unwrap(), 0, srv));
+            additionals.push(Record::from_rdata(node, 0, RData::A(A::new(10, 0, 0, i as u8))));
+        }
+        Reply { answers, additionals, ..Reply::default() }
+    }
+
+    #[test]
+    fn hickory_reads_what_is_written() {
+        let request = request("web.service.consul.");
+        let mut reply = instances(220);
+        let text = RData::TXT(TXT::new(vec!["a=b".into()]));
+        reply.additionals.push(Record::from_rdata(Name::from_ascii("n1.node.dc1.consul.").unwrap(), 5, text));
+        for compress in [true, false] {
+            let message = Message::from_vec(&encode(&request, &reply, compress)).unwrap();
+            assert_eq!(message.answers, reply.answers);
+            assert_eq!(message.additionals, reply.additionals);
+            assert_eq!(message.metadata.id, 0x1234);
+        }
+    }
+
+    #[test]
+    fn every_name_is_compressed_but_targets() {
+        let request = request("web.service.consul.");
+        let bytes = |count| encode(&request, &instances(count), true).len();
+        // owner 2, fixed 10, numbers 6, target 20 and its glue: pointer 2, fixed 10, address 4
+        assert_eq!(bytes(9) - bytes(8), 54);
+        assert_eq!(bytes(200) - bytes(199), 54 + 2);
+    }
+
+    #[test]
+    fn the_subnet_is_echoed_with_scope_zero() {
+        let edns = Edns { size: 1232, subnet: Some(vec![0, 1, 24, 24, 192, 0, 2]) };
+        let wanted =
+            b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0b\x00\x08\x00\x07\x00\x01\x18\x00\xc0\x00\x02";
+        assert_eq!(opt(&edns), wanted);
+    }
+}

@@ -1,0 +1,289 @@
+//! The sockets: datagrams and TCP frames in, replies out.
+//!
+//! A question that is answered from memory is answered where it was read, without a task of its own. Only one that has
+//! to wait (a recursor, a registry elsewhere) gets one.
+
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZero,
+    sync::{Arc, atomic::AtomicBool},
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use daemon::Shutdown;
+use futures_util::FutureExt;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{
+    request::{Received, Request, read},
+    resolve::Resolver,
+    settings::Settings,
+    size::Transport,
+};
+use crate::backend::Backend;
+
+/// More UDP sockets for one address than this do not pay.
+const UDP_SOCKETS_MAX: usize = 4;
+/// Questions of one UDP socket that wait for somebody else; further ones are dropped, and their clients ask again.
+const WAITING_MAX: usize = 4096;
+/// Datagrams taken in one go before other tasks get their turn.
+const BATCH: usize = 64;
+const CONNECTIONS_MAX: usize = 1024;
+/// How long a connection may stay without a question, or take for one.
+const IDLE: Duration = Duration::from_secs(8);
+/// How long replies under way may take once the end is asked for.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How often a free port is looked for that both UDP and TCP can have.
+const PORT_TRIES: usize = 16;
+
+/// Bound sockets, not yet served.
+#[derive(Debug)]
+pub struct Listeners {
+    udp: Vec<UdpSocket>,
+    tcp: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds UDP and TCP on each of these addresses; port 0 finds one that is free for both.
+    ///
+    /// Errors when an address is not there or is taken; the text names it.
+    pub fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let mut listeners = Self { udp: Vec::new(), tcp: Vec::new() };
+        for address in addresses {
+            let (tcp, udp) = bind_both(*address)
+                .map_err(|error| io::Error::new(error.kind(), format!("DNS on {address}: {error}")))?;
+            listeners.tcp.push(tcp);
+            listeners.udp.extend(udp);
+        }
+        Ok(listeners)
+    }
+
+    /// Where the listeners are, an address for each one given to [`bind`](Self::bind).
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+}
+
+/// Answers questions until the end is asked for.
+///
+/// A new value on `settings` holds from the next question on. Ends within about a second of the request to end.
+pub async fn serve(
+    listeners: Listeners,
+    settings: watch::Receiver<Arc<Settings>>,
+    backend: Arc<dyn Backend>,
+    shutdown: Shutdown,
+) {
+    let first = Arc::clone(&settings.borrow());
+    let resolver = Resolver { backend, settings: first, failing: Arc::new(AtomicBool::new(false)) };
+    let server = Server { resolver, settings };
+    let mut tasks = JoinSet::new();
+    for socket in listeners.udp {
+        tasks.spawn(serve_udp(Arc::new(socket), server.clone(), shutdown.clone()));
+    }
+    for listener in listeners.tcp {
+        tasks.spawn(serve_tcp(listener, server.clone(), shutdown.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(Ok(reason)) = ended.map_err(tokio::task::JoinError::try_into_panic) {
+            std::panic::resume_unwind(reason);
+        }
+    }
+}
+
+/// What each socket's task works with.
+#[derive(Clone)]
+struct Server {
+    resolver: Resolver,
+    settings: watch::Receiver<Arc<Settings>>,
+}
+
+impl Server {
+    /// The resolver with the settings that hold now.
+    fn resolver(&mut self) -> &Resolver {
+        if self.settings.has_changed().unwrap_or(false) {
+            self.resolver.settings = Arc::clone(&self.settings.borrow_and_update());
+        }
+        &self.resolver
+    }
+}
+
+async fn serve_udp(socket: Arc<UdpSocket>, mut server: Server, shutdown: Shutdown) {
+    let mut buffer = vec![0; usize::from(u16::MAX)];
+    let mut waiting = JoinSet::new();
+    let ended = shutdown.requested();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => break,
+            Some(_) = waiting.join_next() => {}
+            ready = socket.readable() => match ready {
+                Ok(()) => take_batch(&socket, &mut server, &mut buffer, &mut waiting),
+                Err(error) => return tracing::error!(target: "agent.dns", %error, "UDP listener failed"),
+            },
+        }
+    }
+    drain(waiting).await;
+}
+
+fn take_batch(socket: &Arc<UdpSocket>, server: &mut Server, buffer: &mut [u8], waiting: &mut JoinSet<()>) {
+    for _ in 0..BATCH {
+        match socket.try_recv_from(buffer) {
+            Ok((length, client)) => take_datagram(socket, server, &buffer[..length], client, waiting),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            // A former reply's ICMP error, for one: nothing to do with the next datagram.
+            Err(error) => tracing::debug!(target: "agent.dns", %error, "datagram not received"),
+        }
+    }
+}
+
+fn take_datagram(
+    socket: &Arc<UdpSocket>,
+    server: &mut Server,
+    bytes: &[u8],
+    client: SocketAddr,
+    waiting: &mut JoinSet<()>,
+) {
+    let request = match read(bytes) {
+        Received::Question(request) => request,
+        Received::Refusal(reply) => return send(socket, &reply, client),
+        Received::Silence => return,
+    };
+    let mut reply = Box::pin(reply_to(server.resolver().clone(), request, Transport::Udp, client));
+    if let Some(reply) = reply.as_mut().now_or_never() {
+        send(socket, &reply, client);
+    } else if waiting.len() < WAITING_MAX {
+        let socket = Arc::clone(socket);
+        waiting.spawn(async move { send(&socket, &reply.await, client) });
+    }
+}
+
+/// Sends if there is room for it: a datagram may get lost, and here is where it does.
+fn send(socket: &UdpSocket, reply: &[u8], client: SocketAddr) {
+    if let Err(error) = socket.try_send_to(reply, client) {
+        tracing::debug!(target: "agent.dns", %client, %error, "reply not sent");
+    }
+}
+
+async fn reply_to(
+    resolver: Resolver,
+    request: Box<Request>,
+    transport: Transport,
+    client: SocketAddr,
+) -> Vec<u8> {
+    resolver.reply(&request, transport, client).await
+}
+
+async fn serve_tcp(listener: TcpListener, mut server: Server, shutdown: Shutdown) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let ended = shutdown.requested();
+    tokio::pin!(ended);
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&free).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut ended => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let (mut server, end) = (server.clone(), shutdown.requested());
+                server.resolver();
+                connections.spawn(async move {
+                    let _place = place;
+                    tokio::select! {
+                        () = end => {}
+                        _ = converse(stream, &mut server, client) => {}
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: the connections that are there have to end first.
+                tracing::debug!(target: "agent.dns", %error, "connection not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        server.resolver();
+    }
+    drain(connections).await;
+}
+
+/// Answers the questions of one connection, one after the other (RFC 7766), until it is idle for too long.
+async fn converse(mut stream: TcpStream, server: &mut Server, client: SocketAddr) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    loop {
+        let message = timeout(IDLE, read_frame(&mut stream)).await??;
+        let reply = match read(&message) {
+            Received::Question(request) => {
+                reply_to(server.resolver().clone(), request, Transport::Tcp, client).await
+            }
+            Received::Refusal(reply) => reply,
+            Received::Silence => continue,
+        };
+        let length = u16::try_from(reply.len()).map_err(io::Error::other)?;
+        timeout(IDLE, stream.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat())).await??;
+    }
+}
+
+async fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut message = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+/// Waits for what is under way, to a limit.
+async fn drain(mut tasks: JoinSet<()>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(DRAIN, all).await.is_err() {
+        tasks.shutdown().await;
+    }
+}
+
+fn bind_both(address: SocketAddr) -> io::Result<(TcpListener, Vec<UdpSocket>)> {
+    let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let tcp = TcpListener::from_std(bind_tcp(address)?.into())?;
+        match bind_udp(tcp.local_addr()?) {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error) if tries == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(socket)
+}
+
+/// A socket for each core: the kernel spreads the clients over them.
+fn bind_udp(address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
+    let socket = |shared: bool| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_port(shared)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        Ok::<_, io::Error>(socket)
+    };
+    // Sockets that share a port would share it with another program's too: the first one finds out whether it is free.
+    drop(socket(false)?);
+    let count = available_parallelism().map_or(1, NonZero::get).min(UDP_SOCKETS_MAX);
+    (0..count).map(|_| UdpSocket::from_std(socket(true)?.into())).collect()
+}

@@ -1,0 +1,228 @@
+//! Turns a name below the domain into a typed question. Pure.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hickory_proto::rr::{Name, RecordType};
+
+/// What a name below the domain asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `[tag.]name.service[.dc]`, `_name._tag.service[.dc]`.
+    Service { name: String, tag: Option<String>, place: Place },
+    /// `name.node[.dc]`; the name may contain dots.
+    Node { name: String, place: Place },
+    /// `<8 or 32 hex digits>.addr`.
+    Address(IpAddr),
+    /// `name.virtual`: the address a mesh would give. There is no mesh, hence never an address, but the name exists.
+    Virtual,
+    /// A well-formed name behind which there is nothing here: `connect` and `ingress` (mesh), `query` (prepared
+    /// queries), and whatever is no name of ours.
+    Nothing,
+    /// A name that no server can look up, such as `_._.service`.
+    Impossible,
+}
+
+/// Where to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the agent's own datacenter.
+    Here,
+    /// In this one.
+    Datacenter(String),
+    /// At a peer of this name; there are none.
+    Peer,
+}
+
+/// Parses the labels before the domain, in lower case. `_name._tag` without `service` is for SRV only.
+pub(super) fn parse(labels: &[String], kind: RecordType) -> Question {
+    for (at, label) in labels.iter().enumerate().rev() {
+        let (parts, suffix) = (&labels[..at], &labels[at + 1..]);
+        match label.as_str() {
+            "service" => return service(parts, suffix),
+            "node" => return node(parts, suffix),
+            "addr" => return address(parts),
+            "virtual" if parts.is_empty() || place(suffix).is_none() => return Question::Nothing,
+            "virtual" => return Question::Virtual,
+            "connect" | "ingress" | "query" => return Question::Nothing,
+            _ if kind == RecordType::SRV && label.starts_with('_') => return service(&labels[..=at], suffix),
+            _ => {}
+        }
+    }
+    Question::Nothing
+}
+
+fn service(parts: &[String], suffix: &[String]) -> Question {
+    let (Some((last, before)), Some(place)) = (parts.split_last(), place(suffix)) else {
+        return Question::Nothing;
+    };
+    if let ([name], Some(tag)) = (before, last.strip_prefix('_'))
+        && let Some(name) = name.strip_prefix('_')
+    {
+        if name.is_empty() {
+            return Question::Impossible;
+        }
+        // RFC 2782's protocol label; only `_tcp` says nothing about tags.
+        let tag = Some(tag).filter(|tag| !tag.is_empty() && *tag != "tcp").map(str::to_owned);
+        return Question::Service { name: name.to_owned(), tag, place };
+    }
+    let tag = if before.is_empty() { None } else { Some(before.join(".")) };
+    Question::Service { name: last.clone(), tag, place }
+}
+
+fn node(parts: &[String], suffix: &[String]) -> Question {
+    match place(suffix) {
+        Some(place) if !parts.is_empty() => Question::Node { name: parts.join("."), place },
+        _ => Question::Nothing,
+    }
+}
+
+/// What follows the label is not looked at.
+fn address(parts: &[String]) -> Question {
+    let [digits] = parts else { return Question::Nothing };
+    let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let address = match (hex, digits.len()) {
+        (true, 8) => u32::from_str_radix(digits, 16).ok().map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))),
+        (true, 32) => u128::from_str_radix(digits, 16).ok().map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))),
+        _ => None,
+    };
+    address.map_or(Question::Nothing, Question::Address)
+}
+
+/// What follows the kind: nothing, a datacenter, or pairs such as `dc1.dc`.
+fn place(suffix: &[String]) -> Option<Place> {
+    match suffix {
+        [] => Some(Place::Here),
+        [datacenter] => Some(Place::Datacenter(datacenter.clone())),
+        [_, _] | [_, _, _, _] => {
+            let mut place = Place::Here;
+            for pair in suffix.chunks_exact(2) {
+                place = match (pair[1].as_str(), place) {
+                    ("dc", Place::Here | Place::Datacenter(_)) => Place::Datacenter(pair[0].clone()),
+                    ("peer", Place::Here | Place::Peer) => Place::Peer,
+                    _ => return None,
+                };
+            }
+            Some(place)
+        }
+        _ => None,
+    }
+}
+
+/// The address in a name below `in-addr.arpa.` or `ip6.arpa.`; `None` when it is not a whole one.
+pub(super) fn reverse(name: &Name) -> Option<IpAddr> {
+    let labels: Vec<String> = name.iter().map(label_text).collect();
+    let [rest @ .., zone, _arpa] = labels.as_slice() else { return None };
+    match zone.as_str() {
+        "in-addr" if rest.len() == 4 => {
+            let text: Vec<&str> = rest.iter().rev().map(String::as_str).collect();
+            text.join(".").parse().ok().map(IpAddr::V4)
+        }
+        "ip6" if rest.len() == 32 && rest.iter().all(|digit| digit.len() == 1) => {
+            let digits: String = rest.iter().rev().map(String::as_str).collect();
+            let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let bits = u128::from_str_radix(&digits, 16).ok().filter(|_| hex)?;
+            Some(IpAddr::V6(Ipv6Addr::from_bits(bits)).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+/// A label in lower case. Bytes that could be taken for something else are escaped, so that they match no name.
+pub(super) fn label_text(label: &[u8]) -> String {
+    let mut text = String::with_capacity(label.len());
+    for byte in label {
+        match byte {
+            b'.' | b'\\' => text.extend(['\\', char::from(*byte)]),
+            b'!'..=b'~' => text.push(char::from(byte.to_ascii_lowercase())),
+            _ => text.push_str(&format!("\\{byte:03}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(name: &str, kind: RecordType) -> Question {
+        let labels: Vec<String> = name.split('.').filter(|l| !l.is_empty()).map(str::to_owned).collect();
+        parse(&labels, kind)
+    }
+
+    fn web(name: &str, tag: Option<&str>, place: Place) -> Question {
+        Question::Service { name: name.into(), tag: tag.map(str::to_owned), place }
+    }
+
+    #[test]
+    fn services_with_tags_and_datacenters() {
+        let dc = |name: &str| Place::Datacenter(name.into());
+        let table = [
+            ("web.service", web("web", None, Place::Here)),
+            ("t.web.service", web("web", Some("t"), Place::Here)),
+            ("a.b.web.service.dc1", web("web", Some("a.b"), dc("dc1"))),
+            ("web.service.dc1.dc", web("web", None, dc("dc1"))),
+            ("web.service.p.peer", web("web", None, Place::Peer)),
+            ("web.service.dc1.x", Question::Nothing),
+            ("web.service.default.ns.dc1.dc", Question::Nothing),
+            ("web.service.a.b.c", Question::Nothing),
+            ("service", Question::Nothing),
+            ("node.service", web("node", None, Place::Here)),
+            ("web.service.service", web("service", Some("web"), Place::Here)),
+            ("web.services", Question::Nothing),
+            ("", Question::Nothing),
+        ];
+        for (name, wanted) in table {
+            assert_eq!(ask(name, RecordType::A), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_after_rfc_2782() {
+        let table = [
+            ("_web._tcp.service", web("web", None, Place::Here)),
+            ("_web._udp.service", web("web", Some("udp"), Place::Here)),
+            ("_web._.service", web("web", None, Place::Here)),
+            ("_._.service", Question::Impossible),
+            ("__._tcp.service", web("_", None, Place::Here)),
+            ("web._tcp.service", web("_tcp", Some("web"), Place::Here)),
+            ("_web.service", web("_web", None, Place::Here)),
+            ("x._web._tcp.service", web("_tcp", Some("x._web"), Place::Here)),
+        ];
+        for (name, wanted) in table {
+            assert_eq!(ask(name, RecordType::A), wanted, "{name}");
+        }
+        let short = web("web", None, Place::Datacenter("dc1".into()));
+        assert_eq!(ask("_web._tcp.dc1", RecordType::SRV), short);
+        assert_eq!(ask("_web._tcp.dc1", RecordType::A), Question::Nothing);
+    }
+
+    #[test]
+    fn nodes_addresses_and_the_rest() {
+        let node = Question::Node { name: "a.b".into(), place: Place::Here };
+        assert_eq!(ask("a.b.node", RecordType::A), node);
+        assert_eq!(ask("node", RecordType::A), Question::Nothing);
+        assert_eq!(ask("7f000001.addr.nodc", RecordType::A), Question::Address([127, 0, 0, 1].into()));
+        for odd in ["7f00000.addr", "+f000001.addr", "zz000001.addr", "x.7f000001.addr", "addr"] {
+            assert_eq!(ask(odd, RecordType::A), Question::Nothing, "{odd}");
+        }
+        assert_eq!(ask("web.virtual.dc1", RecordType::A), Question::Virtual);
+        assert_eq!(ask("web.connect", RecordType::A), Question::Nothing);
+        assert_eq!(ask("pq.query", RecordType::A), Question::Nothing);
+    }
+
+    #[test]
+    fn reverse_names() {
+        let at = |name: &str| reverse(&Name::from_ascii(name).unwrap());
+        assert_eq!(at("5.0.36.10.IN-ADDR.arpa."), Some([10, 36, 0, 5].into()));
+        let v6 = "5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.3.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
+        assert_eq!(at(v6), Some("2001:db8:36::5".parse().unwrap()));
+        for odd in ["0.99.10.in-addr.arpa.", "x.y.in-addr.arpa.", "arpa.", "in-addr.arpa.", "1.2.ip6.arpa."] {
+            assert_eq!(at(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn odd_bytes_match_no_name() {
+        assert_eq!(label_text(b"We.B\x00"), "we\\.b\\000");
+    }
+}

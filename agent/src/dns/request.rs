@@ -1,0 +1,266 @@
+//! Reads what came off the wire: a question, a question to turn down, or nothing worth a word.
+//!
+//! The rules are the recorded ones. They are laxer than a decoder's (a question may lack its type and class, bytes may
+//! follow it), so the message is taken apart here with hickory's decoder, not by its `Message`.
+
+use hickory_proto::{
+    rr::{Name, RecordType},
+    serialize::binary::{BinDecodable, BinDecoder},
+};
+
+const HEADER_BYTES: usize = 12;
+const OPT: u16 = 41;
+const CLIENT_SUBNET: u16 = 8;
+/// Opcodes that are answered: QUERY, and NOTIFY as if it were one.
+const QUERY: u8 = 0;
+const NOTIFY: u8 = 4;
+
+/// The header's flag bits, RFC 1035 §4.1.1 and RFC 4035 §3.
+pub(super) mod flags {
+    pub(crate) const RESPONSE: u16 = 0x8000;
+    pub(crate) const AUTHORITATIVE: u16 = 0x0400;
+    pub(crate) const TRUNCATED: u16 = 0x0200;
+    pub(crate) const RECURSION_DESIRED: u16 = 0x0100;
+    pub(crate) const RECURSION_AVAILABLE: u16 = 0x0080;
+    pub(crate) const CHECKING_DISABLED: u16 = 0x0010;
+    pub(crate) const OPCODE: u16 = 0x7800;
+}
+
+/// The response codes in use here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Rcode {
+    #[default]
+    NoError = 0,
+    FormErr = 1,
+    ServFail = 2,
+    NxDomain = 3,
+    NotImp = 4,
+    Refused = 5,
+}
+
+/// What a message is to us.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A question to answer.
+    Question(Box<Request>),
+    /// Not a question for us: send these bytes back.
+    Refusal(Vec<u8>),
+    /// No message, or somebody's answer: an answer to it could make two servers talk to each other for ever.
+    Silence,
+}
+
+/// One question and all of its message that bears on the reply.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) id: u16,
+    /// Opcode and flags of the reply as far as the request decides them.
+    pub(super) reply_flags: u16,
+    pub(super) name: Name,
+    pub(super) kind: RecordType,
+    /// The question as it came, to be repeated in the reply: name, type, class.
+    pub(super) question: Vec<u8>,
+    pub(super) edns: Option<Edns>,
+    /// The whole message, to be passed on to recursors.
+    pub(super) message: Vec<u8>,
+}
+
+/// The client's EDNS record (RFC 6891).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Edns {
+    /// The largest UDP reply the client takes.
+    pub(super) size: u16,
+    /// The client-subnet option's data (RFC 7871), if any.
+    pub(super) subnet: Option<Vec<u8>>,
+}
+
+/// Reads one message. Never panics, whatever the bytes.
+pub(super) fn read(message: &[u8]) -> Received {
+    let Some(header) = message.first_chunk::<HEADER_BYTES>() else { return Received::Silence };
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (id, bits) = (word(0), word(2));
+    if bits & flags::RESPONSE != 0 {
+        return Received::Silence;
+    }
+    let opcode = ((bits & flags::OPCODE) >> 11) as u8;
+    if opcode != QUERY && opcode != NOTIFY {
+        return refusal(id, bits, Rcode::NotImp);
+    }
+    let counts = [word(4), word(6), word(8), word(10)];
+    // One question; one record each where NOTIFY and IXFR put their SOA; OPT and TSIG.
+    if counts[0] != 1 || counts[1] > 1 || counts[2] > 1 || counts[3] > 2 {
+        return refusal(id, bits & !flags::OPCODE, Rcode::FormErr);
+    }
+    read_question(message, counts, id, bits).map_or_else(
+        || refusal(id, bits & !flags::OPCODE, Rcode::FormErr),
+        |it| Received::Question(Box::new(it)),
+    )
+}
+
+fn read_question(message: &[u8], counts: [u16; 4], id: u16, bits: u16) -> Option<Request> {
+    let mut decoder = BinDecoder::new(message);
+    decoder.read_slice(HEADER_BYTES).ok()?;
+    let name = Name::read(&mut decoder).ok()?;
+    // A name that uses a pointer could only point into the header.
+    let name_end = decoder.index();
+    if name_end - HEADER_BYTES != encoded_length(&name) {
+        return None;
+    }
+    let kind = or_zero(&mut decoder)?;
+    let class = or_zero(&mut decoder)?;
+    let mut question = message[HEADER_BYTES..name_end].to_vec();
+    question.extend_from_slice(&kind.to_be_bytes());
+    question.extend_from_slice(&class.to_be_bytes());
+    let records = counts[1] + counts[2] + counts[3];
+    let edns = read_edns(&mut decoder, records)?;
+    let echoed = if bits & flags::OPCODE == 0 {
+        bits & (flags::RECURSION_DESIRED | flags::CHECKING_DISABLED)
+    } else {
+        bits & flags::OPCODE
+    };
+    Some(Request {
+        id,
+        reply_flags: flags::RESPONSE | echoed,
+        name,
+        kind: RecordType::from(kind),
+        question,
+        edns,
+        message: message.to_vec(),
+    })
+}
+
+/// The next number; 0 when the message ends exactly here.
+fn or_zero(decoder: &mut BinDecoder<'_>) -> Option<u16> {
+    if decoder.is_empty() {
+        return Some(0);
+    }
+    Some(decoder.read_u16().ok()?.unverified())
+}
+
+/// Walks over the records that follow the question. A message may end before all of them have come.
+fn read_edns(decoder: &mut BinDecoder<'_>, records: u16) -> Option<Option<Edns>> {
+    let mut edns = None;
+    for _ in 0..records {
+        if decoder.is_empty() {
+            break;
+        }
+        Name::read(decoder).ok()?;
+        let kind = decoder.read_u16().ok()?.unverified();
+        let class = decoder.read_u16().ok()?.unverified();
+        decoder.read_u32().ok()?;
+        let length = decoder.read_u16().ok()?.unverified();
+        let data = decoder.read_slice(usize::from(length)).ok()?.unverified();
+        if kind == OPT && edns.is_none() {
+            edns = Some(Edns { size: class, subnet: subnet_in(data)? });
+        }
+    }
+    Some(edns)
+}
+
+/// The client-subnet option among the options; the outer `None` means that they are malformed.
+fn subnet_in(mut options: &[u8]) -> Option<Option<Vec<u8>>> {
+    let mut subnet = None;
+    while !options.is_empty() {
+        let (head, rest) = options.split_first_chunk::<4>()?;
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let (data, rest) = rest.split_at_checked(length)?;
+        if u16::from_be_bytes([head[0], head[1]]) == CLIENT_SUBNET && length >= 4 {
+            subnet = Some(data.to_vec());
+        }
+        options = rest;
+    }
+    Some(subnet)
+}
+
+fn encoded_length(name: &Name) -> usize {
+    name.iter().map(|label| label.len() + 1).sum::<usize>() + 1
+}
+
+/// A header alone, with the request's flags.
+fn refusal(id: u16, bits: u16, rcode: Rcode) -> Received {
+    let bits = (bits | flags::RESPONSE) & !flags::AUTHORITATIVE & !0xf | rcode as u16;
+    let mut bytes = vec![0; HEADER_BYTES];
+    bytes[..2].copy_from_slice(&id.to_be_bytes());
+    bytes[2..4].copy_from_slice(&bits.to_be_bytes());
+    Received::Refusal(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    /// `web.service.consul. A IN`, from the question on.
+    const WEB: &[u8] = b"\x03web\x07service\x06consul\x00\x00\x01\x00\x01";
+
+    fn message(bits: u16, counts: [u16; 4], rest: &[u8]) -> Vec<u8> {
+        let words = [0x1234, bits].into_iter().chain(counts);
+        let mut bytes: Vec<u8> = words.flat_map(u16::to_be_bytes).collect();
+        bytes.extend_from_slice(rest);
+        bytes
+    }
+
+    fn question(bytes: &[u8]) -> Request {
+        match read(bytes) {
+            Received::Question(request) => *request,
+            other => panic!("not a question: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_question_keeps_its_spelling_and_flags() {
+        let it = question(&message(0x0110, [1, 0, 0, 0], b"\x03wEb\x06Consul\x00\x00\x21\x00\x03"));
+        assert_eq!(it.name.to_ascii(), "wEb.Consul.");
+        assert_eq!((it.kind, it.reply_flags, it.edns), (RecordType::SRV, 0x8110, None));
+        assert_eq!(it.question, b"\x03wEb\x06Consul\x00\x00\x21\x00\x03");
+    }
+
+    #[test]
+    fn type_and_class_may_be_missing_and_bytes_may_follow() {
+        assert_eq!(question(&message(0, [1, 0, 0, 0], &WEB[..WEB.len() - 4])).kind, RecordType::from(0));
+        let lax = [WEB, &[0xff, 0xff]].concat();
+        assert_eq!(question(&message(0, [1, 0, 0, 0], &lax)).question, WEB);
+    }
+
+    #[test]
+    fn edns_gives_size_and_subnet() {
+        let opt = b"\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x0b\x00\x08\x00\x07\x00\x01\x18\x00\xc0\x00\x02";
+        let it = question(&message(0, [1, 0, 0, 1], &[WEB, opt].concat()));
+        let subnet = Some(vec![0, 1, 24, 0, 192, 0, 2]);
+        assert_eq!(it.edns, Some(Edns { size: 1232, subnet }));
+    }
+
+    #[test]
+    fn what_is_no_question_is_turned_down_or_ignored() {
+        let refused = |bytes: Vec<u8>| match read(&bytes) {
+            Received::Refusal(reply) => u16::from_be_bytes([reply[2], reply[3]]),
+            other => panic!("not refused: {other:?}"),
+        };
+        assert_eq!(refused(message(0x0100, [2, 0, 0, 0], WEB)), 0x8101, "two questions");
+        assert_eq!(refused(message(0x0100, [0; 4], &[])), 0x8101, "none");
+        assert_eq!(refused(message(0x2900, [1, 0, 0, 0], WEB)), 0xa904, "UPDATE");
+        assert_eq!(
+            refused(message(0x0100, [1, 0, 0, 0], b"\xc0\x0c\x00\x01\x00\x01")),
+            0x8101,
+            "a name's loop"
+        );
+        assert!(matches!(read(&message(0x8100, [1, 0, 0, 0], WEB)), Received::Silence), "an answer");
+        assert!(matches!(read(&[0; 11]), Received::Silence), "a header cut short");
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let mut random = StdRng::seed_from_u64(1);
+        for _ in 0..20_000 {
+            let mut bytes = message(0x0100, [1, 0, 0, 1], WEB);
+            for _ in 0..random.random_range(1..6) {
+                let at = random.random_range(0..bytes.len());
+                bytes[at] = random.random();
+            }
+            bytes.truncate(random.random_range(0..=bytes.len()));
+            read(&bytes);
+            random.fill_bytes(&mut bytes);
+            read(&bytes);
+        }
+    }
+}
