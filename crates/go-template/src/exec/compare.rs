@@ -1,0 +1,90 @@
+//! `eq`, `lt` and their kin: what may be compared with what.
+
+use std::cmp::Ordering;
+
+use super::slot::Slot;
+use crate::value::Value;
+
+/// Whether the first is equal to any of the others.
+pub(super) fn eq(first: &Slot, others: &[Slot]) -> Result<bool, String> {
+    if others.is_empty() {
+        return Err("missing argument for comparison".to_owned());
+    }
+    for other in others {
+        if equal(&first.value, &other.value)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn equal(a: &Value, b: &Value) -> Result<bool, String> {
+    Ok(match (a, b) {
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Int(a, _), Value::Int(b, _)) => a == b,
+        (Value::Uint(a, _), Value::Uint(b, _)) => a == b,
+        (Value::Int(a, _), Value::Uint(b, _)) | (Value::Uint(b, _), Value::Int(a, _)) => {
+            u64::try_from(*a) == Ok(*b)
+        }
+        (Value::Float(a), Value::Float(b)) => a == b,
+        (Value::Str(a), Value::Str(b)) => a == b,
+        (Value::Nil, Value::Nil) => true,
+        (a, b) if is_basic(a) || is_basic(b) => {
+            if matches!(a, Value::Nil) || matches!(b, Value::Nil) {
+                return Ok(false);
+            }
+            return Err(incompatible(a, b));
+        }
+        (a, b) if a.is_nil() || b.is_nil() => a.is_nil() == b.is_nil(),
+        (Value::Pointer(_, Some(a)), Value::Pointer(_, Some(b))) => std::sync::Arc::ptr_eq(a, b),
+        (Value::Struct(a), Value::Struct(b)) if a.ty == b.ty => {
+            for (a, b) in a.fields.iter().zip(&b.fields) {
+                if !equal(a, b)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        (a, b) => return Err(not_comparable(a, b)),
+    })
+}
+
+fn is_basic(value: &Value) -> bool {
+    matches!(value, Value::Bool(_) | Value::Int(..) | Value::Uint(..) | Value::Float(_) | Value::Str(_))
+}
+
+fn incompatible(a: &Value, b: &Value) -> String {
+    format!("incompatible types for comparison: {} and {}", a.ty(), b.ty())
+}
+
+fn not_comparable(a: &Value, b: &Value) -> String {
+    let shown = |value: &Value| Slot::given(value.clone()).shown();
+    format!("non-comparable types {}: {}, {}: {}", shown(a), a.ty(), b.ty(), shown(b))
+}
+
+/// Whether the first comes before the second.
+pub(super) fn lt(a: &Slot, b: &Slot) -> Result<bool, String> {
+    Ok(order(&a.value, &b.value)? == Some(Ordering::Less))
+}
+
+/// Whether the first comes before the second or is equal to it.
+pub(super) fn le(a: &Slot, b: &Slot) -> Result<bool, String> {
+    Ok(matches!(order(&a.value, &b.value)?, Some(Ordering::Less | Ordering::Equal)))
+}
+
+fn order(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
+    Ok(match (a, b) {
+        (Value::Int(a, _), Value::Int(b, _)) => Some(a.cmp(b)),
+        (Value::Uint(a, _), Value::Uint(b, _)) => Some(a.cmp(b)),
+        (Value::Int(a, _), Value::Uint(b, _)) => Some(u64::try_from(*a).map_or(Ordering::Less, |a| a.cmp(b))),
+        (Value::Uint(a, _), Value::Int(b, _)) => {
+            Some(u64::try_from(*b).map_or(Ordering::Greater, |b| a.cmp(&b)))
+        }
+        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
+        (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
+        (a, b) if !is_basic(a) || !is_basic(b) || matches!((a, b), (Value::Bool(_), Value::Bool(_))) => {
+            return Err("invalid type for comparison".to_owned());
+        }
+        (a, b) => return Err(incompatible(a, b)),
+    })
+}

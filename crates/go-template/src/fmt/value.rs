@@ -1,0 +1,225 @@
+//! One value under one verb.
+
+use super::{Flags, Printer, quote};
+use crate::types::{Type, UintKind};
+use crate::value::{List, Map, Struct, Value};
+
+/// How deep values may stand in each other; a map may hold itself.
+const DEPTH_MAX: usize = 100;
+
+impl Printer {
+    pub(super) fn argument(&mut self, arg: &Value, verb: char) {
+        match (verb, arg) {
+            ('T', Value::Nil) => self.pad(b"<nil>"),
+            ('T', arg) => self.pad(arg.ty().to_string().as_bytes()),
+            ('v', Value::Nil) => self.pad(b"<nil>"),
+            (_, Value::Nil) => self.bad(verb, arg),
+            _ => self.value(arg, verb, 0),
+        }
+    }
+
+    /// `%!d(string=x)`: the verb does not go with the value.
+    fn bad(&mut self, verb: char, arg: &Value) {
+        self.out.extend_from_slice(format!("%!{verb}(").as_bytes());
+        self.with_type(arg);
+        self.out.push(b')');
+    }
+
+    /// `string=x`, or `<nil>`.
+    pub(super) fn with_type(&mut self, arg: &Value) {
+        if !matches!(arg, Value::Nil) {
+            self.out.extend_from_slice(format!("{}=", arg.ty()).as_bytes());
+        }
+        self.argument(arg, 'v');
+    }
+
+    fn value(&mut self, value: &Value, verb: char, depth: usize) {
+        if depth > DEPTH_MAX {
+            self.out.extend_from_slice(b"...");
+            return;
+        }
+        match value {
+            Value::Nil if self.flags.sharp_v => self.out.extend_from_slice(b"interface {}(nil)"),
+            Value::Nil => self.out.extend_from_slice(b"<nil>"),
+            Value::Bool(truth) if matches!(verb, 't' | 'v') => self.pad(truth.to_string().as_bytes()),
+            Value::Int(number, _) => {
+                if !self.integer(*number < 0, number.unsigned_abs(), false, verb) {
+                    self.bad(verb, value);
+                }
+            }
+            Value::Uint(number, kind) => {
+                let hex = self.flags.sharp_v && (depth == 0 || *kind == UintKind::Uint8);
+                if !self.integer(false, *number, hex || self.flags.sharp_v, verb) {
+                    self.bad(verb, value);
+                }
+            }
+            Value::Float(number) => {
+                if !self.float(*number, verb) {
+                    self.bad(verb, value);
+                }
+            }
+            Value::Str(bytes) => {
+                if !self.string(bytes, verb) {
+                    self.bad(verb, value);
+                }
+            }
+            Value::List(list) => self.list(list, verb, depth),
+            Value::Map(map) => self.map(map, verb, depth),
+            Value::Struct(record) => self.record(record, verb, depth),
+            Value::Pointer(_, Some(record)) if verb != 'p' => {
+                self.out.push(b'&');
+                self.record(record, verb, depth);
+            }
+            Value::Pointer(ty, None) if self.flags.sharp_v => {
+                self.out.extend_from_slice(format!("(*{})(nil)", ty.name).as_bytes());
+            }
+            Value::Pointer(_, None) if verb == 'v' => self.pad(b"<nil>"),
+            Value::Object(object) if matches!(verb, 'v' | 's') => {
+                let text = object.text().unwrap_or_else(|| format!("&{{{}}}", object.type_name()));
+                self.pad(text.as_bytes());
+            }
+            _ => self.bad(verb, value),
+        }
+    }
+
+    fn string(&mut self, bytes: &[u8], verb: char) -> bool {
+        match verb {
+            'v' if self.flags.sharp_v => {
+                let text = quote::quoted(bytes);
+                self.pad(text.as_bytes());
+            }
+            'v' | 's' => {
+                let cut = self.cut(bytes).to_vec();
+                self.pad(&cut);
+            }
+            'q' => {
+                let text = self.quoted(&self.cut(bytes).to_vec());
+                self.pad(text.as_bytes());
+            }
+            'x' | 'X' => self.hex(bytes, verb == 'X'),
+            _ => return false,
+        }
+        true
+    }
+
+    fn quoted(&self, bytes: &[u8]) -> String {
+        if self.flags.sharp && quote::can_be_raw(bytes) {
+            format!("`{}`", String::from_utf8_lossy(bytes))
+        } else if self.flags.plus {
+            quote::quoted_ascii(bytes)
+        } else {
+            quote::quoted(bytes)
+        }
+    }
+
+    /// The text up to the precision, which counts characters.
+    fn cut<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let Some(precision) = self.flags.precision else { return bytes };
+        let mut at = 0;
+        for _ in 0..precision {
+            match crate::parse::lex::decode(&bytes[at..]) {
+                Some((_, width)) => at += width,
+                None => break,
+            }
+        }
+        &bytes[..at]
+    }
+
+    fn hex(&mut self, bytes: &[u8], upper: bool) {
+        let bytes = &bytes[..self.flags.precision.unwrap_or(bytes.len()).min(bytes.len())];
+        let prefix = if upper { "0X" } else { "0x" };
+        let mut text = String::new();
+        for (position, byte) in bytes.iter().enumerate() {
+            if position > 0 && self.flags.space {
+                text.push(' ');
+            }
+            if self.flags.sharp && (position == 0 || self.flags.space) {
+                text.push_str(prefix);
+            }
+            text.push_str(&if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
+        }
+        self.pad(text.as_bytes());
+    }
+
+    fn list(&mut self, list: &List, verb: char, depth: usize) {
+        if let Some(bytes) = bytes_of(list).filter(|_| matches!(verb, 's' | 'q' | 'x' | 'X')) {
+            self.string(&bytes, verb);
+            return;
+        }
+        if self.flags.sharp_v {
+            let nil = if list.nil { "(nil)" } else { "{" };
+            self.out.extend_from_slice(format!("{}{nil}", list.ty).as_bytes());
+            if !list.nil {
+                self.joined(&list.items, b", ", verb, depth);
+                self.out.push(b'}');
+            }
+            return;
+        }
+        self.out.push(b'[');
+        self.joined(&list.items, b" ", verb, depth);
+        self.out.push(b']');
+    }
+
+    fn joined(&mut self, items: &[Value], separator: &[u8], verb: char, depth: usize) {
+        for (position, item) in items.iter().enumerate() {
+            if position > 0 {
+                self.out.extend_from_slice(separator);
+            }
+            self.value(item, verb, depth + 1);
+        }
+    }
+
+    fn map(&mut self, map: &Map, verb: char, depth: usize) {
+        let go = self.flags.sharp_v;
+        if go && map.nil {
+            self.out.extend_from_slice(format!("{}(nil)", map.ty).as_bytes());
+            return;
+        }
+        let opening = if go { format!("{}{{", map.ty) } else { "map[".to_owned() };
+        self.out.extend_from_slice(opening.as_bytes());
+        // a copy, so that a map that holds itself is not locked twice
+        let entries: Vec<_> =
+            map.entries().iter().map(|(k, v)| (k.value(map.key_type()), v.clone())).collect();
+        for (position, (key, item)) in entries.iter().enumerate() {
+            if position > 0 {
+                self.out.extend_from_slice(if go { b", " } else { b" " });
+            }
+            self.value(key, verb, depth + 1);
+            self.out.push(b':');
+            self.value(item, verb, depth + 1);
+        }
+        self.out.push(if go { b'}' } else { b']' });
+    }
+
+    fn record(&mut self, record: &Struct, verb: char, depth: usize) {
+        let Flags { sharp_v, plus_v, .. } = self.flags;
+        if sharp_v {
+            self.out.extend_from_slice(record.ty.name.as_bytes());
+        }
+        self.out.push(b'{');
+        for (position, ((name, _), field)) in record.ty.fields.iter().zip(&record.fields).enumerate() {
+            if position > 0 {
+                self.out.extend_from_slice(if sharp_v { b", " } else { b" " });
+            }
+            if sharp_v || plus_v {
+                self.out.extend_from_slice(format!("{name}:").as_bytes());
+            }
+            self.value(field, verb, depth + 1);
+        }
+        self.out.push(b'}');
+    }
+}
+
+/// The bytes of a list of bytes.
+fn bytes_of(list: &List) -> Option<Vec<u8>> {
+    if list.ty.element() != Type::Uint(UintKind::Uint8) {
+        return None;
+    }
+    list.items
+        .iter()
+        .map(|item| match item {
+            Value::Uint(byte, _) => u8::try_from(*byte).ok(),
+            _ => None,
+        })
+        .collect()
+}
