@@ -1,0 +1,74 @@
+//! Who leads, and whether this server may answer for the cluster.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::{sync::watch, time::timeout};
+
+/// How long a question or write waits for a leader before it fails: Consul's `rpc_hold_timeout`.
+const HOLD: Duration = Duration::from_secs(7);
+
+/// Who leads, as this server knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// The leader's internal address, `10.0.0.1:8300`.
+    pub leader: Option<String>,
+    /// Whether this server leads and its state holds everything that was acknowledged before.
+    pub serving: bool,
+}
+
+/// Nobody leads, or not this server, and that did not change in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("No cluster leader")]
+pub struct NotLeading;
+
+/// Asks the other servers whether this one still leads.
+pub(crate) type Confirm = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// This server's view of who leads. Clones share it.
+#[derive(Clone)]
+pub struct Leadership {
+    role: watch::Receiver<Role>,
+    confirm: Confirm,
+}
+
+impl fmt::Debug for Leadership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leadership").field("role", &*self.role.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl Leadership {
+    pub(crate) fn new(role: watch::Receiver<Role>, confirm: Confirm) -> Self {
+        Self { role, confirm }
+    }
+
+    /// The leader's internal address, if there is a leader.
+    pub fn leader(&self) -> Option<String> {
+        self.role.borrow().leader.clone()
+    }
+
+    /// Waits until this server leads, up to Consul's seven seconds.
+    pub async fn leading(&self) -> Result<(), NotLeading> {
+        if self.role.borrow().serving {
+            return Ok(());
+        }
+        let mut role = self.role.clone();
+        let serving = timeout(HOLD, role.wait_for(|role| role.serving)).await;
+        serving.ok().and_then(Result::ok).map(drop).ok_or(NotLeading)
+    }
+
+    /// As [`Leadership::leading`], and asks the other servers that it is still so.
+    pub(crate) async fn confirmed(&self) -> Result<(), NotLeading> {
+        self.leading().await?;
+        if (self.confirm)().await { Ok(()) } else { Err(NotLeading) }
+    }
+
+    /// Waits for another role than the last one seen by this clone, and gives it.
+    pub(crate) async fn changed(&mut self) -> Role {
+        if self.role.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.role.borrow_and_update().clone()
+    }
+}

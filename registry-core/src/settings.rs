@@ -1,0 +1,67 @@
+//! What a registry must know to start; the program makes it from its configuration.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// The version of Consul whose interface this is; its clients look at it.
+pub const CONSUL_VERSION: &str = "1.21.4";
+
+/// The settings of one registry. `Settings::new` gives those of a registry on loopback with everything in memory.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node's name.
+    pub node_name: String,
+    /// The node's id, a UUID in lower case.
+    pub node_id: String,
+    /// The datacenter, in lower case.
+    pub datacenter: String,
+    /// Where state is kept. `None` keeps it in memory: it ends with the process.
+    pub data_dir: Option<PathBuf>,
+    /// The internal listener's address (port 8300); port 0 takes a free one.
+    pub server: SocketAddr,
+    /// The LAN join listener's address (port 8301); `None` for none.
+    pub serf_lan: Option<SocketAddr>,
+    /// The WAN join listener's address (port 8302); `None` for none.
+    pub serf_wan: Option<SocketAddr>,
+    /// The address others reach this node at.
+    pub advertise: String,
+    /// The node's tagged addresses (`lan`, `lan_ipv4`, `wan`, `wan_ipv4`).
+    pub tagged_addresses: BTreeMap<String, String>,
+    /// The node's metadata, as configured.
+    pub meta: BTreeMap<String, String>,
+    /// The gRPC port that the `consul` service's metadata tells; 0 tells none.
+    pub grpc_port: u16,
+    /// How many servers must be there before the first one leads. More than one is refused.
+    pub bootstrap_expect: usize,
+    /// The gossip key. Not supported yet: a registry with one refuses to start.
+    pub encrypt: Option<String>,
+    /// How long a node may be dead before it is forgotten; `reconnect_timeout` in the configuration.
+    pub reap_after: Duration,
+    /// How many applied log entries make a new snapshot.
+    pub snapshot_every: u64,
+}
+
+impl Settings {
+    /// The settings of a registry on loopback, on free ports, that keeps everything in memory.
+    pub fn new(node_name: impl Into<String>, node_id: impl Into<String>) -> Self {
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let tagged =
+            ["lan", "lan_ipv4", "wan", "wan_ipv4"].map(|tag| (tag.to_owned(), "127.0.0.1".to_owned()));
+        Self {
+            node_name: node_name.into(),
+            node_id: node_id.into(),
+            datacenter: "dc1".to_owned(),
+            data_dir: None,
+            server: local,
+            serf_lan: None,
+            serf_wan: None,
+            advertise: "127.0.0.1".to_owned(),
+            tagged_addresses: BTreeMap::from(tagged),
+            meta: BTreeMap::new(),
+            grpc_port: 0,
+            bootstrap_expect: 1,
+            encrypt: None,
+            reap_after: Duration::from_secs(600),
+            snapshot_every: 8192,
+        }
+    }
+}

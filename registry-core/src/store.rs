@@ -1,0 +1,52 @@
+//! The state as readers see it, and the one place where it changes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use registry_state::{Command, Index, Outcome, State, Topics};
+
+use crate::watch::Watch;
+
+/// The published state and who waits for changes of it.
+///
+/// Readers take no lock: a look is a pointer. Only the state machine writes.
+#[derive(Debug, Default)]
+pub struct Store {
+    state: ArcSwap<State>,
+    watch: Watch,
+}
+
+impl Store {
+    /// The state as of now. It does not change any more; look again for a newer one.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Who waits for what.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Applies a batch, publishes the new state, then wakes whoever waits for what changed, each once.
+    ///
+    /// One caller at a time: the state machine.
+    pub(crate) fn apply(&self, commands: &[Command]) -> Vec<(Index, Outcome)> {
+        let mut next = State::clone(&self.state.load());
+        let mut topics = Topics::default();
+        let outcomes = commands.iter().map(|command| {
+            let applied = next.apply(command);
+            topics.merge(applied.topics);
+            (applied.index, applied.outcome)
+        });
+        let outcomes = outcomes.collect();
+        self.state.store(Arc::new(next));
+        self.watch.wake(&topics);
+        outcomes
+    }
+
+    /// Puts another state in its place, as a snapshot does, and wakes everyone.
+    pub(crate) fn replace(&self, state: State) {
+        self.state.store(Arc::new(state));
+        self.watch.wake_all();
+    }
+}
