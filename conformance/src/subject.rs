@@ -76,12 +76,12 @@ impl Server {
         command: &str,
         bin: &Path,
         config: impl Fn(&Ports, &Path) -> Value,
-        ready: impl Fn(&Self) -> bool,
+        mut ready: impl FnMut(&Self) -> bool,
     ) -> anyhow::Result<Self> {
         let mut starts = 1;
         loop {
             let mut server = Self::spawn(command, bin, &config)?;
-            match server.wait_until(&ready) {
+            match server.wait_until(&mut ready) {
                 Ok(()) => return Ok(server),
                 Err(e) if starts == STARTS_MAX || server.process.try_wait()?.is_none() => return Err(e),
                 Err(_) => starts += 1,
@@ -117,7 +117,7 @@ impl Server {
         Ok(Self { process, folder, ports })
     }
 
-    fn wait_until(&mut self, ready: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
+    fn wait_until(&mut self, mut ready: impl FnMut(&Self) -> bool) -> anyhow::Result<()> {
         let end = Instant::now() + READY_MAX;
         loop {
             if let Some(status) = self.process.try_wait()? {
