@@ -1,6 +1,7 @@
 //! The body of every request and answer that passes through our programs.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
 /// Why a body could not be read or written to its end.
@@ -17,4 +18,45 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 /// A body without bytes.
 pub fn empty() -> Body {
     full(Bytes::new())
+}
+
+/// Why a body was not collected.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// It has more bytes than allowed; `bytes` is what it announced, else what had come by then.
+    #[error("the body has {bytes} bytes or more")]
+    TooLarge {
+        /// How many there are at least.
+        bytes: u64,
+    },
+    /// The other side went away or sent nonsense.
+    #[error("reading the body: {0}")]
+    Broken(BodyError),
+}
+
+/// Reads a body to its end, if it has at most `limit` bytes.
+pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, CollectError> {
+    let announced = body.size_hint().lower();
+    if announced > limit as u64 {
+        return Err(CollectError::TooLarge { bytes: announced });
+    }
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else { continue };
+        let length = first.len() + all.len() + data.len();
+        if length > limit {
+            return Err(CollectError::TooLarge { bytes: length as u64 });
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(length.max(announced as usize));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }

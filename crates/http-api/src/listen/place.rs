@@ -1,0 +1,130 @@
+//! Where a listener is: addresses and unix sockets, and how they are bound.
+
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::PathBuf,
+    time::Duration,
+};
+
+use daemon::Shutdown;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    time::sleep,
+};
+
+/// Connections that may wait to be accepted; the system may hold it lower.
+const BACKLOG: i32 = 4096;
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An address; `[::]` takes IPv4 clients too.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(UnixPlace),
+}
+
+/// A unix socket and who may use it: `unix:///run/ryo.sock`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnixPlace {
+    /// The socket's path; a stale socket there is replaced, anything else is not.
+    pub path: PathBuf,
+    /// `unix_sockets.mode`, as 0o770.
+    pub mode: Option<u32>,
+    /// `unix_sockets.user`, as a number.
+    pub user: Option<u32>,
+    /// `unix_sockets.group`, as a number.
+    pub group: Option<u32>,
+}
+
+/// Why a listener cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// In use, not allowed, or the like.
+    #[error("cannot listen on {place}: {source}")]
+    Refused {
+        /// Where.
+        place: Place,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The end was asked for while the address was not there.
+    #[error("stopped waiting for the address {0}, which this machine does not have")]
+    Stopped(SocketAddr),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(unix) => write!(f, "unix://{}", unix.path.display()),
+        }
+    }
+}
+
+impl Place {
+    /// Takes a unix socket's file away once nobody listens on it.
+    pub(super) fn remove(&self) {
+        if let Self::Unix(unix) = self {
+            // Nobody needs the file any more; the next start replaces it if it stays.
+            let _ = fs::remove_file(&unix.path);
+        }
+    }
+}
+
+/// Binds an address; waits while this machine does not have it.
+pub(super) async fn bind_tcp(address: SocketAddr, shutdown: &Shutdown) -> Result<TcpListener, BindError> {
+    let mut waiting = false;
+    loop {
+        match try_bind(address) {
+            Ok(listener) => {
+                if waiting {
+                    tracing::info!(target: "agent.http", %address, "the address is there now");
+                }
+                return Ok(listener);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                if !waiting {
+                    tracing::warn!(target: "agent.http", %address, "this machine does not have the address yet: waiting");
+                }
+                waiting = true;
+            }
+            Err(source) => return Err(BindError::Refused { place: Place::Tcp(address), source }),
+        }
+        tokio::select! {
+            () = sleep(Duration::from_millis(500)) => {}
+            () = shutdown.requested() => return Err(BindError::Stopped(address)),
+        }
+    }
+}
+
+fn try_bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Binds a unix socket with its mode and owner.
+pub(super) fn bind_unix(unix: &UnixPlace) -> Result<UnixListener, BindError> {
+    let refused = |source| BindError::Refused { place: Place::Unix(unix.clone()), source };
+    if fs::symlink_metadata(&unix.path).is_ok_and(|m| m.file_type().is_socket()) {
+        fs::remove_file(&unix.path).map_err(refused)?;
+    }
+    let listener = UnixListener::bind(&unix.path).map_err(refused)?;
+    if let Some(mode) = unix.mode {
+        fs::set_permissions(&unix.path, fs::Permissions::from_mode(mode)).map_err(refused)?;
+    }
+    if unix.user.is_some() || unix.group.is_some() {
+        std::os::unix::fs::chown(&unix.path, unix.user, unix.group).map_err(refused)?;
+    }
+    Ok(listener)
+}

@@ -1,0 +1,233 @@
+//! The table of endpoints: what answers where, to which methods.
+
+use std::{collections::HashMap, future::Future, sync::Arc};
+
+use http::{Method, Request, Response, StatusCode, header::ALLOW};
+use registry_wire::{percent, query::Query};
+
+use crate::{
+    Answer, ApiError, Body, BoxFuture, Call, Peer, Serve,
+    answer::{JSON, Layout, TEXT},
+    path,
+};
+
+/// Calls one endpoint's handler.
+type Handler<C> = Arc<dyn Fn(C, Call) -> BoxFuture<Result<Answer, ApiError>> + Send + Sync>;
+
+struct Endpoint<C> {
+    handler: Handler<C>,
+    methods: &'static [Method],
+    /// `OPTIONS,GET,PUT`
+    allow: String,
+}
+
+/// Endpoints by path. `C` is what every handler gets besides its [`Call`]; cloned for each request.
+pub struct Table<C> {
+    endpoints: HashMap<&'static str, Endpoint<C>>,
+    /// The most slashes that a path of the table has: prefixes are looked for no deeper.
+    depth: usize,
+    indented: bool,
+}
+
+impl<C: Clone + Send + Sync + 'static> Table<C> {
+    /// An empty table; `indented` is `-dev`'s layout of JSON.
+    pub fn new(indented: bool) -> Self {
+        Self { endpoints: HashMap::new(), depth: 0, indented }
+    }
+
+    /// Adds an endpoint. A path that ends in a slash stands for everything below it; the longest one wins.
+    ///
+    /// Panics if the path is in the table already.
+    pub fn add<F, A>(&mut self, path: &'static str, methods: &'static [Method], handler: F) -> &mut Self
+    where
+        F: Fn(C, Call) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+    {
+        let declared = methods.iter().fold("OPTIONS".to_owned(), |all, method| format!("{all},{method}"));
+        let handler: Handler<C> = Arc::new(move |context, call| Box::pin(handler(context, call)));
+        let old = self.endpoints.insert(path, Endpoint { handler, methods, allow: declared });
+        assert!(old.is_none(), "{path} is in the table twice");
+        self.depth = self.depth.max(path.matches('/').count());
+        self
+    }
+
+    /// The endpoint at a path and how long its prefix is; `Err` tells the path to redirect to, if there is one.
+    fn find(&self, path: &str) -> Result<(&Endpoint<C>, usize), Option<String>> {
+        if let Some(endpoint) = self.endpoints.get(path) {
+            return Ok((endpoint, path.len()));
+        }
+        let slashes: Vec<usize> = path.match_indices('/').map(|(at, _)| at + 1).take(self.depth).collect();
+        for end in slashes.into_iter().rev() {
+            if let Some(endpoint) = self.endpoints.get(&path[..end]) {
+                return Ok((endpoint, end));
+            }
+        }
+        let with_slash = format!("{path}/");
+        Err(self.endpoints.contains_key(with_slash.as_str()).then_some(with_slash))
+    }
+
+    /// Whether something answers at this path, be it with a redirect.
+    pub fn knows(&self, path: &str) -> bool {
+        !matches!(self.find(path), Err(None))
+    }
+}
+
+/// A table with what its handlers need; cloning it copies pointers.
+pub struct Router<C> {
+    table: Arc<Table<C>>,
+    context: C,
+}
+
+impl<C: Clone> Clone for Router<C> {
+    fn clone(&self) -> Self {
+        Self { table: self.table.clone(), context: self.context.clone() }
+    }
+}
+
+impl<C: Clone + Send + Sync + 'static> Router<C> {
+    /// The router of this table.
+    pub fn new(table: Table<C>, context: C) -> Self {
+        Self { table: Arc::new(table), context }
+    }
+
+    /// Answers a request whose path is clean.
+    pub async fn call(self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let full_path = head.uri.path();
+        let (endpoint, prefix) = match self.table.find(full_path) {
+            Ok(found) => found,
+            Err(Some(to)) => {
+                let query = head.uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+                let answer = path::redirect(&head.method, StatusCode::TEMPORARY_REDIRECT, &(to + &query));
+                return answer.into_response(Layout::Compact);
+            }
+            Err(None) => return path::unknown(full_path).into_response(Layout::Compact),
+        };
+        let query = Query::parse(head.uri.query().unwrap_or_default());
+        let layout = match &query {
+            Ok(query) if query.has("pretty") => Layout::Pretty,
+            _ if self.table.indented => Layout::Indented,
+            _ => Layout::Compact,
+        };
+        let outcome = match (query, percent::decode_path(&full_path[prefix..])) {
+            _ if head.method == Method::OPTIONS => Ok(options(&endpoint.allow)),
+            _ if !endpoint.methods.contains(&head.method) => {
+                Err(ApiError::method(&head.method, &endpoint.allow))
+            }
+            (Ok(query), Ok(rest)) => {
+                let call = Call {
+                    method: head.method.clone(),
+                    rest,
+                    query,
+                    headers: head.headers,
+                    extensions: head.extensions.clone(),
+                    body,
+                };
+                (endpoint.handler)(self.context, call).await
+            }
+            (_, Err(_)) => Err(ApiError::bad_request("400 Bad Request")),
+            (Err(_), _) => Err(ApiError::internal("").because("the query string cannot be read")),
+        };
+        let answer = outcome.unwrap_or_else(|error| {
+            log(&head.method, &head.uri, head.extensions.get(), &error);
+            error.into()
+        });
+        answer.into_endpoint_response(layout)
+    }
+}
+
+impl<C: Clone + Send + Sync + 'static> Serve for Router<C> {
+    fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
+        Box::pin(self.clone().call(request))
+    }
+
+    fn knows(&self, path: &str) -> bool {
+        self.table.knows(path)
+    }
+}
+
+fn options(allow: &str) -> Answer {
+    let allow = allow.parse().expect("method names are header text");
+    Answer::bytes(JSON, "").with(ALLOW, allow)
+}
+
+fn log(method: &Method, uri: &http::Uri, peer: Option<&Peer>, error: &ApiError) {
+    let url = without_token(uri);
+    let from = match peer {
+        Some(Peer::Tcp(address)) => address.to_string(),
+        _ => String::new(),
+    };
+    let text = error.log.as_deref().unwrap_or(&error.text);
+    if error.status.is_server_error() {
+        tracing::error!(target: "agent.http", %method, url, from, error = text, "Request error");
+    } else {
+        tracing::debug!(target: "agent.http", %method, url, from, error = text, "Request error");
+    }
+}
+
+/// A request's address as it may stand in a log.
+fn without_token(uri: &http::Uri) -> String {
+    let Some(query) = uri.query() else { return uri.path().to_owned() };
+    let shown = query.split('&').map(|part| if part.starts_with("token=") { "token=<hidden>" } else { part });
+    format!("{}?{}", uri.path(), shown.collect::<Vec<_>>().join("&"))
+}
+
+/// An answer for a path that no table knows, for a program that has none to ask.
+pub fn unknown_path(path: &str) -> Response<Body> {
+    let answer = path::unknown(path);
+    debug_assert_eq!(answer.headers.get(http::header::CONTENT_TYPE), Some(&TEXT));
+    answer.into_response(Layout::Compact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body;
+
+    async fn ask(method: &str, target: &str) -> (u16, String, String) {
+        let mut table = Table::<&'static str>::new(false);
+        table.add("/v1/kv/", &[Method::GET, Method::PUT], |context, call: Call| async move {
+            Ok(Answer::json(&[context, &call.name()]))
+        });
+        table.add("/v1/x", &[Method::GET], |_, call: Call| async move {
+            Err(ApiError::bad_request(call.name_or("none")?))
+        });
+        let router = Router::new(table, "ctx");
+        let request = Request::builder().method(method).uri(target).body(body::empty()).unwrap();
+        let (head, body) = router.call(request).await.into_parts();
+        let allow = head.headers.get(ALLOW).or(head.headers.get(http::header::LOCATION));
+        let allow = allow.map_or("", |v| v.to_str().unwrap()).to_owned();
+        let bytes = body::collect(body, 1000).await.unwrap();
+        (head.status.as_u16(), allow, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn finds_endpoints_and_says_what_is_allowed() {
+        assert_eq!(ask("GET", "/v1/kv/a%2Fb/c").await, (200, String::new(), r#"["ctx","a/b/c"]"#.into()));
+        assert_eq!(ask("GET", "/v1/kv/a?pretty").await.2, "[\n    \"ctx\",\n    \"a\"\n]\n");
+        assert_eq!(
+            ask("POST", "/v1/kv/a").await,
+            (405, "OPTIONS,GET,PUT".into(), "method POST not allowed".into())
+        );
+        assert_eq!(ask("OPTIONS", "/v1/x").await, (200, "OPTIONS,GET".into(), String::new()));
+        assert_eq!(ask("GET", "/v1/x").await, (400, String::new(), "none".into()));
+        assert_eq!(ask("GET", "/v1/kv/a?%zz").await, (500, String::new(), String::new()));
+    }
+
+    #[tokio::test]
+    async fn unknown_paths_say_so_and_missing_slashes_are_added() {
+        assert_eq!(ask("PUT", "/v1/kv?recurse").await, (307, "/v1/kv/?recurse".into(), String::new()));
+        assert_eq!(
+            ask("GET", "/v1/kv").await,
+            (307, "/v1/kv/".into(), "<a href=\"/v1/kv/\">Temporary Redirect</a>.\n\n".into())
+        );
+        assert!(ask("GET", "/v1/x/y").await.2.ends_with("not a recognized HTTP API endpoint\n"));
+        assert!(ask("GET", "/v2/kv/a").await.2.ends_with("ensure the path starts with '/v1/'\n"));
+    }
+
+    #[test]
+    fn tokens_do_not_reach_the_log() {
+        let uri = "/v1/kv/a?recurse&token=secret".parse().unwrap();
+        assert_eq!(without_token(&uri), "/v1/kv/a?recurse&token=<hidden>");
+    }
+}

@@ -1,0 +1,109 @@
+//! A listener and real connections to it.
+
+use std::{sync::Arc, time::Duration};
+
+use daemon::Shutdown;
+use http::{HeaderName, HeaderValue, Method};
+use http_api::{
+    Answer, Router, Table,
+    listen::{Limits, Listener, Place, UnixPlace},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+};
+
+fn router(shutdown: &Shutdown) -> Arc<Router<Shutdown>> {
+    let mut table = Table::new(false);
+    table.add("/v1/now", &[Method::GET], |_, _| async {
+        let name = HeaderName::from_static("x-consul-knownleader");
+        Ok(Answer::json("now").with(name, HeaderValue::from_static("true")))
+    });
+    table.add("/v1/later", &[Method::GET], |shutdown: Shutdown, _| async move {
+        shutdown.requested().await;
+        Ok(Answer::json("later"))
+    });
+    Arc::new(Router::new(table, shutdown.clone()))
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), request: &str) {
+    stream.write_all(request.as_bytes()).await.unwrap();
+}
+
+async fn hear(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut all = Vec::new();
+    tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut all)).await.unwrap().unwrap();
+    String::from_utf8(all).unwrap()
+}
+
+#[tokio::test]
+async fn names_are_written_as_consul_writes_them() {
+    let shutdown = Shutdown::default();
+    let listener = Listener::bind(Place::Tcp("[::]:0".parse().unwrap()), &shutdown).await.unwrap();
+    let port = listener.local_address().unwrap().port();
+    let serving = tokio::spawn(listener.serve(router(&shutdown), Limits::default(), shutdown.clone()));
+    for address in ["127.0.0.1", "::1"] {
+        let mut stream = TcpStream::connect((address, port)).await.unwrap();
+        say(&mut stream, "GET /v1/now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        let answer = hear(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\nX-Consul-Knownleader: true\r\n"), "{answer}");
+        assert!(answer.contains("\r\nX-Consul-Default-Acl-Policy: allow\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n\"now\""), "{answer}");
+    }
+    shutdown.request();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_lets_requests_end_and_closes_idle_connections() {
+    let shutdown = Shutdown::default();
+    let listener = Listener::bind(Place::Tcp("127.0.0.1:0".parse().unwrap()), &shutdown).await.unwrap();
+    let address = listener.local_address().unwrap();
+    let serving = tokio::spawn(listener.serve(router(&shutdown), Limits::default(), shutdown.clone()));
+    let (mut waiting, mut idle) =
+        (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+    say(&mut waiting, "GET /v1/later HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    say(&mut idle, "GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(idle.read(&mut [0; 1000]).await.unwrap() > 0);
+    shutdown.request();
+    assert!(hear(&mut waiting).await.ends_with("\"later\""));
+    assert_eq!(hear(&mut idle).await, "");
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn one_client_gets_its_share_of_connections() {
+    let shutdown = Shutdown::default();
+    let listener = Listener::bind(Place::Tcp("127.0.0.1:0".parse().unwrap()), &shutdown).await.unwrap();
+    let address = listener.local_address().unwrap();
+    let limits = Limits { connections_per_client: 1, ..Limits::default() };
+    let serving = tokio::spawn(listener.serve(router(&shutdown), limits, shutdown.clone()));
+    let mut first = TcpStream::connect(address).await.unwrap();
+    say(&mut first, "GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(first.read(&mut [0; 1000]).await.unwrap() > 0);
+    let mut second = TcpStream::connect(address).await.unwrap();
+    say(&mut second, "GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut head = [0; 12];
+    second.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 429");
+    shutdown.request();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_unix_socket_has_its_mode_and_goes_at_the_end() {
+    use std::os::unix::fs::PermissionsExt;
+    let shutdown = Shutdown::default();
+    let path = std::env::temp_dir().join(format!("http-api-{}.sock", std::process::id()));
+    let place = Place::Unix(UnixPlace { path: path.clone(), mode: Some(0o600), ..UnixPlace::default() });
+    let listener = Listener::bind(place, &shutdown).await.unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let serving = tokio::spawn(listener.serve(router(&shutdown), Limits::default(), shutdown.clone()));
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    say(&mut stream, "GET /v1/now HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(hear(&mut stream).await.ends_with("\"now\""));
+    shutdown.request();
+    serving.await.unwrap();
+    assert!(!path.exists());
+}
