@@ -125,15 +125,7 @@ impl fmt::Display for PercentileStats {
         write!(
             f,
             "[samples: {}, p0.1: {}, p1: {}, p5: {}, p10: {}, p50: {}, p90: {}, p99: {}, p99.9: {}]",
-            self.samples,
-            self.p0_1,
-            self.p1,
-            self.p5,
-            self.p10,
-            self.p50,
-            self.p90,
-            self.p99,
-            self.p99_9
+            self.samples, self.p0_1, self.p1, self.p5, self.p10, self.p50, self.p90, self.p99, self.p99_9
         )
     }
 }

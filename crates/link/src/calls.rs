@@ -1,0 +1,91 @@
+//! The calls that are ours alone, under `/internal/`: JSON bodies, and a version in each.
+//!
+//! A program speaks its own version and the one before; what it does not know in a body it leaves alone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the calls that this program speaks.
+pub const VERSION: u32 = 1;
+
+/// `PUT`: takes or keeps a lease, with a [`Lease`]; `DELETE`: gives it back, with a [`Lease`].
+pub const LEASE: &str = "/internal/lease";
+/// `GET`: all members of the datacenter, as `/v1/agent/members` shows them.
+pub const MEMBERS: &str = "/internal/members";
+/// `PUT`, followed by a node's name: removes a node that is gone.
+pub const FORCE_LEAVE: &str = "/internal/force-leave/";
+
+/// An agent's sign of life: its node as it stands in the catalog.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lease {
+    /// The version of the calls that the agent speaks.
+    pub version: u32,
+    /// The node's name.
+    pub node: String,
+    /// The node's id, a UUID.
+    pub id: String,
+    /// The node's address.
+    pub address: String,
+    /// The node's further addresses: `lan`, `lan_ipv4`, `wan`, …
+    pub tagged_addresses: BTreeMap<String, String>,
+    /// The node's meta.
+    pub meta: BTreeMap<String, String>,
+    /// The datacenter the agent belongs to.
+    pub datacenter: String,
+    /// When the agent started, in milliseconds since 1970: of two with one name, the younger holds it.
+    pub boot_ms: u64,
+    /// The agent's program version, `1.21.4` style, for `members`.
+    pub build: String,
+}
+
+/// What the holder of a lease needs to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Granted {
+    /// The version of the calls that the registry speaks.
+    pub version: u32,
+    /// The lease ends this many milliseconds after the last sign of life.
+    pub ttl_ms: u64,
+    /// All registries' links, `10.0.0.1:8300`.
+    pub servers: Vec<String>,
+}
+
+/// A node as `/v1/agent/members` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Member {
+    /// The node's name.
+    pub name: String,
+    /// The node's address.
+    pub addr: String,
+    /// Its join port.
+    pub port: u16,
+    /// `role`, `dc`, `id`, `build` and the like.
+    pub tags: BTreeMap<String, String>,
+    /// 1 alive, 2 leaving, 3 left, 4 failed.
+    pub status: u8,
+    /// A protocol number that clients expect.
+    pub protocol_min: u8,
+    /// A protocol number that clients expect.
+    pub protocol_max: u8,
+    /// A protocol number that clients expect.
+    pub protocol_cur: u8,
+    /// A protocol number that clients expect.
+    pub delegate_min: u8,
+    /// A protocol number that clients expect.
+    pub delegate_max: u8,
+    /// A protocol number that clients expect.
+    pub delegate_cur: u8,
+}
+
+/// The meaning of [`Member::status`].
+pub mod status {
+    /// Its lease runs.
+    pub const ALIVE: u8 = 1;
+    /// It said goodbye.
+    pub const LEFT: u8 = 3;
+    /// Its lease ran out.
+    pub const FAILED: u8 = 4;
+}

@@ -1,0 +1,183 @@
+//! The caller's end of one link.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{
+    Request, Response, Uri, Version,
+    uri::{Authority, Scheme},
+};
+use http_api::Body;
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use crate::wire;
+
+/// The first pause after a connection could not be made; doubled with each further failure.
+const BACK_OFF_MIN: Duration = Duration::from_millis(50);
+/// The longest pause: a registry that comes back is found within about this time.
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// Why a call over a link has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No connection: the call was not sent. Another server may be tried at once, this one after a pause.
+    #[error("no connection to {address}: {reason}")]
+    Connect {
+        /// Whom we tried to reach.
+        address: SocketAddr,
+        /// What the system said.
+        reason: Arc<str>,
+    },
+    /// The connection ended under the call: whether it took effect is unknown.
+    #[error("the connection to {address} ended during a call: {reason}")]
+    Ended {
+        /// Who was called.
+        address: SocketAddr,
+        /// What HTTP/2 said.
+        reason: Arc<str>,
+    },
+    /// The request cannot travel over HTTP/2: its target has no path.
+    #[error("the request's target is no path: {0}")]
+    Target(Arc<str>),
+}
+
+impl LinkError {
+    /// Whether the call may have reached the other end; a write is repeated only when it did not.
+    pub fn may_have_been_sent(&self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+}
+
+/// One HTTP/2 connection to a peer, dialled when first needed and again after it ended.
+///
+/// While the peer cannot be reached, calls fail at once between the attempts, so that nobody waits for a dead server.
+pub struct Link {
+    address: SocketAddr,
+    state: Mutex<State>,
+}
+
+enum State {
+    Idle,
+    Connected(SendRequest<Body>),
+    Away { failures: u32, next_try: Instant, reason: Arc<str> },
+}
+
+impl Link {
+    /// A link to `address` (`10.0.0.1:8300`); nothing is dialled yet.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, state: Mutex::new(State::Idle) }
+    }
+
+    /// Whom the link leads to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends one request and returns the answer's head; its body follows as the peer sends it.
+    ///
+    /// The request's path and query go as they are. Dropping the future, or the answer's body, ends the call at the other
+    /// end too. There is no time limit here but that of connecting: a blocking query may wait for minutes.
+    pub async fn call(&self, request: Request<Body>) -> Result<Response<Body>, LinkError> {
+        let sender = self.connected().await?;
+        self.send(sender, request).await
+    }
+
+    /// A connection that is open now.
+    pub(crate) async fn connected(&self) -> Result<SendRequest<Body>, LinkError> {
+        let mut state = self.state.lock().await;
+        let failures = match &*state {
+            State::Connected(sender) if !sender.is_closed() => return Ok(sender.clone()),
+            State::Connected(_) | State::Idle => 0,
+            State::Away { next_try, reason, .. } if Instant::now() < *next_try => {
+                return Err(self.no_connection(reason.clone()));
+            }
+            State::Away { failures, .. } => *failures,
+        };
+        match self.dial().await {
+            Ok(sender) => {
+                *state = State::Connected(sender.clone());
+                Ok(sender)
+            }
+            Err(error) => {
+                let reason: Arc<str> = error.to_string().into();
+                let next_try = Instant::now() + back_off(failures);
+                *state =
+                    State::Away { failures: failures.saturating_add(1), next_try, reason: reason.clone() };
+                Err(self.no_connection(reason))
+            }
+        }
+    }
+
+    /// Sends over a connection of this link.
+    pub(crate) async fn send(
+        &self,
+        mut sender: SendRequest<Body>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, LinkError> {
+        wire::leave_hop_headers(request.headers_mut());
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = self.absolute(request.uri())?;
+        let answer = sender.send_request(request).await.map_err(|error| {
+            let reason: Arc<str> = error.to_string().into();
+            if error.is_canceled() {
+                return self.no_connection(reason);
+            }
+            LinkError::Ended { address: self.address, reason }
+        })?;
+        let mut answer = answer.map(|body| body.map_err(Into::into).boxed_unsync());
+        *answer.version_mut() = Version::HTTP_11;
+        Ok(answer)
+    }
+
+    fn absolute(&self, target: &Uri) -> Result<Uri, LinkError> {
+        let mut parts = target.clone().into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        let authority = Authority::try_from(self.address.to_string());
+        parts.authority = Some(authority.expect("an address with its port is an authority"));
+        Uri::from_parts(parts).map_err(|_| LinkError::Target(target.to_string().into()))
+    }
+
+    async fn dial(&self) -> io::Result<SendRequest<Body>> {
+        let dialled = async {
+            let tcp = TcpStream::connect(self.address).await?;
+            tcp.set_nodelay(true)?;
+            let (sender, connection) = Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .initial_max_send_streams(wire::STREAMS_MAX as usize)
+                .initial_stream_window_size(wire::STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(wire::CONNECTION_WINDOW_BYTES)
+                .keep_alive_interval(wire::PING)
+                .keep_alive_timeout(wire::PING)
+                .keep_alive_while_idle(true)
+                .handshake(TokioIo::new(tcp))
+                .await
+                .map_err(io::Error::other)?;
+            Ok::<_, io::Error>((sender, connection))
+        };
+        let (sender, connection) = timeout(wire::CONNECT_LIMIT, dialled).await??;
+        let address = self.address;
+        // The task ends with the connection, and the connection with its last sender.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(target: "agent.link", %address, %error, "the link ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn no_connection(&self, reason: Arc<str>) -> LinkError {
+        LinkError::Connect { address: self.address, reason }
+    }
+}
+
+/// The pause after so many failures in a row, with some jitter so that a fleet does not return in one moment.
+fn back_off(failures: u32) -> Duration {
+    let pause = BACK_OFF_MIN.saturating_mul(1 << failures.min(16)).min(BACK_OFF_MAX);
+    pause.mul_f64(rand::random_range(0.75..1.25))
+}

@@ -1,0 +1,92 @@
+//! The listener's end.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, time::Duration};
+
+use daemon::Shutdown;
+use http::{Request, Response};
+use http_api::Body;
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::wire;
+
+/// Peers that may be connected at once; a fleet of ours has hundreds of agents at most.
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long calls may take to end once shutdown was asked for.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Accepts links on `listener` and answers every call by `handler`, until shutdown.
+///
+/// `handler` gets the peer's address and the request; when the peer goes away its future is dropped. Returns once all
+/// connections have ended, at most two seconds after shutdown was asked for.
+pub async fn serve<H, F>(listener: TcpListener, handler: H, shutdown: Shutdown)
+where
+    H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    let mut end = pin!(shutdown.requested());
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((tcp, peer)) => {
+                    connections.spawn(connection(tcp, peer, handler.clone(), shutdown.clone()));
+                }
+                Err(error) => {
+                    // Out of descriptors, or the peer was gone before it was accepted: neither ends the listener.
+                    tracing::warn!(target: "agent.server", %error, "cannot accept a link");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    // What has not ended by then is aborted with the set.
+    let _ = timeout(DRAIN_LIMIT, drained).await;
+}
+
+async fn connection<H, F>(tcp: TcpStream, peer: SocketAddr, handler: H, shutdown: Shutdown)
+where
+    H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    // Without it small answers wait for the peer's acknowledgement; a failure costs only that.
+    let _ = tcp.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = handler(peer, request.map(|body| body.map_err(Into::into).boxed_unsync()));
+        async move {
+            let mut answer = answer.await;
+            wire::leave_hop_headers(answer.headers_mut());
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut connection = pin!(
+        Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(wire::STREAMS_MAX)
+            .initial_stream_window_size(wire::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(wire::CONNECTION_WINDOW_BYTES)
+            .keep_alive_interval(wire::PING)
+            .keep_alive_timeout(wire::PING)
+            .serve_connection(TokioIo::new(tcp), service)
+    );
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = shutdown.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(target: "agent.server", %peer, %error, "a link ended");
+    }
+}

@@ -1,0 +1,68 @@
+//! A caller with several registries to choose from.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use http::{Request, Response};
+use http_api::Body;
+
+use crate::{Link, LinkError};
+
+/// Links to all known servers; the one that answered last is asked first.
+#[derive(Default)]
+pub struct Servers {
+    links: RwLock<Arc<[Arc<Link>]>>,
+    preferred: AtomicUsize,
+}
+
+impl Servers {
+    /// Makes these the known servers; links to those known before are kept.
+    pub fn set(&self, addresses: &[SocketAddr]) {
+        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let known = |address: &SocketAddr| links.iter().find(|link| link.address() == *address).cloned();
+        *links = addresses
+            .iter()
+            .map(|address| known(address).unwrap_or_else(|| Arc::new(Link::new(*address))))
+            .collect();
+    }
+
+    /// The known servers.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.links().iter().map(|link| link.address()).collect()
+    }
+
+    /// Sends the request to the first server that takes a connection.
+    ///
+    /// `None` when no server is known. A request that may have been sent is not repeated: the caller decides, for only it
+    /// knows whether twice is harmless.
+    pub async fn call(&self, request: Request<Body>) -> Option<Result<Response<Body>, LinkError>> {
+        let links = self.links();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut last = None;
+        for turn in 0..links.len() {
+            let number = (first + turn) % links.len();
+            match links[number].connected().await {
+                Ok(sender) => {
+                    self.preferred.store(number, Ordering::Relaxed);
+                    return Some(links[number].send(sender, request).await);
+                }
+                Err(error) => last = Some(Err(error)),
+            }
+        }
+        last
+    }
+
+    /// Lets another server be asked first from now on; for a server that answers but cannot serve.
+    pub fn prefer_next(&self) {
+        self.preferred.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn links(&self) -> Arc<[Arc<Link>]> {
+        self.links.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
