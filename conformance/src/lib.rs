@@ -9,6 +9,7 @@ use std::{path::PathBuf, thread, time::Duration};
 pub mod case;
 pub mod cli;
 pub mod client;
+pub mod dns;
 pub mod glob;
 pub mod http;
 pub mod known;

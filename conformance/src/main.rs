@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::Parser as _;
 use conformance::{
     case::{self, Tally},
-    cli, http,
+    cli, dns, http,
     known::Known,
     options::{Options, Suite},
     template,
@@ -17,7 +17,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let known = Known::read(&options.known)?;
     let cases = match options.suite {
         Suite::Http => http::cases(&options)?,
-        Suite::Dns => anyhow::bail!("this suite is not there yet"),
+        Suite::Dns => dns::cases(&options)?,
         Suite::Template => template::cases(&options)?,
         Suite::Cli => cli::cases(&options)?,
     };
