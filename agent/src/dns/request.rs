@@ -105,8 +105,8 @@ fn read_question(message: &[u8], counts: [u16; 4], id: u16, bits: u16) -> Option
     if name_end - HEADER_BYTES != encoded_length(&name) {
         return None;
     }
-    let kind = or_zero(&mut decoder)?;
-    let class = or_zero(&mut decoder)?;
+    let kind = or_zero(&mut decoder);
+    let class = or_zero(&mut decoder);
     let mut question = message[HEADER_BYTES..name_end].to_vec();
     question.extend_from_slice(&kind.to_be_bytes());
     question.extend_from_slice(&class.to_be_bytes());
@@ -128,12 +128,14 @@ fn read_question(message: &[u8], counts: [u16; 4], id: u16, bits: u16) -> Option
     })
 }
 
-/// The next number; 0 when the message ends exactly here.
-fn or_zero(decoder: &mut BinDecoder<'_>) -> Option<u16> {
-    if decoder.is_empty() {
-        return Some(0);
-    }
-    Some(decoder.read_u16().ok()?.unverified())
+/// The next number; 0 when the message ends before it is whole.
+fn or_zero(decoder: &mut BinDecoder<'_>) -> u16 {
+    let read = decoder.read_u16().ok().map(|number| number.unverified());
+    read.unwrap_or_else(|| {
+        // Whatever stands there is no part of anything.
+        let _ = decoder.read_slice(decoder.len());
+        0
+    })
 }
 
 /// Walks over the records that follow the question. A message may end before all of them have come.
@@ -218,6 +220,8 @@ mod tests {
     #[test]
     fn type_and_class_may_be_missing_and_bytes_may_follow() {
         assert_eq!(question(&message(0, [1, 0, 0, 0], &WEB[..WEB.len() - 4])).kind, RecordType::from(0));
+        let half = question(&message(0, [1, 0, 0, 0], &WEB[..WEB.len() - 1]));
+        assert!(half.question.ends_with(&[0, 1, 0, 0]), "the class counts as 0");
         let lax = [WEB, &[0xff, 0xff]].concat();
         assert_eq!(question(&message(0, [1, 0, 0, 0], &lax)).question, WEB);
     }

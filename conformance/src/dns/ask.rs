@@ -49,7 +49,9 @@ impl Asker {
             let order = |got: &Got| got.as_ref().map(|(reply, _)| reply.sections[0].clone());
             let changes = (0..SHUFFLE_TRIES).any(|_| order(&asked()) != order(&first));
             if !changes {
-                bad.push(format!("{SHUFFLE_TRIES} replies in the same order: the answers are to be shuffled"));
+                bad.push(format!(
+                    "{SHUFFLE_TRIES} replies in the same order: the answers are to be shuffled"
+                ));
             }
         }
         let label = query.raw.as_ref().map_or_else(|| format!("{} {}", query.name, query.kind), Clone::clone);
@@ -84,11 +86,13 @@ impl Asker {
         }
         let with = &query.with;
         let bits = [(with.qr, 0x8000), (with.rd.unwrap_or(true), 0x0100), (with.cd, 0x0010)];
-        let flags = bits.iter().filter(|(set, _)| *set).fold(with.opcode << 11, |flags, (_, bit)| flags | bit);
+        let flags =
+            bits.iter().filter(|(set, _)| *set).fold(with.opcode << 11, |flags, (_, bit)| flags | bit);
         let edns = with.edns.map(|size| (size, with.edns_version, with.wants_dnssec, with.ecs.clone()));
         let class = with.class.clone().unwrap_or_else(|| "IN".into());
         let mut questions = vec![(fill_text(&query.name, &self.names), query.kind.clone(), class)];
-        questions.extend(with.more_questions.iter().map(|(name, kind)| (name.clone(), kind.clone(), "IN".into())));
+        questions
+            .extend(with.more_questions.iter().map(|(name, kind)| (name.clone(), kind.clone(), "IN".into())));
         wire::query(&Head { flags, edns }, &questions)
     }
 

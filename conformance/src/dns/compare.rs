@@ -37,7 +37,9 @@ pub fn differences(want: &Expect, got: &Got) -> Vec<String> {
         same("seen", format!("{want:?}"), format!("{seen:?}"));
     }
     let sections = [&want.answer, &want.authority, &want.additional];
-    for ((name, want), got) in ["answer", "authority", "additional"].into_iter().zip(sections).zip(&reply.sections) {
+    for ((name, want), got) in
+        ["answer", "authority", "additional"].into_iter().zip(sections).zip(&reply.sections)
+    {
         all.extend(section(want, got).map(|text| format!("{name}: {text}")));
     }
     all
@@ -58,7 +60,11 @@ fn section(want: &Section, got: &[String]) -> Option<String> {
             let distinct = got.iter().collect::<HashSet<_>>().len() == got.len();
             let fine = strange.is_empty() && (least..=most).contains(&got.len()) && (distinct || *repeats);
             (!fine).then(|| {
-                format!("wanted {least} to {most} of {}, got {}, unknown: {strange:?}", any_n_of.len(), got.len())
+                format!(
+                    "wanted {least} to {most} of {}, got {}, unknown: {strange:?}",
+                    any_n_of.len(),
+                    got.len()
+                )
             })
         }
     }
@@ -81,11 +87,14 @@ mod tests {
     #[test]
     fn sections_are_exact_unordered_or_a_choice() {
         let exact = Section::Exact(texts(&["a", "b"]));
-        assert!(section(&exact, &texts(&["a", "b"])).is_none() && section(&exact, &texts(&["b", "a"])).is_some());
+        assert!(
+            section(&exact, &texts(&["a", "b"])).is_none() && section(&exact, &texts(&["b", "a"])).is_some()
+        );
         let unordered = Section::AnyOrder { any_order: texts(&["a", "b"]) };
         assert!(section(&unordered, &texts(&["b", "a"])).is_none());
         assert!(section(&unordered, &texts(&["b", "b"])).is_some());
-        let choice = |repeats| Section::AnyOf { any_n_of: texts(&["a", "b", "c"]), n: Count::Between(1, 2), repeats };
+        let choice =
+            |repeats| Section::AnyOf { any_n_of: texts(&["a", "b", "c"]), n: Count::Between(1, 2), repeats };
         assert!(section(&choice(false), &texts(&["c", "a"])).is_none());
         assert!(section(&choice(true), &texts(&["a", "a"])).is_none());
         for wrong in [&["a", "a"][..], &["d"], &[], &["a", "b", "c"]] {

@@ -67,7 +67,11 @@ fn run(command: &str, bin: &Path, scenario: &Scenario) -> anyhow::Result<Verdict
     let server = Server::start(command, bin, config, is_ready)?;
     wait_for(META_MAX, || shows(&server, &format!("/v1/catalog/node/{NODE}"), "consul-network-segment"));
     let mut names = upstream.clone();
-    let ports = [("http_port", server.ports.http), ("dns_port", server.ports.dns), ("server_port", server.ports.server)];
+    let ports = [
+        ("http_port", server.ports.http),
+        ("dns_port", server.ports.dns),
+        ("server_port", server.ports.server),
+    ];
     names.extend(ports.map(|(name, port)| (name.to_owned(), port.to_string())));
     for step in &scenario.fixture {
         prepare(&server, step, &mut names).with_context(|| format!("fixture {step}"))?;

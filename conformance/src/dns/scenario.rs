@@ -177,9 +177,11 @@ pub fn fill(value: &Value, names: &BTreeMap<String, String>) -> Value {
     match value {
         Value::String(text) => Value::String(fill_text(text, names)),
         Value::Array(all) => all.iter().map(|one| fill(one, names)).collect(),
-        Value::Object(map) => {
-            map.iter().map(|(key, one)| (fill_text(key, names), fill(one, names))).collect::<Map<_, _>>().into()
-        }
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, one)| (fill_text(key, names), fill(one, names)))
+            .collect::<Map<_, _>>()
+            .into(),
         other => other.clone(),
     }
 }

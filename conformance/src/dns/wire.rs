@@ -31,10 +31,24 @@ const TYPES: &[(&str, u16)] = &[
     ("CAA", 257),
 ];
 const CLASSES: &[(&str, u16)] = &[("IN", 1), ("CH", 3), ("HS", 4), ("NONE", 254), ("ANY", 255)];
-const RCODES: &[(&str, u16)] =
-    &[("NOERROR", 0), ("FORMERR", 1), ("SERVFAIL", 2), ("NXDOMAIN", 3), ("NOTIMP", 4), ("REFUSED", 5), ("BADVERS", 16)];
-const FLAGS: &[(&str, u16)] =
-    &[("QR", 0x8000), ("AA", 0x0400), ("TC", 0x0200), ("RD", 0x0100), ("RA", 0x0080), ("AD", 0x0020), ("CD", 0x0010)];
+const RCODES: &[(&str, u16)] = &[
+    ("NOERROR", 0),
+    ("FORMERR", 1),
+    ("SERVFAIL", 2),
+    ("NXDOMAIN", 3),
+    ("NOTIMP", 4),
+    ("REFUSED", 5),
+    ("BADVERS", 16),
+];
+const FLAGS: &[(&str, u16)] = &[
+    ("QR", 0x8000),
+    ("AA", 0x0400),
+    ("TC", 0x0200),
+    ("RD", 0x0100),
+    ("RA", 0x0080),
+    ("AD", 0x0020),
+    ("CD", 0x0010),
+];
 const POINTERS_MAX: usize = 60;
 
 /// A message to send, beside its question.
@@ -109,7 +123,8 @@ pub fn parse(message: &[u8]) -> anyhow::Result<Reply> {
     let mut reader = Reader { message, at: 0, pointed: false };
     let (id, bits) = (reader.number()?, reader.number()?);
     let mut reply = Reply { id, opcode: (bits >> 11) & 15, ..Reply::default() };
-    reply.flags = FLAGS.iter().filter(|(_, bit)| bits & bit != 0).map(|(name, _)| (*name).to_owned()).collect();
+    reply.flags =
+        FLAGS.iter().filter(|(_, bit)| bits & bit != 0).map(|(name, _)| (*name).to_owned()).collect();
     let counts = [reader.number()?, reader.number()?, reader.number()?, reader.number()?];
     for _ in 0..counts[0] {
         let name = reader.name()?;
@@ -153,10 +168,15 @@ pub(super) fn record(name: &str, ttl: u32, kind: &str, data: &str) -> anyhow::Re
         ("A", _) => data.parse::<Ipv4Addr>()?.octets().to_vec(),
         ("AAAA", _) => data.parse::<Ipv6Addr>()?.octets().to_vec(),
         ("NS" | "CNAME" | "PTR", _) => encode_name(data)?,
-        ("MX", [preference, host]) => [&preference.parse::<u16>()?.to_be_bytes()[..], &encode_name(host)?].concat(),
-        ("SRV", [numbers @ .., host]) => [numbers_of::<u16, 2>(numbers, u16::to_be_bytes)?, encode_name(host)?].concat(),
+        ("MX", [preference, host]) => {
+            [&preference.parse::<u16>()?.to_be_bytes()[..], &encode_name(host)?].concat()
+        }
+        ("SRV", [numbers @ .., host]) => {
+            [numbers_of::<u16, 2>(numbers, u16::to_be_bytes)?, encode_name(host)?].concat()
+        }
         ("SOA", [master, mailbox, numbers @ ..]) => {
-            [encode_name(master)?, encode_name(mailbox)?, numbers_of::<u32, 4>(numbers, u32::to_be_bytes)?].concat()
+            [encode_name(master)?, encode_name(mailbox)?, numbers_of::<u32, 4>(numbers, u32::to_be_bytes)?]
+                .concat()
         }
         ("TXT", _) => data.split('|').flat_map(|s| [&[s.len() as u8][..], s.as_bytes()].concat()).collect(),
         _ => bail!("no data of type {kind}: {data}"),
