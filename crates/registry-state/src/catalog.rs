@@ -166,7 +166,6 @@ impl State {
         self.indexes.service.remove(service);
         self.indexes.service_extinction = change.index;
         change.topics.add(Topic::Service(service.clone()));
-        change.topics.add(Topic::ServiceChecks(service.clone()));
     }
 }
 

@@ -121,13 +121,20 @@ impl KvTable {
         }
     }
 
-    /// Deletes every key under a prefix and leaves one tombstone, none for the empty prefix.
+    /// Deletes every key under a prefix and leaves one tombstone. The empty prefix leaves none and needs no older one:
+    /// from then on every answer shows the wipe's index at least.
     pub(crate) fn delete_tree(&mut self, change: &mut Change, prefix: &Key) {
         let keys: Vec<Key> = self.under(prefix.as_bytes()).map(|e| e.key.clone()).collect();
         for key in &keys {
             self.forget(change, key);
         }
-        if !keys.is_empty() && !prefix.as_bytes().is_empty() {
+        if keys.is_empty() {
+            return;
+        }
+        if prefix.as_bytes().is_empty() {
+            self.tombstones.clear();
+            self.floor = change.index;
+        } else {
             self.tombstones.insert(prefix.clone(), Tombstone { index: change.index, tree: true });
         }
     }

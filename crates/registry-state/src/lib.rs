@@ -35,7 +35,8 @@ pub use state::State;
 pub use topic::{Interests, Topic, Topics};
 pub use txn::{CatalogVerb, CheckOp, KvOp, KvVerb, NodeOp, ServiceOp, TxnOp};
 
-/// The position of a change, counted in applied commands: the first is 1. Clients see it as `X-Consul-Index`.
+/// The position of a change, counted in applied commands: the first is 2, for clients that know of nothing wait with
+/// 1. They see it as `X-Consul-Index`.
 pub type Index = u64;
 
 /// The id of a session: a UUID in lower case, chosen by the writer.

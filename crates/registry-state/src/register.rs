@@ -153,15 +153,26 @@ impl State {
             return Ok(());
         }
         let name = Caseless::new(&service.name);
+        let left = old.as_ref().map(|o| Caseless::new(&o.name)).filter(|old_name| *old_name != name);
+        let checks =
+            if left.is_some() { self.checks_leaving(change, &node, &service.id) } else { Vec::new() };
         let entry = Stored::replacing(old.as_deref(), service.clone(), change.index);
         self.catalog.put_service(&node, entry);
         self.touch_instance(change, &node);
         self.touch_service(change, &name);
-        let left = old.map(|o| Caseless::new(&o.name)).filter(|old_name| *old_name != name);
         if let Some(old_name) = left {
             self.left_service(change, &old_name);
         }
-        Ok(())
+        checks.iter().try_for_each(|check| self.ensure_check(change, node.as_str(), check))
+    }
+
+    /// The checks of an instance that is about to take another service's name, and with it theirs. Consul renames them
+    /// when they are written next, and shows them under the old name until then.
+    fn checks_leaving(&mut self, change: &mut Change, node: &Caseless, id: &str) -> Vec<Check> {
+        let checks: Vec<Check> =
+            self.catalog.checks_on(node, &Caseless::new(id)).map(|check| check.value.clone()).collect();
+        checks.iter().for_each(|check| self.touch_check(change, node, check));
+        checks
     }
 
     /// Writes a check; an identical one is left alone, though a critical one ends sessions in any case.

@@ -65,7 +65,11 @@ impl SessionTable {
 }
 
 impl State {
+    /// Makes a session. The same one again is a writer's second try; another one with its id ends it.
     pub(crate) fn session_create(&mut self, change: &mut Change, session: &Session) -> Step {
+        if self.sessions.by_id.get(&session.id).is_some_and(|s| s.value == *session) {
+            return Ok(());
+        }
         let node = Caseless::new(&session.node);
         if !self.catalog.nodes.contains_key(&node) {
             return Err(WriteError::MissingNode);
@@ -77,6 +81,7 @@ impl State {
                 return Err(WriteError::CriticalCheck(id.to_owned()));
             }
         }
+        self.session_destroy(change, &session.id);
         let stored = Stored::replacing(None, session.clone(), change.index);
         self.sessions.insert(stored);
         self.session_changed(change, &node, &session.id);

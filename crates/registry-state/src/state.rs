@@ -6,13 +6,23 @@ use crate::{
 };
 
 /// Everything that all servers agree on. Cloning copies pointers, so a clone is a snapshot.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct State {
     pub(crate) index: Index,
     pub(crate) indexes: Indexes,
     pub(crate) kv: KvTable,
     pub(crate) catalog: Catalog,
     pub(crate) sessions: SessionTable,
+}
+
+/// What an answer shows about which nothing was ever written; commands start after it, so that the first one is news.
+pub(crate) const START: Index = 1;
+
+impl Default for State {
+    fn default() -> Self {
+        let (indexes, kv) = (Indexes::default(), KvTable::default());
+        Self { index: START, indexes, kv, catalog: Catalog::default(), sessions: SessionTable::default() }
+    }
 }
 
 impl State {
@@ -24,7 +34,7 @@ impl State {
         Applied { index: self.index, outcome, topics: change.topics }
     }
 
-    /// The index of the last command applied; 0 at first.
+    /// The index of the last command applied; 1 before the first.
     pub fn index(&self) -> Index {
         self.index
     }

@@ -56,7 +56,7 @@ pub fn write_snapshot(state: &State, mut to: impl Write) -> Result<(), CodecErro
 /// unread. Give it a buffered reader.
 pub fn read_snapshot(mut from: impl Read) -> Result<State, CodecError> {
     let mut version = [0];
-    from.read_exact(&mut version)?;
+    from.read_exact(&mut version).map_err(rmp_serde::decode::Error::InvalidDataRead)?;
     if version != [VERSION] {
         return Err(CodecError::UnknownVersion { found: version[0] });
     }

@@ -17,7 +17,7 @@ pub use kv::{KvGet, KvKeys, KvList};
 pub use session::{SessionInfo, SessionList, SessionsOfNode};
 pub use txn::Transaction;
 
-use crate::{Index, Node, State, Topic};
+use crate::{Index, Node, State, Topic, state::START};
 
 /// A question to the state.
 pub trait Read {
@@ -47,5 +47,5 @@ fn has_tags(tags: &[String], wanted: &[String]) -> bool {
 
 /// Clients never see index 0, for with it they would not wait.
 fn at_least_one(index: Index) -> Index {
-    index.max(1)
+    index.max(START)
 }

@@ -1,6 +1,10 @@
 //! Transactions that only read.
 
-use crate::{Index, Outcome, State, Topic, Topics, TxnError, TxnOp, TxnResult, read::Read, state::Change};
+use crate::{
+    Index, Outcome, State, Topic, Topics, TxnError, TxnOp, TxnResult,
+    read::Read,
+    state::{Change, START},
+};
 
 /// Operations that all read ([`TxnOp::is_read`]): answered like any other read, without a write.
 ///
@@ -25,6 +29,6 @@ impl Read for Transaction {
             Outcome::TxnFailed(errors) => Err(errors),
             other => unreachable!("a transaction gives results or errors, not {other:?}"),
         };
-        (answer, 1)
+        (answer, START)
     }
 }

@@ -1,0 +1,65 @@
+//! Commands of scripts that read.
+
+use std::sync::Arc;
+
+use registry_state::{
+    Caseless, Check, Key, State, Stored,
+    read::{
+        CatalogNode, CatalogNodes, CatalogService, CatalogServices, HealthChecks, HealthNode, HealthService,
+        HealthState, KvGet, KvKeys, KvList, Read, SessionInfo, SessionList, SessionsOfNode,
+    },
+};
+
+use super::{show, words::Words};
+
+/// The answer to a line: its index, then what was found.
+pub(crate) fn answer(state: &State, words: &Words) -> String {
+    let name = Caseless::new(words.at(0));
+    let (key, node_meta, tags) = (Key::from(words.at(0)), words.pairs("meta"), words.list("tags"));
+    let tags = tags.unwrap_or_default();
+    match words.verb() {
+        "get" => ask(state, &KvGet { key }, |e| e.iter().map(|e| show::kv(e)).collect()),
+        "list" => ask(state, &KvList { prefix: key }, |l| l.iter().map(|e| show::kv(e)).collect()),
+        "keys" => {
+            let separator = Key::from(words.text("separator").as_str());
+            ask(state, &KvKeys { prefix: key, separator }, |l| l.iter().map(|k| format!("{k:?}")).collect())
+        }
+        "nodes" => ask(state, &CatalogNodes { node_meta }, |l| l.iter().map(|n| show::node(n)).collect()),
+        "services" => ask(state, &CatalogServices { node_meta }, |m| {
+            m.iter().map(|(name, tags)| format!("{name} {tags:?}")).collect()
+        }),
+        "service" => ask(state, &CatalogService { service: name, tags, node_meta }, |l| {
+            l.iter().map(|i| format!("{} on {}", show::service(&i.service), i.node.name)).collect()
+        }),
+        "node" => ask(state, &CatalogNode { node: words.at(0).to_owned() }, |found| {
+            let services = found.iter().flat_map(|n| n.services.iter().map(|s| show::service(s)));
+            found.iter().map(|n| show::node(&n.node)).chain(services).collect()
+        }),
+        "health" => {
+            let passing = words.has("passing");
+            ask(state, &HealthService { service: name, tags, node_meta, passing }, |l| {
+                l.iter().map(show::health).collect()
+            })
+        }
+        "health-checks" => ask(state, &HealthChecks { service: name, node_meta }, |l| checks(l)),
+        "health-node" => ask(state, &HealthNode { node: name }, |l| checks(l)),
+        "health-state" => ask(state, &HealthState { state: name, node_meta }, |l| checks(l)),
+        "session" => ask(state, &SessionInfo { id: words.at(0).into() }, |s| {
+            s.iter().map(|s| show::session(s)).collect()
+        }),
+        "sessions" => ask(state, &SessionList, |l| l.iter().map(|s| show::session(s)).collect()),
+        "sessions-of" => {
+            ask(state, &SessionsOfNode { node: name }, |l| l.iter().map(|s| show::session(s)).collect())
+        }
+        other => panic!("{other} is no command"),
+    }
+}
+
+fn ask<R: Read>(state: &State, read: &R, lines: impl Fn(&R::Output) -> Vec<String>) -> String {
+    let (output, index) = read.run(state);
+    show::indented(&format!("index {index}"), &lines(&output))
+}
+
+fn checks(list: &[Arc<Stored<Check>>]) -> Vec<String> {
+    list.iter().map(|check| show::check(check)).collect()
+}
