@@ -3,5 +3,10 @@
 //! One thing after the other: [`query`] (what templates ask) → [`answers`] (what is known) → rendering → guard → check →
 //! swap → action.
 
+pub mod action;
 pub mod answers;
+pub mod check;
+pub mod command;
+pub mod config;
+pub mod output;
 pub mod query;

@@ -1,0 +1,184 @@
+//! Which keys a configuration file may have, and of which type.
+
+/// What a key takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Text,
+    Bool,
+    Int,
+    /// A Go duration, or a whole number of nanoseconds.
+    Duration,
+    Signal,
+    /// An octal text, or a whole number.
+    Mode,
+    /// A list of texts that later files add to; one text is split at commas.
+    MoreTexts,
+    /// One text for the shell, or a list of words.
+    Command,
+    /// `min:max`, or a block of both.
+    Wait,
+    /// A text or a whole number: a user or a group.
+    Name,
+    /// A block; of several in one file the last counts.
+    Block(&'static [Key]),
+    /// A block, or the registry's address alone, as old files have it.
+    Consul(&'static [Key]),
+    /// Blocks that are all kept.
+    Blocks(&'static [Key]),
+    /// Blocks with a name: `action "x" { … }`.
+    Named(&'static [Key]),
+    /// Read over with a warning.
+    Ignored,
+}
+
+/// A key: its name, the name of the setting, and what it takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) setting: &'static str,
+    pub(super) kind: Kind,
+}
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, setting: name, kind }
+}
+
+/// An old name of a setting.
+const fn old(name: &'static str, setting: &'static str, kind: Kind) -> Key {
+    Key { name, setting, kind }
+}
+
+use Kind::{
+    Block, Blocks, Bool, Command, Consul, Duration, Ignored, Int, Mode, MoreTexts, Name, Named, Signal, Text,
+    Wait,
+};
+
+/// The top level.
+pub(super) const TOP: &[Key] = &[
+    key("consul", Consul(CONSUL)),
+    key("template", Blocks(TEMPLATE)),
+    key("action", Named(ACTION)),
+    key("exec", Block(EXEC)),
+    key("wait", Wait),
+    key("default_delimiters", Block(&[key("left", Text), key("right", Text)])),
+    key("log_file", Block(LOG_FILE)),
+    key("syslog", Block(&[key("enabled", Bool), key("facility", Text), key("name", Text)])),
+    key("deduplicate", Ignored),
+    key("vault", Ignored),
+    key("nomad", Ignored),
+    key("reload_signal", Signal),
+    key("kill_signal", Signal),
+    key("log_level", Text),
+    key("max_stale", Duration),
+    key("block_query_wait", Duration),
+    key("pid_file", Text),
+    key("template_error_fatal", Bool),
+    key("err_on_failed_lookup", Bool),
+    key("once", Bool),
+    old("parseonly", "parse_only", Bool),
+    // Ours.
+    key("watch_files", Bool),
+    key("empty_grace", Duration),
+];
+
+const CONSUL: &[Key] = &[
+    key("address", Text),
+    key("namespace", Text),
+    key("token", Text),
+    key("token_file", Text),
+    key("auth", Block(&[key("enabled", Bool), key("username", Text), key("password", Text)])),
+    key("retry", Block(RETRY)),
+    key("ssl", Block(SSL)),
+    key("transport", Block(TRANSPORT)),
+];
+
+const RETRY: &[Key] =
+    &[key("enabled", Bool), key("attempts", Int), key("backoff", Duration), key("max_backoff", Duration)];
+
+const SSL: &[Key] = &[
+    key("enabled", Bool),
+    key("verify", Bool),
+    key("cert", Text),
+    key("key", Text),
+    key("ca_cert", Text),
+    key("ca_cert_bytes", Text),
+    key("ca_path", Text),
+    key("server_name", Text),
+];
+
+const TRANSPORT: &[Key] = &[
+    key("dial_keep_alive", Duration),
+    key("dial_timeout", Duration),
+    key("disable_keep_alives", Bool),
+    key("idle_conn_timeout", Duration),
+    key("max_idle_conns", Int),
+    key("max_idle_conns_per_host", Int),
+    key("max_conns_per_host", Int),
+    key("tls_handshake_timeout", Duration),
+];
+
+const TEMPLATE: &[Key] = &[
+    key("source", Text),
+    key("contents", Text),
+    key("destination", Text),
+    key("create_dest_dirs", Bool),
+    key("command", Command),
+    key("command_timeout", Duration),
+    key("exec", Block(EXEC)),
+    key("error_on_missing_key", Bool),
+    key("error_fatal", Bool),
+    key("perms", Mode),
+    key("user", Name),
+    key("group", Name),
+    old("uid", "user", Name),
+    old("gid", "group", Name),
+    key("backup", Bool),
+    key("left_delimiter", Text),
+    key("right_delimiter", Text),
+    key("wait", Wait),
+    key("function_denylist", MoreTexts),
+    old("function_blacklist", "function_denylist", MoreTexts),
+    key("sandbox_path", Text),
+    // Ours.
+    key("check", Command),
+    key("check_timeout", Duration),
+    key("unit", Text),
+    key("signal", Signal),
+    key("allow_empty", Bool),
+    key("syntax", Text),
+];
+
+const ACTION: &[Key] = &[
+    key("command", Command),
+    key("timeout", Duration),
+    key("unit", Text),
+    key("signal", Signal),
+    key("do", Text),
+];
+
+const EXEC: &[Key] = &[
+    key("command", Command),
+    key("enabled", Bool),
+    key("timeout", Duration),
+    key("splay", Duration),
+    key("kill_signal", Signal),
+    key("kill_timeout", Duration),
+    key("reload_signal", Signal),
+    key("env", Block(ENV)),
+];
+
+const ENV: &[Key] = &[
+    key("pristine", Bool),
+    key("custom", MoreTexts),
+    key("allowlist", MoreTexts),
+    old("whitelist", "allowlist", MoreTexts),
+    key("denylist", MoreTexts),
+    old("blacklist", "denylist", MoreTexts),
+];
+
+const LOG_FILE: &[Key] = &[
+    key("path", Text),
+    key("log_rotate_bytes", Int),
+    key("log_rotate_duration", Duration),
+    key("log_rotate_max_files", Int),
+];

@@ -1,0 +1,184 @@
+//! Flags and files, and the configuration or the words they lead to.
+
+use super::*;
+
+fn words(line: &[&str]) -> Vec<String> {
+    line.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn flags_say(line: &[&str]) -> String {
+    match flags::parse(&words(line)) {
+        Ok(_) => panic!("{line:?} was accepted"),
+        Err(said) => said,
+    }
+}
+
+fn read(text: &str) -> Result<Config, String> {
+    let mut warnings = Vec::new();
+    let table = file::parse("c.hcl", text.as_bytes(), &mut warnings)?;
+    assemble(table, Vec::new(), warnings, |_| None).map_err(|e| e.0)
+}
+
+fn from_flags(line: &[&str]) -> Config {
+    let flags = flags::parse(&words(line)).expect("the flags are right");
+    assemble(flags.table, Vec::new(), flags.warnings, |_| None).expect("the configuration is right")
+}
+
+#[test]
+fn flag_errors_in_gos_words() {
+    for (line, expected) in [
+        (&["-bogus"][..], "flag provided but not defined: -bogus"),
+        (&["-once", "stray"], "cli: extra args: [\"stray\"]"),
+        (&["-once", "false"], "cli: extra args: [\"false\"]"),
+        (&["-once", "--", "a", "-b"], "cli: extra args: [\"a\" \"-b\"]"),
+        (
+            &["-consul-retry-backoff", "5"],
+            "invalid value \"5\" for flag -consul-retry-backoff: time: missing unit in duration \"5\"",
+        ),
+        (
+            &["-consul-retry-attempts", "many"],
+            "invalid value \"many\" for flag -consul-retry-attempts: strconv.ParseInt: parsing \"many\": invalid syntax",
+        ),
+        (
+            &["-once=maybe"],
+            "invalid boolean value \"maybe\" for -once: strconv.ParseBool: parsing \"maybe\": invalid syntax",
+        ),
+        (&["-template"], "flag needs an argument: -template"),
+        (&["-template", ""], "invalid value \"\" for flag -template: template: cannot be empty"),
+        (&["-consul-auth", ""], "invalid value \"\" for flag -consul-auth: auth: cannot be empty"),
+        (&["---once"], "bad flag syntax: ---once"),
+    ] {
+        assert_eq!(flags_say(line), expected, "{line:?}");
+    }
+    assert!(
+        flags_say(&["-kill-signal", "TERM"])
+            .contains("invalid signal \"TERM\" - valid signals are [\"SIGABRT\"")
+    );
+}
+
+#[test]
+fn flags_set_what_they_name() {
+    let config = from_flags(&[
+        "--consul-addr=a:1",
+        "-consul-addr",
+        "b:2",
+        "-once=true",
+        "-template",
+        "in:out:echo x:y",
+        "-wait",
+        "1s:5s",
+        "-consul-auth",
+        "ann:pw:x",
+        "-kill-signal",
+        "sigquit",
+        "-consul-retry-attempts=0",
+        "--",
+    ]);
+    assert_eq!(config.registry.address, "b:2");
+    assert!(config.once);
+    assert_eq!(config.templates[0].command, ["echo x:y"]);
+    assert_eq!(config.templates[0].wait.map(|wait| wait.max), Some(Duration::from_secs(5)));
+    assert_eq!(config.registry.basic_auth.unwrap().password, "pw:x");
+    assert_eq!(config.kill_signal, Some(Signal::SIGQUIT));
+    assert_eq!(config.retry.attempts, None);
+    let config = from_flags(&["-consul", "a:1", "-token=t"]);
+    assert_eq!((config.registry.address.as_str(), config.registry.token.as_str()), ("a:1", "t"));
+    assert_eq!(config.warnings.len(), 2);
+}
+
+#[test]
+fn files_say_where_they_are_wrong() {
+    for (text, expected) in [
+        ("bogus_key = 1\n", "c.hcl:1:1: '' has invalid keys: bogus_key"),
+        (
+            "template {\n source = \"t\"\n destinatoin = \"x\"\n}\n",
+            "c.hcl:3:2: 'template[0]' has invalid keys: destinatoin (did you mean destination?)",
+        ),
+        (
+            "consul {\n adress = \"x\"\n}\n",
+            "c.hcl:2:2: 'consul' has invalid keys: adress (did you mean address?)",
+        ),
+        (
+            "consul {\n retry {\n  attempts = \"5\"\n }\n}\n",
+            "c.hcl:3:14: 'consul.retry.attempts' expected type 'int', got unconvertible type 'string', value: '5'",
+        ),
+        ("max_stale = \"soon\"", "c.hcl:1:13: error decoding 'max_stale': time: invalid duration \"soon\""),
+        (
+            "log_level = \"loud\"",
+            "invalid log level \"LOUD\", valid log levels are TRACE, DEBUG, INFO, WARN, ERR",
+        ),
+        ("action \"x\" {}", "action \"x\": give it either a command or a unit"),
+    ] {
+        assert_eq!(read(text).unwrap_err(), expected, "{text}");
+    }
+    let said = read("template {\n source = \n").unwrap_err();
+    assert!(
+        said.starts_with("c.hcl: error decoding config: At 3:1: object expected closing RBRACE"),
+        "{said}"
+    );
+    assert!(read("template { source = \"t\" perms = \"rw\" }").unwrap_err().contains("parsing \"rw\""));
+}
+
+#[test]
+fn files_set_what_they_name() {
+    let config = read(
+        "Log_Level = \"err\" consul = \"old:1\" wait = \"2s\"\n\
+         consul { token = \"lost\" }\n\
+         consul { address = \"a:1\" retry { enabled = true attempts = 2 } auth { enabled = false } }\n\
+         template { source = \"a\" destination = \"b\" command = \"echo a,b\" perms = 0640 wait { min = \"0s\" } }\n\
+         template = { contents = \"c\" destination = \"d\" user = 0 exec { command = [\"x\", \"y\"] timeout = 5 } }\n\
+         action \"deploy\" { command = \"./deploy\" timeout = \"5m\" }\n",
+    )
+    .unwrap();
+    assert_eq!(config.registry.address, "a:1");
+    assert_eq!(config.registry.token, "", "the last block of a file stands alone");
+    assert_eq!(config.registry.basic_auth, None);
+    assert_eq!(config.retry.attempts, Some(2));
+    let [first, second] = config.templates.as_slice() else { panic!("two templates") };
+    assert_eq!((first.command.as_slice(), first.perms), (&["echo a,b".to_owned()][..], Some(0o640)));
+    assert_eq!(first.wait, None);
+    assert_eq!(second.wait.map(|wait| wait.max), Some(Duration::from_secs(8)));
+    assert_eq!((second.command.len(), second.command_timeout), (2, Duration::from_nanos(5)));
+    assert_eq!(second.user.as_deref(), Some("0"));
+    assert_eq!(config.actions["deploy"].timeout, Some(Duration::from_secs(300)));
+}
+
+#[test]
+fn layers_lie_over_each_other() {
+    let mut warnings = Vec::new();
+    let mut below = file::parse(
+        "a",
+        b"consul { address = \"a\" token = \"t\" } template { source = \"1\" }",
+        &mut warnings,
+    )
+    .unwrap();
+    let above =
+        file::parse("b", br#"{"consul": {"address": "b"}, "template": [{"source": "2"}],}"#, &mut warnings)
+            .unwrap();
+    below.merge(above);
+    let config =
+        assemble(below, Vec::new(), warnings, |name| (name == "CT_LOG").then(|| "info".to_owned())).unwrap();
+    assert_eq!((config.registry.address.as_str(), config.registry.token.as_str()), ("b", "t"));
+    assert_eq!(config.templates.len(), 2);
+    assert_eq!(config.log_level, "info");
+    let names: Vec<&str> = config.environment.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "CONSUL_HTTP_SSL", "CONSUL_HTTP_SSL_VERIFY"]);
+}
+
+#[test]
+fn folders_are_read_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("b.hcl", "pid_file = \"b\""), ("a.json", "{\"pid_file\": \"a\"}")] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let mut warnings = Vec::new();
+    assert_eq!(file::load(folder.path(), &mut warnings).unwrap().text("pid_file").as_deref(), Some("b"));
+    std::fs::write(folder.path().join("README"), "This is {{ not }} a config").unwrap();
+    let said = file::load(folder.path(), &mut warnings).unwrap_err().0;
+    assert!(said.starts_with("walk error: from file: ") && said.contains("README"), "{said}");
+    let said = file::load(&folder.path().join("no"), &mut warnings).unwrap_err().0;
+    assert!(
+        said.starts_with("missing file/folder: ") && said.ends_with("no such file or directory"),
+        "{said}"
+    );
+}

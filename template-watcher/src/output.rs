@@ -1,0 +1,326 @@
+//! Putting a file in place: all or nothing, with the mode and owner it had.
+//!
+//! The candidate stands beside the destination, so that the swap is one rename; whoever reads the destination sees the
+//! old or the new text, never a part. Only where a rename is impossible (a file that is a mount of its own) it is
+//! written in place.
+
+use std::{
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::{Group, User};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use crate::config::go_io;
+
+/// The mode of a file that is new and has none configured.
+const MODE: u32 = 0o644;
+
+/// Where a text goes and what the file shall be like.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The destination.
+    pub path: &'a Path,
+    /// The mode; `None` keeps that of the present file, or 0644.
+    pub perms: Option<u32>,
+    /// The owner, by name or number; `None` keeps it.
+    pub user: Option<&'a str>,
+    /// The group, by name or number; `None` keeps it.
+    pub group: Option<&'a str>,
+    /// Keep the present file as `DEST.bak`.
+    pub backup: bool,
+    /// Make the folders above.
+    pub create_dirs: bool,
+}
+
+/// Why a file could not be put in place. The old file is where it was.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The present file cannot be read.
+    #[error("failed reading file: read {}: {}", path.display(), go_io(source))]
+    Read {
+        /// The destination.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder does not exist and may not be made.
+    #[error("failed writing file: parent directory is missing: {}", .0.display())]
+    NoParent(PathBuf),
+    /// A user or group is not known on this machine.
+    #[error("failed writing file: unknown {0} {1:?}")]
+    UnknownName(&'static str, String),
+    /// The candidate cannot be written or swapped in.
+    #[error("failed writing file: {what} {}: {}", path.display(), go_io(source))]
+    Write {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A file that is ready to be swapped in; dropping it removes it.
+#[derive(Debug)]
+pub struct Candidate {
+    file: NamedTempFile,
+    destination: PathBuf,
+    text: Vec<u8>,
+    backup: bool,
+}
+
+/// Whether the present file has other bytes, or another owner than asked for.
+///
+/// A mode that differs is not repaired by itself, as in consul-template.
+pub fn differs(target: &Target<'_>, text: &[u8]) -> Result<bool, OutputError> {
+    let refuse = |source| OutputError::Read { path: target.path.to_owned(), source };
+    let present = match fs::read(target.path) {
+        Ok(present) => present,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(refuse(e)),
+    };
+    if present != text {
+        return Ok(true);
+    }
+    let metadata = fs::metadata(target.path).map_err(refuse)?;
+    let (user, group) = owner(target)?;
+    Ok(user.is_some_and(|user| user != metadata.uid()) || group.is_some_and(|group| group != metadata.gid()))
+}
+
+/// Writes the candidate beside the destination, with its final mode and owner, and down to the disk.
+pub fn prepare(target: &Target<'_>, text: &[u8]) -> Result<Candidate, OutputError> {
+    let folder = parent(target.path);
+    if !folder.is_dir() {
+        if !target.create_dirs {
+            return Err(OutputError::NoParent(folder.to_owned()));
+        }
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(folder);
+        made.map_err(|source| OutputError::Write { what: "mkdir", path: folder.to_owned(), source })?;
+    }
+    let present = fs::metadata(target.path).ok();
+    let (user, group) = owner(target)?;
+    let name = target.path.file_name().unwrap_or_default().to_string_lossy();
+    let refuse = |what, path: &Path, source| OutputError::Write { what, path: path.to_owned(), source };
+    let mut file = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .tempfile_in(folder)
+        .map_err(|e| refuse("create a file in", folder, e))?;
+    let path = file.path().to_owned();
+    file.write_all(text).map_err(|e| refuse("write", &path, e))?;
+    keep_owner(&path, present.as_ref(), target);
+    if user.is_some() || group.is_some() {
+        chown(&path, user, group).map_err(|e| refuse("chown", &path, e))?;
+    }
+    // After chown, which takes set-id bits away.
+    let mode = target.perms.or_else(|| present.map(|metadata| metadata.mode() & 0o7777)).unwrap_or(MODE);
+    fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|e| refuse("chmod", &path, e))?;
+    file.as_file().sync_all().map_err(|e| refuse("fsync", &path, e))?;
+    Ok(Candidate { file, destination: target.path.to_owned(), text: text.to_owned(), backup: target.backup })
+}
+
+impl Candidate {
+    /// The candidate's own path, for checks.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Swaps the candidate in.
+    pub fn commit(self) -> Result<(), OutputError> {
+        if self.backup {
+            keep_backup(&self.destination);
+        }
+        let destination = self.destination;
+        let refuse = |what, source| OutputError::Write { what, path: destination.clone(), source };
+        match self.file.persist(&destination) {
+            Ok(_) => {}
+            Err(e) if is_a_mount(&e.error) => {
+                write_in_place(&destination, &self.text).map_err(|e| refuse("write in place", e))?;
+            }
+            Err(e) => return Err(refuse("rename to", e.error)),
+        }
+        // Without this the name may be lost in a power cut although the text is safe.
+        File::open(parent(&destination))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|e| refuse("fsync folder of", e))
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Gives the candidate the owner of the present file; without the right to, it is told and goes on.
+fn keep_owner(path: &Path, present: Option<&Metadata>, target: &Target<'_>) {
+    let Some(present) = present else { return };
+    let own = fs::metadata(path).map(|metadata| (metadata.uid(), metadata.gid())).ok();
+    if own != Some((present.uid(), present.gid()))
+        && let Err(error) = chown(path, Some(present.uid()), Some(present.gid()))
+    {
+        let path = target.path.display();
+        tracing::warn!(target: "runner", %path, %error, "cannot keep the owner of the present file");
+    }
+}
+
+/// Keeps the present file as `DEST.bak`: by a second link, so that it is never gone; a failure is told and no more.
+fn keep_backup(destination: &Path) {
+    if !destination.exists() {
+        return;
+    }
+    let named = |end: &str| {
+        let mut name = destination.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let (new, kept) = (named(".bak.new"), named(".bak"));
+    let _ = fs::remove_file(&new);
+    let linked = fs::hard_link(destination, &new).or_else(|_| fs::copy(destination, &new).map(drop));
+    if let Err(error) = linked.and_then(|()| fs::rename(&new, &kept)) {
+        tracing::warn!(target: "runner", path = %kept.display(), %error, "cannot keep a backup");
+    }
+}
+
+/// A file that is bind-mounted by itself can be written but not replaced.
+fn is_a_mount(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices)
+}
+
+fn write_in_place(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+/// The owner and group asked for, as numbers.
+fn owner(target: &Target<'_>) -> Result<(Option<u32>, Option<u32>), OutputError> {
+    let user = target.user.map(|name| {
+        let known = || User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+        name.parse().ok().or_else(known).ok_or_else(|| OutputError::UnknownName("user", name.to_owned()))
+    });
+    let group = target.group.map(|name| {
+        let known = || Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+        name.parse().ok().or_else(known).ok_or_else(|| OutputError::UnknownName("group", name.to_owned()))
+    });
+    Ok((user.transpose()?, group.transpose()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn target(path: &Path) -> Target<'_> {
+        Target { path, perms: None, user: None, group: None, backup: false, create_dirs: true }
+    }
+
+    fn write(target: &Target<'_>, text: &str) -> bool {
+        let differs = differs(target, text.as_bytes()).unwrap();
+        if differs {
+            prepare(target, text.as_bytes()).unwrap().commit().unwrap();
+        }
+        differs
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_new_file_gets_0644_and_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/out");
+        assert!(write(&target(&path), "x"));
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("x", 0o644));
+        assert_eq!(mode(path.parent().unwrap()), 0o755);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no candidate is left behind");
+    }
+
+    #[test]
+    fn mode_is_kept_unless_another_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o770)).unwrap();
+        assert!(write(&target(&path), "new"));
+        assert_eq!(mode(&path), 0o770);
+        let private = Target { perms: Some(0o600), ..target(&path) };
+        assert!(!write(&private, "new"), "a mode alone is not repaired");
+        assert!(write(&private, "newer"));
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn equal_bytes_leave_the_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "same").unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        assert!(!write(&target(&path), "same"));
+        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+    }
+
+    #[test]
+    fn owner_is_kept_and_set_where_permitted() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        chown(&path, Some(12), Some(34)).unwrap();
+        assert!(write(&target(&path), "new"));
+        let owner =
+            |path: &Path| fs::metadata(path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
+        assert_eq!(owner(&path), (12, 34));
+        let other = Target { user: Some("123"), group: Some("root"), ..target(&path) };
+        assert!(write(&other, "new"), "another owner is a change");
+        assert_eq!(owner(&path), (123, 0));
+    }
+
+    #[test]
+    fn a_link_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, real) = (folder.path().join("out"), folder.path().join("real"));
+        fs::write(&real, "old").unwrap();
+        symlink(&real, &path).unwrap();
+        assert!(write(&target(&path), "new"));
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_backup_holds_the_file_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let kept = folder.path().join("out.bak");
+        let target = Target { backup: true, ..target(&path) };
+        write(&target, "1");
+        assert!(!kept.exists());
+        write(&target, "2");
+        write(&target, "3");
+        assert_eq!(fs::read_to_string(kept).unwrap(), "2");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = differs(&target(folder.path()), b"x").unwrap_err().to_string();
+        assert!(
+            said.starts_with("failed reading file: read ") && said.ends_with(": is a directory"),
+            "{said}"
+        );
+        let path = folder.path().join("no/out");
+        let nowhere = Target { create_dirs: false, ..target(&path) };
+        assert!(prepare(&nowhere, b"x").unwrap_err().to_string().contains("parent directory is missing"));
+        let path = folder.path().join("out");
+        let nobody = Target { user: Some("no such user"), ..target(&path) };
+        assert!(prepare(&nobody, b"x").unwrap_err().to_string().contains("unknown user \"no such user\""));
+        assert!(!path.exists());
+    }
+}
