@@ -16,6 +16,19 @@ pub const MEMBERS: &str = "/internal/members";
 /// `PUT`, followed by a node's name: removes a node that is gone.
 pub const FORCE_LEAVE: &str = "/internal/force-leave/";
 
+/// `GET`, followed by an IP address: an [`AddressOwner`], or `null`.
+pub const ADDRESS: &str = "/internal/address/";
+
+/// What an address belongs to: `{"node":"web1"}` or `{"service":"web"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressOwner {
+    /// A node of this name.
+    Node(String),
+    /// An instance of this service.
+    Service(String),
+}
+
 /// An agent's sign of life: its node as it stands in the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,0 +1,173 @@
+//! Finding registries by what the configuration says: names and addresses, with or without a port.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use hickory_resolver::TokioResolver;
+use link::join::ask;
+use tokio::time::timeout;
+
+/// The port a registry answers joins on: `ports.serf_lan`.
+const JOIN_PORT: u16 = 8301;
+/// A name is looked up within this time or not at all.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why no registry could be joined.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// Each place that was tried, with its reason.
+    #[error("{}", several(.0))]
+    Nobody(Vec<String>),
+    /// The registry there belongs to another datacenter.
+    #[error("{target} is a registry of datacenter \"{theirs}\", this agent belongs to \"{ours}\"")]
+    OtherDatacenter {
+        /// What was tried.
+        target: String,
+        /// The registry's datacenter.
+        theirs: String,
+        /// Our datacenter.
+        ours: String,
+    },
+    /// `retry_max` attempts have failed.
+    #[error("max join retry exhausted, exiting: {0}")]
+    GaveUp(Box<Self>),
+}
+
+fn several(errors: &[String]) -> String {
+    let word = if errors.len() == 1 { "error" } else { "errors" };
+    let lines: String = errors.iter().map(|error| format!("\n\t* {error}")).collect();
+    format!("{} {word} occurred:{lines}\n", errors.len())
+}
+
+/// Where registries may be found, and what they must be.
+#[derive(Clone, Debug)]
+pub struct Joins {
+    /// The configuration's words: `10.0.0.1`, `fd10::1`, `[fd10::1]:8301`, `registry.lxdbr0`, `registry:8301`.
+    pub targets: Vec<String>,
+    /// The datacenter they must belong to.
+    pub datacenter: String,
+}
+
+impl Joins {
+    /// The same with one target only.
+    pub(super) fn with(&self, target: &str) -> Self {
+        Self { targets: vec![target.to_owned()], datacenter: self.datacenter.clone() }
+    }
+
+    /// Asks every target where its registry's link is; names are looked up anew each time.
+    ///
+    /// Errors when none told, naming each target's reason.
+    pub(super) async fn find(&self) -> Result<Vec<SocketAddr>, JoinError> {
+        let mut found = Vec::new();
+        let mut errors = Vec::new();
+        for target in &self.targets {
+            match self.one(target).await {
+                Ok(server) => found.push(server),
+                Err(error @ JoinError::OtherDatacenter { .. }) if self.targets.len() == 1 => {
+                    return Err(error);
+                }
+                Err(error) => errors.push(format!("Failed to join {target}: {error}")),
+            }
+        }
+        if found.is_empty() { Err(JoinError::Nobody(errors)) } else { Ok(found) }
+    }
+
+    async fn one(&self, target: &str) -> Result<SocketAddr, JoinError> {
+        let mut last = JoinError::Nobody(vec!["the name has no address".into()]);
+        for address in resolve(target).await.map_err(|reason| JoinError::Nobody(vec![reason]))? {
+            match ask(address).await {
+                Ok(directions) if directions.datacenter == self.datacenter => {
+                    return Ok(reachable(directions.server, address));
+                }
+                Ok(directions) => {
+                    last = JoinError::OtherDatacenter {
+                        target: target.to_owned(),
+                        theirs: directions.datacenter,
+                        ours: self.datacenter.clone(),
+                    }
+                }
+                Err(error) => last = JoinError::Nobody(vec![error.to_string()]),
+            }
+        }
+        Err(last)
+    }
+}
+
+/// The link's address as we can reach it: a registry that listens everywhere is where we found it.
+fn reachable(server: SocketAddr, found_at: SocketAddr) -> SocketAddr {
+    if server.ip().is_unspecified() { SocketAddr::new(found_at.ip(), server.port()) } else { server }
+}
+
+/// All addresses that a join target means.
+async fn resolve(target: &str) -> Result<Vec<SocketAddr>, String> {
+    let (host, port) = split(target)?;
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let resolver = TokioResolver::builder_tokio()
+        .and_then(|builder| builder.build())
+        .map_err(|error| format!("cannot read the system's resolver configuration: {error}"))?;
+    match timeout(RESOLVE_LIMIT, resolver.lookup_ip(host)).await {
+        Ok(Ok(found)) => Ok(found.iter().map(|address| SocketAddr::new(address, port)).collect()),
+        Ok(Err(error)) => Err(format!("lookup {host}: {error}")),
+        Err(_) => Err(format!("lookup {host}: no answer within {} s", RESOLVE_LIMIT.as_secs())),
+    }
+}
+
+/// Splits a target into host and port; an IPv6 address needs no brackets as long as it has no port.
+fn split(target: &str) -> Result<(&str, u16), String> {
+    if target.contains('=') {
+        let provider = target.split_whitespace().find_map(|word| word.strip_prefix("provider="));
+        let provider = provider.unwrap_or("");
+        return Err(format!("discover: unknown provider {provider}: give the registry's address instead"));
+    }
+    let bad_port = |_| format!("\"{target}\" has a bad port");
+    if let Some(rest) = target.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or_else(|| format!("\"{target}\" lacks its \"]\""))?;
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, port.parse().map_err(bad_port)?)),
+            None if after.is_empty() => Ok((host, JOIN_PORT)),
+            None => Err(format!("\"{target}\" has something after its \"]\"")),
+        };
+    }
+    match target.split_once(':') {
+        Some((host, port)) if !port.contains(':') => Ok((host, port.parse().map_err(bad_port)?)),
+        _ => Ok((target, JOIN_PORT)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_split_as_people_write_them() {
+        for (target, host, port) in [
+            ("10.0.0.1", "10.0.0.1", 8301),
+            ("10.0.0.1:7", "10.0.0.1", 7),
+            ("fd10:10:10:1::1:1", "fd10:10:10:1::1:1", 8301),
+            ("[fd10::1]", "fd10::1", 8301),
+            ("[fd10::1]:9", "fd10::1", 9),
+            ("registry.lxdbr0", "registry.lxdbr0", 8301),
+            ("registry:8302", "registry", 8302),
+        ] {
+            assert_eq!(split(target), Ok((host, port)), "{target}");
+        }
+        for target in ["[fd10::1", "[fd10::1]x", "host:port", "provider=aws tag_key=x"] {
+            split(target).unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_names_each_target() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let joins =
+            Joins { targets: vec![free.to_string(), "provider=aws x=y".into()], datacenter: "dc1".into() };
+        let said = joins.find().await.unwrap_err().to_string();
+        assert!(said.starts_with("2 errors occurred:"), "{said}");
+        assert!(said.contains(&format!("Failed to join {free}: ")), "{said}");
+        assert!(said.contains("unknown provider aws"), "{said}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Keeping this node's lease: a sign of life each second, over the connection that is there anyway.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use daemon::Shutdown;
+use http::{Request, StatusCode};
+use http_api::body;
+use link::calls::{self, Granted};
+use tokio::time::sleep;
+
+use super::{Attachment, JoinError, Remote};
+
+/// How often the lease is kept.
+const BEAT: Duration = Duration::from_secs(1);
+/// The first pause after a failure; doubled up to [`PAUSE_MAX`] or the configured interval.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// A registry that starts after its agents is found within about this time.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Finds registries and keeps the lease until shutdown.
+///
+/// One line is logged for each change of state, however often it is tried. Errors only when `retry_max` attempts to join
+/// for the first time have failed.
+pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), JoinError> {
+    let mut failures = 0;
+    let mut refused = false;
+    while !shutdown.is_requested() {
+        let pause = match beat(&remote).await {
+            Ok(()) => {
+                (failures, refused) = (0, false);
+                attached(&remote);
+                BEAT
+            }
+            Err(Failed::Refused(reason)) => {
+                if !std::mem::replace(&mut refused, true) {
+                    tracing::error!(target: "agent", error = %reason, "the registry refuses this node");
+                }
+                remote.settings.retry_interval.min(Duration::from_secs(10))
+            }
+            Err(Failed::Away(error)) => {
+                failures += 1;
+                away(&remote, &error, failures)?;
+                pause_after(failures).min(remote.settings.retry_interval)
+            }
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = shutdown.requested() => {}
+        }
+    }
+    Ok(())
+}
+
+enum Failed {
+    Away(JoinError),
+    Refused(String),
+}
+
+/// One sign of life; looks for registries first when none is known or none answers.
+async fn beat(remote: &Remote) -> Result<(), Failed> {
+    let attached = matches!(*remote.attachment.borrow(), Attachment::Attached);
+    if !attached || remote.servers.addresses().is_empty() {
+        match remote.settings.joins.find().await {
+            Ok(found) => remote.learn(&found),
+            // Servers known from before may answer all the same.
+            Err(error) if remote.servers.addresses().is_empty() => return Err(Failed::Away(error)),
+            Err(_) => {}
+        }
+    }
+    let sign = serde_json::to_vec(&remote.settings.lease).expect("a lease is plain data");
+    let request = Request::put(calls::LEASE).body(body::full(sign)).expect("a fixed target");
+    let answer = remote.ask(request).await.map_err(|error| nobody(error.to_string()))?;
+    let text = String::from_utf8_lossy(answer.body());
+    match answer.status() {
+        StatusCode::OK => {
+            let granted: Granted =
+                serde_json::from_slice(answer.body()).map_err(|error| nobody(error.to_string()))?;
+            let servers: Vec<SocketAddr> =
+                granted.servers.iter().filter_map(|server| server.parse().ok()).collect();
+            if !servers.is_empty() {
+                remote.servers.set(&servers);
+            }
+            Ok(())
+        }
+        status if status.is_client_error() => Err(Failed::Refused(text.into_owned())),
+        _ => {
+            remote.servers.prefer_next();
+            Err(nobody(text.into_owned()))
+        }
+    }
+}
+
+fn nobody(reason: String) -> Failed {
+    Failed::Away(JoinError::Nobody(vec![reason]))
+}
+
+fn attached(remote: &Remote) {
+    remote.attachment.send_if_modified(|attachment| {
+        match attachment {
+            Attachment::Attached => return false,
+            Attachment::Never => {
+                tracing::info!(target: "agent", "(LAN) joined: the registry holds this node's lease")
+            }
+            Attachment::Away => tracing::info!(target: "agent", "the registry is back"),
+        }
+        *attachment = Attachment::Attached;
+        true
+    });
+}
+
+fn away(remote: &Remote, error: &JoinError, failures: u32) -> Result<(), JoinError> {
+    let first = failures == 1;
+    let settings = &remote.settings;
+    let was = *remote.attachment.borrow();
+    match was {
+        Attachment::Attached => {
+            tracing::warn!(target: "agent", %error, "no registry answers; trying until one does");
+            remote.attachment.send_replace(Attachment::Away);
+        }
+        Attachment::Never if first => {
+            tracing::warn!(target: "agent", %error, "Join cluster failed, will retry");
+        }
+        Attachment::Never if settings.retry_max > 0 && failures >= settings.retry_max => {
+            return Err(JoinError::GaveUp(Box::new(error.clone())));
+        }
+        Attachment::Never | Attachment::Away => {}
+    }
+    Ok(())
+}
+
+fn pause_after(failures: u32) -> Duration {
+    let pause = PAUSE_MIN.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
+    pause.mul_f64(rand::random_range(0.75..1.25))
+}

@@ -1,0 +1,262 @@
+//! A registry elsewhere, reached over the internal link.
+//!
+//! [`Remote`] finds registries by the names and addresses of the configuration (`join`), keeps this node's lease there
+//! (`lease`), hands requests on as they came, and answers DNS from the last known state while no registry answers
+//! (`remember`).
+
+mod join;
+mod lease;
+mod remember;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use daemon::Shutdown;
+use http::{Method, Request, Response};
+use http_api::{Body, body};
+use http_body_util::BodyExt as _;
+use link::{
+    LinkError, Servers,
+    calls::{self, Lease},
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use registry_wire::catalog::{CheckServiceNode, Node};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use self::remember::Remembered;
+use super::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailable};
+
+pub use join::{JoinError, Joins};
+
+/// How long a request that was not sent, or may be sent twice, is tried again while servers cannot be reached.
+///
+/// Consul's `rpc_hold_timeout`: a registry that is only being restarted costs its clients a wait, not an error.
+const HOLD: Duration = Duration::from_secs(7);
+/// How long DNS waits for a registry before it answers from what it knows.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+/// The longest answer to one of our own questions; a service of 10,000 instances has some 10 MB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// What a [`Remote`] must know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who we are, as the lease says it.
+    pub lease: Lease,
+    /// Where registries may be found.
+    pub joins: Joins,
+    /// The longest pause between two attempts to join: `retry_interval`.
+    pub retry_interval: Duration,
+    /// After how many failed attempts to join for the first time to give up: `retry_max`; 0 is never.
+    pub retry_max: u32,
+    /// How long DNS answers are given from the last known state while no registry answers.
+    pub remember: Duration,
+}
+
+/// Whether a registry holds our lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// None has taken it yet.
+    Never,
+    /// One did, but now none answers.
+    Away,
+    /// One does. Each return is a change of the channel, so that whoever syncs looks again.
+    Attached,
+}
+
+/// The registries of this agent's datacenter.
+pub struct Remote {
+    servers: Servers,
+    settings: Settings,
+    remembered: Mutex<Remembered>,
+    attachment: watch::Sender<Attachment>,
+}
+
+impl Remote {
+    /// Starts looking for registries and keeping the lease; the task ends with shutdown, or with [`JoinError::GaveUp`].
+    pub fn start(settings: Settings, shutdown: Shutdown) -> (Arc<Self>, JoinHandle<Result<(), JoinError>>) {
+        let remote = Arc::new(Self {
+            servers: Servers::default(),
+            remembered: Mutex::new(Remembered::new(settings.remember)),
+            settings,
+            attachment: watch::channel(Attachment::Never).0,
+        });
+        let task = tokio::spawn(lease::keep(remote.clone(), shutdown));
+        (remote, task)
+    }
+
+    /// Follows whether a registry holds our lease.
+    pub fn attachment(&self) -> watch::Receiver<Attachment> {
+        self.attachment.subscribe()
+    }
+
+    /// Finds the registry at one more address, as `join` on the command line asks.
+    pub async fn join(&self, target: &str) -> Result<(), JoinError> {
+        let found = self.settings.joins.with(target).find().await?;
+        self.learn(&found);
+        Ok(())
+    }
+
+    /// Gives the lease back: the node leaves the catalog at once.
+    ///
+    /// Errors when no registry answers; the lease then runs out by itself.
+    pub async fn leave(&self) -> Result<(), Unavailable> {
+        let goodbye = serde_json::to_vec(&self.settings.lease).expect("a lease is plain data");
+        let request = Request::delete(calls::LEASE).body(body::full(goodbye)).expect("a fixed target");
+        self.ask(request).await.map(drop)
+    }
+
+    /// Adds servers to those known.
+    fn learn(&self, found: &[std::net::SocketAddr]) {
+        let mut addresses = self.servers.addresses();
+        addresses.extend(found);
+        addresses.sort();
+        addresses.dedup();
+        self.servers.set(&addresses);
+    }
+
+    async fn forward(&self, request: Request<Body>) -> Result<Response<Body>, Unavailable> {
+        let end = Instant::now() + HOLD;
+        let repeatable = request.method() == Method::GET || request.method() == Method::HEAD;
+        let (head, sent) = request.into_parts();
+        let mut sent = Some(sent);
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let mut attempt = Request::new(sent.take().unwrap_or_else(body::empty));
+            (*attempt.method_mut(), *attempt.uri_mut()) = (head.method.clone(), head.uri.clone());
+            *attempt.headers_mut() = head.headers.clone();
+            let error = match self.servers.call(attempt).await {
+                Some(Ok(answer)) => return Ok(answer),
+                Some(Err(error)) => error,
+                None => return Err(Unavailable::NoServers),
+            };
+            // A body that was taken for a connection that failed is gone; only requests without one come again.
+            let again = repeatable && Instant::now() < end;
+            if !again {
+                return Err(unavailable(&error));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Asks one of our own questions, whose whole answer is of interest.
+    async fn ask(&self, request: Request<Body>) -> Result<Response<Bytes>, Unavailable> {
+        let asked = async {
+            let answer = match self.servers.call(request).await {
+                Some(Ok(answer)) => answer,
+                Some(Err(error)) => return Err(unavailable(&error)),
+                None => return Err(Unavailable::NoServers),
+            };
+            let (head, sent) = answer.into_parts();
+            let bytes = whole(sent).await.ok_or(Unavailable::NoServers)?;
+            Ok(Response::from_parts(head, bytes))
+        };
+        timeout(LOOKUP_LIMIT, asked).await.unwrap_or(Err(Unavailable::NoServers))
+    }
+
+    /// The answer to a question of DNS: the registry's, or the last known one while none answers.
+    async fn look_up(&self, lookup: Lookup) -> Result<Found, Unavailable> {
+        let request = Request::get(target(&lookup)).body(body::empty()).expect("names are percent-encoded");
+        match self.ask(request).await.and_then(|answer| self.understand(&lookup, &answer)) {
+            Ok(found) => Ok(found),
+            Err(Unavailable::NoPathToDatacenter) => Err(Unavailable::NoPathToDatacenter),
+            Err(error) => self.remembered().recall(&lookup).ok_or(error),
+        }
+    }
+
+    fn understand(&self, lookup: &Lookup, answer: &Response<Bytes>) -> Result<Found, Unavailable> {
+        if !answer.status().is_success() {
+            let text = String::from_utf8_lossy(answer.body());
+            let unknown = text.contains("No path to datacenter");
+            return Err(if unknown { Unavailable::NoPathToDatacenter } else { Unavailable::NoLeader });
+        }
+        // Equal bytes are an equal answer: the one known already is given again, with all that DNS derived from it.
+        if let Some(found) = self.remembered().same(lookup, answer.body()) {
+            return Ok(found);
+        }
+        let found = decode(lookup, answer.body()).ok_or(Unavailable::NoLeader)?;
+        self.remembered().remember(lookup.clone(), answer.body().clone(), found.clone());
+        Ok(found)
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backend for Remote {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, Unavailable>> {
+        Box::pin(self.forward(request))
+    }
+
+    fn lookup(&self, lookup: Lookup) -> BoxFuture<'_, Result<Found, Unavailable>> {
+        Box::pin(self.look_up(lookup))
+    }
+}
+
+/// A body's bytes; `None` when it broke off or is longer than any answer of a registry.
+async fn whole(mut sent: Body) -> Option<Bytes> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = sent.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > ANSWER_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(bytes.freeze())
+}
+
+fn unavailable(error: &LinkError) -> Unavailable {
+    tracing::debug!(target: "agent.link", %error, "a call has no answer");
+    Unavailable::NoServers
+}
+
+/// Where the registry answers a question of DNS. Any server may answer.
+fn target(lookup: &Lookup) -> String {
+    let place = |path: &str, name: &str, datacenter: &Option<String>| {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let name = encode(name);
+        match datacenter {
+            Some(dc) => format!("{path}{name}?stale&dc={}", encode(dc)),
+            None => format!("{path}{name}?stale"),
+        }
+    };
+    match lookup {
+        Lookup::Service { name, datacenter } => place("/v1/health/service/", name, datacenter),
+        Lookup::Node { name, datacenter } => place("/v1/catalog/node/", name, datacenter),
+        Lookup::Address(address) => format!("{}{address}", calls::ADDRESS),
+    }
+}
+
+fn decode(lookup: &Lookup, bytes: &[u8]) -> Option<Found> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct CatalogNode {
+        node: Option<Node>,
+    }
+    Some(match lookup {
+        Lookup::Service { .. } => {
+            Found::Service(Arc::new(serde_json::from_slice::<Vec<CheckServiceNode>>(bytes).ok()?))
+        }
+        Lookup::Node { .. } => {
+            let answer: Option<CatalogNode> = serde_json::from_slice(bytes).ok()?;
+            Found::Node(answer.and_then(|answer| answer.node).map(Arc::new))
+        }
+        Lookup::Address(_) => {
+            let owner: Option<calls::AddressOwner> = serde_json::from_slice(bytes).ok()?;
+            Found::Address(owner.map(|owner| match owner {
+                calls::AddressOwner::Node(name) => AddressOwner::Node(name),
+                calls::AddressOwner::Service(name) => AddressOwner::Service(name),
+            }))
+        }
+    })
+}
