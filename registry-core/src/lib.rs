@@ -5,19 +5,27 @@
 
 mod leadership;
 mod reader;
+mod replication;
 mod settings;
+mod storage;
 mod store;
 pub mod watch;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use daemon::Shutdown;
+use futures_util::future::BoxFuture;
 use tokio::{sync::watch as channel, task::JoinHandle};
+
+use replication::Replication;
+use storage::Folder;
 
 pub use leadership::{Leadership, NotLeading, Role};
 pub use reader::{Absent, Answer, Consistency, Options, ReadError, Reader, Wait};
+pub use replication::OpenError;
 pub use settings::{CONSUL_VERSION, Settings};
+pub use storage::StorageError;
 pub use store::Store;
 pub use writer::{WriteFailed, Writer, Written};
 
@@ -32,6 +40,12 @@ pub enum StartError {
         /// What is missing, and what to do.
         why: &'static str,
     },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
 }
 
 /// A running registry.
@@ -42,25 +56,60 @@ pub struct Registry {
     writer: Writer,
     leadership: Leadership,
     shutdown: Shutdown,
-    #[expect(dead_code, reason = "awaited at the end")]
-    tasks: Vec<JoinHandle<()>>,
+    folder: Folder,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Registry {
     /// Starts a registry; it answers once its state has caught up with its disk.
     pub async fn start(settings: Settings, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
+        refuse_unsupported(&settings)?;
+        let folder = match &settings.data_dir {
+            Some(data_dir) => Folder::open(data_dir)?,
+            None => Folder::in_memory()?,
+        };
         let store = Arc::new(Store::default());
-        let role = Role { leader: Some(settings.server.to_string()), serving: true };
-        let (_role, role) = channel::channel(role);
-        let leadership = Leadership::new(role, Arc::new(|| Box::pin(async { true })));
-        let applying = store.clone();
+        let address = format!("{}:{}", settings.advertise, settings.server.port());
+        let (replication, full) = Replication::open(
+            folder.path(),
+            folder.identity(),
+            &address,
+            store.clone(),
+            settings.snapshot_every,
+        )
+        .await?;
+        let (role_sender, role) = channel::channel(Role::default());
+        let confirming = replication.clone();
+        let confirm = move || {
+            let replication = confirming.clone();
+            Box::pin(async move { replication.confirm().await }) as BoxFuture<'static, bool>
+        };
+        let leadership = Leadership::new(role, Arc::new(confirm));
+        let proposing = replication.clone();
         let propose: writer::Propose = Arc::new(move |commands| {
-            let outcomes = applying.apply(&commands);
-            Box::pin(async move { Ok(outcomes) })
+            let replication = proposing.clone();
+            Box::pin(async move { replication.propose(commands).await })
         });
-        let (writer, task) = Writer::start(leadership.clone(), propose, shutdown.clone());
+        let (writer, feeding) = Writer::start(leadership.clone(), propose, shutdown.clone());
+        let following = replication.follow(address, role_sender, full, shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
-        Ok(Arc::new(Self { settings, store, reader, writer, leadership, shutdown, tasks: vec![task] }))
+        let tasks = Mutex::new(vec![feeding, following]);
+        Ok(Arc::new(Self { settings, store, reader, writer, leadership, shutdown, folder, tasks }))
+    }
+
+    /// Waits for the end of everything that runs; call it after the shutdown was requested.
+    pub async fn ended(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().expect("nobody panics while holding the tasks"));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(target: "agent.server", %error, "a part of the registry ended badly");
+            }
+        }
+    }
+
+    /// The cluster's id, a UUID made with its first server.
+    pub fn cluster(&self) -> &str {
+        &self.folder.identity().cluster
     }
 
     /// What it was started with.
@@ -97,4 +146,17 @@ impl Registry {
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
     }
+}
+
+fn refuse_unsupported(settings: &Settings) -> Result<(), StartError> {
+    if settings.encrypt.is_some() {
+        let why = "a key is set, but this release cannot encrypt the internal link yet; remove the key, and keep ports \
+                   8300 to 8302 within a trusted network";
+        return Err(StartError::Unsupported { key: "encrypt", why });
+    }
+    if settings.bootstrap_expect > 1 {
+        let why = "this release runs one server a datacenter; set it to 1";
+        return Err(StartError::Unsupported { key: "bootstrap_expect", why });
+    }
+    Ok(())
 }

@@ -1,0 +1,178 @@
+//! The state machine: applies entries in order, and makes and takes snapshots.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use futures_util::{Stream, TryStreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder,
+    entry::RaftEntry,
+    storage::{EntryResponder, RaftStateMachine},
+    type_config::alias::{SnapshotMetaOf, SnapshotOf},
+};
+use registry_state::State;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::kinds::{Kinds, LogId, Outcomes, StoredMembership};
+use crate::{
+    storage::{StorageError, snapshots::Snapshots},
+    store::Store,
+};
+
+/// How many bytes of commands make a new snapshot: the log stays near this size, and a restart replays no more.
+const SNAPSHOT_BYTES: usize = 64 << 20;
+
+/// The state with the position it stands for; clones share it.
+#[derive(Clone)]
+pub(super) struct Machine {
+    store: Arc<Store>,
+    place: Arc<Mutex<Place>>,
+    snapshots: Snapshots,
+    snapshot_every: u64,
+    full: Arc<Notify>,
+}
+
+/// How far the state has come. Also what a snapshot file says about itself.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Position {
+    last: Option<LogId>,
+    members: StoredMembership,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    position: Position,
+    /// Entries and bytes since the last snapshot.
+    entries: u64,
+    bytes: usize,
+}
+
+impl Machine {
+    /// The state of the newest snapshot; the log brings it up to date.
+    pub(super) fn open(
+        store: Arc<Store>,
+        snapshots: Snapshots,
+        purged: Option<LogId>,
+        snapshot_every: u64,
+        full: Arc<Notify>,
+    ) -> Result<Self, StorageError> {
+        let mut place = Place::default();
+        if let Some((position, state)) = snapshots.newest::<Position>()? {
+            place.position = position;
+            store.replace(state);
+        }
+        if purged > place.position.last {
+            return Err(StorageError::SnapshotMissing { folder: snapshots.folder().display().to_string() });
+        }
+        Ok(Self { store, place: Arc::new(Mutex::new(place)), snapshots, snapshot_every, full })
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().expect("nobody panics while holding the position")
+    }
+
+    /// Notes an applied entry, and asks for a snapshot when enough came together.
+    fn applied(&self, id: LogId, bytes: usize) {
+        let mut place = self.place();
+        place.position.last = Some(id);
+        place.entries += 1;
+        place.bytes += bytes;
+        if place.entries >= self.snapshot_every || place.bytes >= SNAPSHOT_BYTES {
+            (place.entries, place.bytes) = (0, 0);
+            self.full.notify_one();
+        }
+    }
+}
+
+/// The whole state, while it goes from one server to another.
+#[derive(Debug)]
+pub(super) struct Image(pub(super) Arc<State>);
+
+/// Writes one snapshot of the state as it was when the builder was made.
+pub(super) struct Builder {
+    state: Arc<State>,
+    position: Position,
+    snapshots: Snapshots,
+}
+
+impl RaftSnapshotBuilder<Kinds> for Builder {
+    type SnapshotData = Image;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Kinds, Image>> {
+        save(&self.snapshots, &self.position, &self.state).await?;
+        Ok(snapshot(&self.position, self.state.clone()))
+    }
+}
+
+impl RaftStateMachine<Kinds> for Machine {
+    type SnapshotData = Image;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let position = self.place().position.clone();
+        Ok((position.last, position.members))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Kinds>>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let id = entry.log_id();
+            let (mut outcomes, mut bytes) = (Outcomes::default(), 0);
+            match entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(batch) => {
+                    outcomes = Outcomes(self.store.apply(batch.commands()));
+                    bytes = batch.bytes().len();
+                }
+                EntryPayload::Membership(members) => {
+                    self.place().position.members = StoredMembership::new(Some(id), members);
+                }
+            }
+            self.applied(id, bytes);
+            if let Some(responder) = responder {
+                responder.send(outcomes);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        let position = self.place().position.clone();
+        Builder { state: self.store.state(), position, snapshots: self.snapshots.clone() }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<Kinds>, image: Image) -> io::Result<()> {
+        let position = Position { last: meta.last_log_id, members: meta.last_membership.clone() };
+        save(&self.snapshots, &position, &image.0).await?;
+        *self.place() = Place { position, ..Place::default() };
+        self.store.replace(State::clone(&image.0));
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Kinds, Image>>> {
+        let snapshots = self.snapshots.clone();
+        let newest = tokio::task::spawn_blocking(move || snapshots.newest::<Position>()).await;
+        let newest = newest.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        Ok(newest.map(|(position, state)| snapshot(&position, Arc::new(state))))
+    }
+}
+
+async fn save(snapshots: &Snapshots, position: &Position, state: &Arc<State>) -> io::Result<()> {
+    let (snapshots, position, state) = (snapshots.clone(), position.clone(), state.clone());
+    let saved = tokio::task::spawn_blocking(move || {
+        let index = position.last.map_or(0, |last| last.index());
+        snapshots.save(index, &position, &state)
+    });
+    saved.await.map_err(io::Error::other)?.map_err(io::Error::other)
+}
+
+fn snapshot(position: &Position, state: Arc<State>) -> SnapshotOf<Kinds, Image> {
+    let meta =
+        SnapshotMetaOf::<Kinds> { last_log_id: position.last, last_membership: position.members.clone() };
+    SnapshotOf::<Kinds, _> { meta, snapshot: Image(state) }
+}

@@ -1,0 +1,201 @@
+//! The replicated log. openraft is known in this folder only.
+//!
+//! `kinds` says what it replicates, `log` keeps entries on disk, `machine` applies them to the state, `network` carries
+//! calls between servers. [`Replication`] is what the rest of the registry sees: a way to put changes in, and who leads.
+
+mod kinds;
+mod log;
+mod machine;
+mod network;
+
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
+
+use daemon::Shutdown;
+use openraft::{
+    BasicNode, Config, RaftMetrics, ReadPolicy, ServerState, SnapshotPolicy,
+    async_runtime::WatchReceiver,
+    errors::{ClientWriteError, RaftError},
+};
+use registry_state::{Command, Index, Outcome};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+use tracing::{error, info};
+
+use crate::{
+    leadership::Role,
+    storage::{Identity, snapshots::Snapshots},
+    store::Store,
+    writer::WriteFailed,
+};
+use kinds::{Batch, Kinds};
+use machine::Machine;
+
+/// How often a leader tells the others that it lives, in milliseconds.
+const HEARTBEAT_MS: u64 = 250;
+/// How long the others wait for that before they elect, in milliseconds: chance chooses in between. More than a call
+/// between servers may take, which is much more than a flush.
+const ELECTION_MS: std::ops::Range<u64> = 1000..2000;
+/// How many entries before a snapshot stay in the log, for servers that lag a little.
+const KEPT_ENTRIES: u64 = 128;
+
+type Raft = openraft::Raft<Kinds, Machine>;
+
+/// Why the log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log's files cannot be read or written, or are damaged before their end.
+    #[error(
+        "cannot open the log in {folder}: {source}; restore the data folder from a backup, or move it away to start empty"
+    )]
+    Log {
+        /// The log's folder.
+        folder: String,
+        /// What the log says.
+        source: io::Error,
+    },
+    /// A snapshot cannot be read or does not fit the log.
+    #[error(transparent)]
+    Snapshot(#[from] crate::storage::StorageError),
+    /// The engine does not start.
+    #[error("cannot start the replicated log: {0}")]
+    Engine(String),
+}
+
+/// The running log of this server.
+#[derive(Clone)]
+pub(crate) struct Replication {
+    raft: Raft,
+}
+
+impl Replication {
+    /// Opens the log in `folder`, replays what the last snapshot does not hold, and, on an empty disk, makes this server
+    /// the sole voter of a new cluster.
+    pub(crate) async fn open(
+        folder: &Path,
+        identity: &Identity,
+        address: &str,
+        store: Arc<Store>,
+        snapshot_every: u64,
+    ) -> Result<(Self, Arc<Notify>), OpenError> {
+        let log = log::Log::open(&folder.join("log"))?;
+        let snapshots = Snapshots::open(folder.join("snapshots"))?;
+        let full = Arc::new(Notify::new());
+        let machine = Machine::open(store, snapshots, log.purged(), snapshot_every, full.clone())?;
+        let config = Arc::new(config().validate().expect("the constants above fit together"));
+        let engine = |e: &dyn std::fmt::Display| OpenError::Engine(e.to_string());
+        let raft =
+            Raft::new(identity.server, config, network::Peers, log, machine).await.map_err(|e| engine(&e))?;
+        if !raft.is_initialized().await.map_err(|e| engine(&e))? {
+            let members = BTreeMap::from([(identity.server, BasicNode::new(address))]);
+            raft.initialize(members).await.map_err(|e| engine(&e))?;
+        }
+        Ok((Self { raft }, full))
+    }
+
+    /// Puts a batch into the log; gives its outcomes once it is on disk and applied.
+    pub(crate) async fn propose(&self, commands: Vec<Command>) -> Result<Vec<(Index, Outcome)>, WriteFailed> {
+        match self.raft.client_write(Batch::new(commands)).await {
+            Ok(written) => Ok(written.data.0),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(WriteFailed::NoLeader),
+            Err(_) => Err(WriteFailed::Unknown),
+        }
+    }
+
+    /// Whether this server still leads: asks the others, and waits until the state holds what they know.
+    pub(crate) async fn confirm(&self) -> bool {
+        self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok()
+    }
+
+    /// Follows who leads, makes snapshots when the log is `full`, and ends the engine on shutdown.
+    ///
+    /// `address` is this server's own, which may have changed since the members were written down.
+    pub(crate) fn follow(
+        self,
+        address: String,
+        role: watch::Sender<Role>,
+        full: Arc<Notify>,
+        shutdown: Shutdown,
+    ) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            tokio::select! {
+                () = self.follow_role(&address, &role, &shutdown) => {}
+                () = self.make_snapshots(&full) => {}
+                () = shutdown.requested() => {}
+            }
+            role.send_replace(Role::default());
+            if let Err(error) = self.raft.shutdown().await {
+                error!(target: "agent.server", %error, "the replicated log ended badly");
+            }
+        })
+    }
+
+    async fn follow_role(&self, address: &str, role: &watch::Sender<Role>, shutdown: &Shutdown) {
+        let mut metrics = self.raft.metrics();
+        // A restarted leader may know less than it acknowledged until everything in its log is applied.
+        if let Err(error) = self.raft.wait_for_recovery(None).await {
+            error!(target: "agent.server", %error, "the log could not be replayed");
+        }
+        loop {
+            let now = metrics.borrow_watched().clone();
+            if let Err(fatal) = &now.running_state {
+                error!(target: "agent.server", error = %fatal, "the replicated log failed; stopping");
+                shutdown.request();
+                return;
+            }
+            self.take_role(address, role, &now).await;
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn take_role(&self, address: &str, role: &watch::Sender<Role>, now: &RaftMetrics<Kinds>) {
+        let was = role.borrow().clone();
+        let leads = now.state == ServerState::Leader;
+        let serving = leads && (was.serving || self.confirm().await);
+        let leader = if leads { Some(address.to_owned()) } else { leader_address(now) };
+        let next = Role { leader, serving };
+        if next == was {
+            return;
+        }
+        if serving && !was.serving {
+            info!(target: "agent.server", "cluster leadership acquired");
+        } else if was.serving && !serving {
+            info!(target: "agent.server", "cluster leadership lost");
+        }
+        role.send_replace(next);
+    }
+
+    async fn make_snapshots(&self, full: &Notify) {
+        loop {
+            full.notified().await;
+            if self.raft.trigger().snapshot().await.is_err() {
+                // The engine has stopped, and `follow_role` says why.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+fn config() -> Config {
+    Config {
+        cluster_name: "ryo".to_owned(),
+        heartbeat_interval: HEARTBEAT_MS,
+        election_timeout_min: ELECTION_MS.start,
+        election_timeout_max: ELECTION_MS.end,
+        enable_pre_vote: Some(true),
+        install_snapshot_timeout: Duration::from_secs(60).as_millis() as u64,
+        // Entries differ in size a thousandfold, so the machine counts bytes and asks for a snapshot.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        ..Config::default()
+    }
+}
+
+fn leader_address(metrics: &RaftMetrics<Kinds>) -> Option<String> {
+    let leader = metrics.current_leader?;
+    let node = metrics.membership_config.membership().get_node(&leader)?;
+    Some(node.addr.clone())
+}

@@ -1,0 +1,120 @@
+//! The data folder: its lock, and who this server is.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::{StorageError, replace};
+
+/// The format of the folder that this release writes.
+const FORMAT: u32 = 1;
+
+/// Who this server is, for the other servers. Made with the folder, never used again without it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// The format of the folder.
+    pub(crate) format: u32,
+    /// The server's id in the cluster.
+    pub(crate) server: u64,
+    /// The cluster's id, a UUID.
+    pub(crate) cluster: String,
+}
+
+/// A data folder that belongs to this process until the drop.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    identity: Identity,
+    _lock: Flock<File>,
+    /// Removes a folder in memory with the process.
+    _memory: Option<tempfile::TempDir>,
+}
+
+/// Where folders in memory are made, and how they are called.
+const MEMORY: &str = "/dev/shm";
+const MEMORY_PREFIX: &str = "ryo-memory-";
+
+impl Folder {
+    /// Opens `data_dir`/raft, makes it if need be, and locks it.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, StorageError> {
+        let path = data_dir.join("raft");
+        fs::create_dir_all(&path).map_err(StorageError::io(&path))?;
+        Self::of(path, None)
+    }
+
+    /// A folder in memory: the same engine, nothing on a disk. It goes with the process; what a killed process left is
+    /// removed by the next one.
+    pub(crate) fn in_memory() -> Result<Self, StorageError> {
+        let parent = if Path::new(MEMORY).is_dir() { PathBuf::from(MEMORY) } else { std::env::temp_dir() };
+        remove_left(&parent);
+        let made = tempfile::Builder::new().prefix(MEMORY_PREFIX).tempdir_in(&parent);
+        let made = made.map_err(StorageError::io(&parent))?;
+        Self::of(made.path().to_owned(), Some(made))
+    }
+
+    fn of(path: PathBuf, memory: Option<tempfile::TempDir>) -> Result<Self, StorageError> {
+        let lock = lock(&path)?.ok_or_else(|| StorageError::InUse { path: path.display().to_string() })?;
+        let identity = identity(&path.join("identity.json"))?;
+        Ok(Self { path, identity, _lock: lock, _memory: memory })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// The lock on a folder; `None` when another process has it. It goes with the process, however that ends.
+fn lock(folder: &Path) -> Result<Option<Flock<File>>, StorageError> {
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(StorageError::io(&path))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(StorageError::io(&path)(errno.into())),
+    }
+}
+
+fn identity(path: &Path) -> Result<Identity, StorageError> {
+    if let Some(bytes) = read_if_there(path)? {
+        let identity: Identity =
+            serde_json::from_slice(&bytes).map_err(|e| StorageError::damaged(path, e))?;
+        if identity.format > FORMAT {
+            let path = path.display().to_string();
+            return Err(StorageError::Newer { path, found: identity.format, known: FORMAT });
+        }
+        return Ok(identity);
+    }
+    let server = rand::random_range(1..=u64::MAX);
+    let identity = Identity { format: FORMAT, server, cluster: uuid::Uuid::new_v4().to_string() };
+    let text = serde_json::to_vec_pretty(&identity).expect("numbers and texts are JSON");
+    replace(path, |file| std::io::Write::write_all(file, &text)).map_err(StorageError::io(path))?;
+    Ok(identity)
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StorageError::io(path)(e)),
+    }
+}
+
+/// Removes folders in memory whose process is gone. What cannot be removed is another user's.
+fn remove_left(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(MEMORY_PREFIX));
+        let folder = entry.path();
+        // Without its lock file it is being made at this moment.
+        if ours && folder.join("lock").exists() && matches!(lock(&folder), Ok(Some(_))) {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
