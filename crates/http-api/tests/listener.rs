@@ -27,13 +27,14 @@ fn router(shutdown: &Shutdown) -> Arc<Router<Shutdown>> {
 }
 
 async fn say(stream: &mut (impl AsyncWrite + Unpin), request: &str) {
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.expect("a connection");
 }
 
 async fn hear(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
-    tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut all)).await.unwrap().unwrap();
-    String::from_utf8(all).unwrap()
+    let reading = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut all));
+    reading.await.expect("an end in time").expect("an end without an error");
+    String::from_utf8(all).expect("text")
 }
 
 #[tokio::test]
