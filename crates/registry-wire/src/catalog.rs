@@ -24,6 +24,9 @@ pub struct Node {
     pub tagged_addresses: Option<TextMap>,
     /// The operator's pairs; `null` when none were given.
     pub meta: Option<TextMap>,
+    /// Where the node is, kept as data; left out when nobody said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locality: Option<serde_json::Value>,
     /// The index of the first registration.
     pub create_index: u64,
     /// The index of the last change.
@@ -77,7 +80,8 @@ pub struct NodeService {
     pub tagged_addresses: Option<BTreeMap<String, ServiceAddress>>,
     /// The operator's pairs.
     pub meta: Option<TextMap>,
-    /// The port; 0 when none.
+    /// The port; left out when 0.
+    #[serde(skip_serializing_if = "is_zero")]
     pub port: i64,
     /// A unix socket instead of a port; left out when empty.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -86,15 +90,76 @@ pub struct NodeService {
     pub weights: Weights,
     /// Whether others may change the tags in the catalog.
     pub enable_tag_override: bool,
-    /// A mesh proxy's settings, kept as data.
+    /// A mesh proxy's settings, kept as data; see [`no_proxy`].
     pub proxy: serde_json::Value,
-    /// A mesh's settings, kept as data.
+    /// A mesh's settings, kept as data; `{}` when there are none.
     pub connect: serde_json::Value,
+    /// Where the instance is, kept as data; left out when nobody said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locality: Option<serde_json::Value>,
     /// Always empty here.
     pub peer_name: String,
     /// The index of the first registration.
     pub create_index: u64,
     /// The index of the last change of the instance itself; its checks do not count.
+    pub modify_index: u64,
+}
+
+/// What `Proxy` shows of an instance that is no proxy.
+pub fn no_proxy() -> serde_json::Value {
+    serde_json::json!({ "Mode": "", "MeshGateway": {}, "Expose": {} })
+}
+
+/// An instance with its node in one object, as in `/v1/catalog/service/:service`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ServiceNode {
+    /// The node's id.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// The node's name.
+    pub node: String,
+    /// The node's address.
+    pub address: String,
+    /// The node's datacenter.
+    pub datacenter: String,
+    /// The node's further addresses.
+    pub tagged_addresses: Option<TextMap>,
+    /// The node's pairs.
+    pub node_meta: Option<TextMap>,
+    /// `connect-proxy` and the like.
+    pub service_kind: String,
+    /// Unique on its node without regard to case.
+    #[serde(rename = "ServiceID")]
+    pub service_id: String,
+    /// The service's name.
+    pub service_name: String,
+    /// Labels, `[]` when none.
+    pub service_tags: Vec<String>,
+    /// The instance's own address; empty means the node's.
+    pub service_address: String,
+    /// Further addresses of the instance; left out when none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tagged_addresses: Option<BTreeMap<String, ServiceAddress>>,
+    /// SRV weights.
+    pub service_weights: Weights,
+    /// The instance's pairs, `{}` when none.
+    pub service_meta: TextMap,
+    /// The port; 0 when none.
+    pub service_port: i64,
+    /// A unix socket instead of a port.
+    pub service_socket_path: String,
+    /// Whether others may change the tags in the catalog.
+    pub service_enable_tag_override: bool,
+    /// A mesh proxy's settings, kept as data.
+    pub service_proxy: serde_json::Value,
+    /// A mesh's settings, kept as data.
+    pub service_connect: serde_json::Value,
+    /// Where the instance is, kept as data; `null` when nobody said.
+    pub service_locality: Option<serde_json::Value>,
+    /// The index of the instance's first registration.
+    pub create_index: u64,
+    /// The index of the instance's last change.
     pub modify_index: u64,
 }
 
@@ -149,4 +214,8 @@ pub struct CheckServiceNode {
     pub service: NodeService,
     /// The node's checks, then the instance's own.
     pub checks: Vec<HealthCheck>,
+}
+
+fn is_zero(port: &i64) -> bool {
+    *port == 0
 }

@@ -1,6 +1,22 @@
 //! Keys and values as `/v1/kv` shows them.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
+
+/// A value as [`KvPair::value`] shows it: base64 with padding, `None` when it is empty.
+pub fn encode_value(value: &[u8]) -> Option<String> {
+    (!value.is_empty()).then(|| STANDARD.encode(value))
+}
+
+/// Reads what [`encode_value`] wrote, or what a client sent. Errors if it is no base64.
+pub fn decode_value(text: &str) -> Result<Vec<u8>, NotBase64> {
+    STANDARD.decode(text.replace(['\r', '\n'], "")).map_err(|_| NotBase64)
+}
+
+/// A value that is not base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("illegal base64 data")]
+pub struct NotBase64;
 
 /// One key with its value, as in `[{"LockIndex":0,"Key":"a","Flags":0,"Value":"b25l","CreateIndex":5,"ModifyIndex":5}]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

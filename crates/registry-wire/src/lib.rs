@@ -11,4 +11,6 @@ pub mod kv;
 pub mod options;
 pub mod percent;
 pub mod query;
+pub mod register;
 pub mod session;
+pub mod txn;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::{Given, Json};
+
 /// One session, as `/v1/session/info/:id` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -20,8 +22,8 @@ pub struct Session {
     /// A Go duration such as `15s`, or empty for none.
     #[serde(rename = "TTL")]
     pub ttl: String,
-    /// Node checks whose failing ends the session.
-    pub node_checks: Vec<String>,
+    /// Node checks whose failing ends the session; `null` when that was sent.
+    pub node_checks: Option<Vec<String>>,
     /// Service checks whose failing ends the session; `null` when none.
     pub service_checks: Option<Vec<ServiceCheck>>,
     /// The index of the creation.
@@ -39,4 +41,27 @@ pub struct ServiceCheck {
     pub id: String,
     /// Always empty here.
     pub namespace: String,
+}
+
+/// The body of `PUT /v1/session/create`; names it does not have are skipped.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SessionBody {
+    /// The node; empty means the node that is asked.
+    pub node: String,
+    /// Free text.
+    pub name: String,
+    /// A Go duration, or a number: seconds below 1000, else nanoseconds. 15 s if not given.
+    pub lock_delay: Json,
+    /// `release`, the default, or `delete`.
+    pub behavior: String,
+    /// A Go duration; none if empty.
+    #[serde(rename = "TTL")]
+    pub ttl: String,
+    /// Checks of the node; `serfHealth` if neither this nor `checks` is given.
+    pub node_checks: Given<Option<Vec<String>>>,
+    /// Checks of services.
+    pub service_checks: Option<Vec<ServiceCheck>>,
+    /// The old name of `node_checks`.
+    pub checks: Given<Option<Vec<String>>>,
 }
