@@ -79,14 +79,16 @@ impl KvTable {
         self.delays.get(key).is_some_and(|until| *until > at_ms)
     }
 
-    /// Keeps a key from being locked, and forgets the delays that are over.
-    pub(crate) fn delay(&mut self, key: Key, at_ms: u64, delay_ms: u64) {
+    /// Keeps keys from being locked for a while, and forgets the delays that are over.
+    pub(crate) fn delay(&mut self, keys: Vec<Key>, at_ms: u64, delay_ms: u64) {
         let over: Vec<Key> =
             self.delays.iter().filter(|(_, until)| **until <= at_ms).map(|(k, _)| k.clone()).collect();
         for key in over {
             self.delays.remove(&key);
         }
-        self.delays.insert(key, at_ms.saturating_add(delay_ms));
+        for key in keys {
+            self.delays.insert(key, at_ms.saturating_add(delay_ms));
+        }
     }
 
     /// The keys a session has locked.

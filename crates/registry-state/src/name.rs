@@ -88,6 +88,11 @@ impl Caseless {
         Self(Arc::from(name.to_lowercase()))
     }
 
+    /// Whether this spelling is this name; allocates nothing for ASCII.
+    pub fn is(&self, name: &str) -> bool {
+        if name.is_ascii() { name.eq_ignore_ascii_case(&self.0) } else { *self == Self::new(name) }
+    }
+
     /// The name in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -113,6 +118,9 @@ mod tests {
     #[test]
     fn names_compare_without_case_and_keys_with_it() {
         assert_eq!(Caseless::new("Wéb-É"), Caseless::new("wéb-é"));
+        assert!(
+            Caseless::new("Web").is("wEB") && Caseless::new("É").is("é") && !Caseless::new("web").is("web2")
+        );
         assert_ne!(Key::from("A"), Key::from("a"));
         assert_eq!(Key::new([0xff, b'a']).to_text(), "\u{fffd}a");
     }

@@ -92,15 +92,16 @@ impl State {
     pub(crate) fn session_destroy(&mut self, change: &mut Change, id: &SessionId) {
         let Some(session) = self.sessions.remove(id) else { return };
         self.session_changed(change, &Caseless::new(&session.node), id);
-        let delay_ms = lock_delay_ms(session.lock_delay_ns);
-        for key in self.kv.held_by(id) {
+        let keys = self.kv.held_by(id);
+        for key in &keys {
             match session.behavior {
-                Behavior::Release => self.kv_release(change, &key),
-                Behavior::Delete => self.kv.delete(change, &key),
+                Behavior::Release => self.kv_release(change, key),
+                Behavior::Delete => self.kv.delete(change, key),
             }
-            if delay_ms > 0 {
-                self.kv.delay(key, change.at_ms, delay_ms);
-            }
+        }
+        let delay_ms = lock_delay_ms(session.lock_delay_ns);
+        if delay_ms > 0 && !keys.is_empty() {
+            self.kv.delay(keys, change.at_ms, delay_ms);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -159,6 +160,42 @@ impl Read for CatalogNode {
         let services = state.catalog.services_of(&name).cloned().collect();
         let index = state.indexes.node.get(&name).copied().unwrap_or(node.modify_index);
         (Some(NodeServices { node: node.clone(), services }), at_least_one(index))
+    }
+}
+
+/// What an address belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressOwner {
+    /// A node has it.
+    Node(Arc<Stored<Node>>),
+    /// No node, but an instance has it as its own.
+    Service(Arc<Stored<Service>>),
+}
+
+/// Whom an address belongs to, the first node or else the first instance, for reverse DNS. It looks at every node and
+/// instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CatalogAddress {
+    /// An IP address.
+    pub address: IpAddr,
+}
+
+impl Read for CatalogAddress {
+    type Output = Option<AddressOwner>;
+
+    fn topics(&self) -> Vec<Topic> {
+        vec![Topic::Nodes, Topic::Services]
+    }
+
+    fn run(&self, state: &State) -> (Self::Output, Index) {
+        let same = |text: &str| text.parse() == Ok(self.address);
+        let node = state.catalog.nodes.values().find(|node| same(&node.address));
+        let service = || state.catalog.services.values().find(|service| same(&service.address));
+        let owner = match node {
+            Some(node) => Some(AddressOwner::Node(node.clone())),
+            None => service().cloned().map(AddressOwner::Service),
+        };
+        (owner, at_least_one(state.indexes.nodes.max(state.indexes.services)))
     }
 }
 

@@ -153,7 +153,7 @@ impl Read for HealthState {
         let any = self.state.as_str() == Self::ANY;
         let mut checks = Vec::new();
         for ((node, _), check) in &state.catalog.checks {
-            let fits = any || Caseless::new(&check.status) == self.state;
+            let fits = any || self.state.is(&check.status);
             if fits && (self.node_meta.is_empty() || has_meta(node_of(state, node), &self.node_meta)) {
                 checks.push(check.clone());
             }

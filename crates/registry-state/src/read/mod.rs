@@ -10,14 +10,15 @@ mod session;
 mod txn;
 
 pub use catalog::{
-    CatalogNode, CatalogNodes, CatalogService, CatalogServices, NodeServices, ServiceInstance,
+    AddressOwner, CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, NodeServices,
+    ServiceInstance,
 };
 pub use health::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState};
 pub use kv::{KvGet, KvKeys, KvList};
 pub use session::{SessionInfo, SessionList, SessionsOfNode};
 pub use txn::Transaction;
 
-use crate::{Index, Node, State, Topic, state::START};
+use crate::{Caseless, Index, Node, State, Topic, state::START};
 
 /// A question to the state.
 pub trait Read {
@@ -42,7 +43,7 @@ fn has_meta(node: &Node, wanted: &NodeMeta) -> bool {
 
 /// Whether an instance has all of these tags, in any case.
 fn has_tags(tags: &[String], wanted: &[String]) -> bool {
-    wanted.iter().all(|w| tags.iter().any(|t| crate::Caseless::new(t) == crate::Caseless::new(w)))
+    wanted.iter().map(|w| Caseless::new(w)).all(|w| tags.iter().any(|tag| w.is(tag)))
 }
 
 /// Clients never see index 0, for with it they would not wait.

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use registry_state::{
     Caseless, Index, Key, State, Topic,
     read::{
-        CatalogNode, CatalogNodes, CatalogService, CatalogServices, HealthChecks, HealthNode, HealthService,
-        HealthState, KvGet, KvKeys, KvList, Read, SessionInfo, SessionList, SessionsOfNode,
+        CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, HealthChecks, HealthNode,
+        HealthService, HealthState, KvGet, KvKeys, KvList, Read, SessionInfo, SessionList, SessionsOfNode,
     },
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn probes() -> Vec<Box<dyn Probe>> {
         Box::new(CatalogNodes::default()),
         Box::new(CatalogServices::default()),
         Box::new(SessionList),
+        Box::new(CatalogAddress { address: [10, 0, 0, 1].into() }),
         Box::new(HealthState { state: "any".into(), node_meta: Vec::new() }),
     ];
     for key in KEYS {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use registry_state::{
     Caseless, Check, Key, State, Stored,
     read::{
-        CatalogNode, CatalogNodes, CatalogService, CatalogServices, HealthChecks, HealthNode, HealthService,
-        HealthState, KvGet, KvKeys, KvList, Read, SessionInfo, SessionList, SessionsOfNode,
+        CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, HealthChecks, HealthNode,
+        HealthService, HealthState, KvGet, KvKeys, KvList, Read, SessionInfo, SessionList, SessionsOfNode,
     },
 };
 
@@ -44,6 +44,10 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
         "health-checks" => ask(state, &HealthChecks { service: name, node_meta }, |l| checks(l)),
         "health-node" => ask(state, &HealthNode { node: name }, |l| checks(l)),
         "health-state" => ask(state, &HealthState { state: name, node_meta }, |l| checks(l)),
+        "address" => {
+            let address = words.at(0).parse().expect("an IP address");
+            ask(state, &CatalogAddress { address }, |owner| owner.iter().map(show::owner).collect())
+        }
         "session" => ask(state, &SessionInfo { id: words.at(0).into() }, |s| {
             s.iter().map(|s| show::session(s)).collect()
         }),

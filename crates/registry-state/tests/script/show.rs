@@ -1,7 +1,8 @@
 //! How scripts show what came back.
 
 use registry_state::{
-    Applied, Check, KvEntry, Node, Outcome, Service, Session, Stored, TxnResult, read::HealthInstance,
+    Applied, Check, KvEntry, Node, Outcome, Service, Session, Stored, TxnResult,
+    read::{AddressOwner, HealthInstance},
 };
 
 /// What a command did, in one line, and the topics it touched in the next.
@@ -52,6 +53,13 @@ pub(crate) fn node(entry: &Stored<Node>) -> String {
 pub(crate) fn service(entry: &Stored<Service>) -> String {
     let (id, name, tags, port) = (&entry.id, &entry.name, &entry.tags, entry.port);
     format!("{id} of {name} tags={tags:?} port={port} {}", indexes(entry))
+}
+
+pub(crate) fn owner(owner: &AddressOwner) -> String {
+    match owner {
+        AddressOwner::Node(entry) => node(entry),
+        AddressOwner::Service(entry) => service(entry),
+    }
 }
 
 pub(crate) fn check(entry: &Stored<Check>) -> String {

@@ -70,6 +70,7 @@ fn service(words: &Words) -> Service {
         id: words.get("service-id").unwrap_or(&name).to_owned(),
         tags: words.list("tags").unwrap_or_default(),
         port: words.number("port"),
+        address: words.text("service-address"),
         meta: (!meta.is_empty()).then_some(meta),
         name,
         ..Service::default()
