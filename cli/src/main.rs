@@ -1,3 +1,25 @@
 //! `ryo`: the one binary. The name it is called by chooses the program.
+//!
+//! `program` chooses, `commands` are the operator's, `flags` reads command lines as Go does, `client` and `output` are what
+//! the commands share.
 
-fn main() {}
+use std::{path::Path, process::ExitCode};
+
+mod client;
+mod commands;
+mod flags;
+mod output;
+mod program;
+
+use program::Program;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args();
+    let called = words.next().unwrap_or_default();
+    let called = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or("ryo");
+    let exit = match program::choose(called, words.collect()) {
+        Program::Agent(_) | Program::Watcher(_) => output::failure("not there yet"),
+        Program::Command(words) => program::run_command(called, words),
+    };
+    exit.into()
+}

@@ -1,0 +1,170 @@
+//! The flags that every command has which asks an agent, and how it asks.
+
+use std::{future::Future, path::PathBuf};
+
+use clap::Args;
+use daemon::Exit;
+use registry_client::{Client, Request, RequestError, Response, Settings};
+
+use crate::output::failure;
+
+/// Where the agent is and who asks.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Where and as whom")]
+pub(crate) struct ClientFlags {
+    /// The agent: `HOST:PORT`, `http://`, `https://` or `unix:///path`; also CONSUL_HTTP_ADDR
+    #[arg(long, value_name = "ADDRESS")]
+    http_addr: Option<String>,
+    /// The ACL token; also CONSUL_HTTP_TOKEN
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// A file with the ACL token; also CONSUL_HTTP_TOKEN_FILE
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Authorities to trust, PEM; also CONSUL_CACERT
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// A folder of them; also CONSUL_CAPATH
+    #[arg(long, value_name = "FOLDER")]
+    ca_path: Option<PathBuf>,
+    /// The client's certificate, PEM; also CONSUL_CLIENT_CERT
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// Its key; also CONSUL_CLIENT_KEY
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// The name in the agent's certificate; also CONSUL_TLS_SERVER_NAME
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
+}
+
+/// Which servers answer.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Which servers answer")]
+pub(crate) struct ServerFlags {
+    /// Ask another datacenter
+    #[arg(long, value_name = "NAME")]
+    datacenter: Option<String>,
+    /// Let any server answer, maybe from an older state
+    #[arg(long)]
+    stale: bool,
+    /// For Consul Enterprise; refused by the registry
+    #[arg(long, hide = true)]
+    namespace: Option<String>,
+    /// For Consul Enterprise; refused by the registry
+    #[arg(long, hide = true)]
+    partition: Option<String>,
+}
+
+impl ClientFlags {
+    /// A client for these flags and the environment, flags first.
+    ///
+    /// Errors, in words for the user, when they cannot be used.
+    pub(crate) fn client(&self) -> Result<Client, String> {
+        self.client_of(self.settings()?)
+    }
+
+    fn client_of(&self, settings: Settings) -> Result<Client, String> {
+        if let Some((scheme, _)) = settings.address.split_once("://")
+            && !["http", "https", "unix"].contains(&scheme)
+        {
+            return Err(format!("Error connecting to Consul agent: Unknown protocol scheme: {scheme}"));
+        }
+        Client::new(settings).map_err(|e| format!("Error connecting to Consul agent: {e}"))
+    }
+
+    fn settings(&self) -> Result<Settings, String> {
+        let mut settings = Settings::from_environment();
+        let take = |flag: &Option<String>, into: &mut String| {
+            if let Some(value) = flag.as_ref().filter(|value| !value.is_empty()) {
+                value.clone_into(into);
+            }
+        };
+        take(&self.http_addr, &mut settings.address);
+        take(&self.tls_server_name, &mut settings.tls.server_name);
+        let flag_file = self.token_file.as_ref();
+        let environment_file = settings.token_file.take().filter(|_| self.token.is_none());
+        take(&self.token, &mut settings.token);
+        if let Some(path) = flag_file.or(environment_file.as_ref()) {
+            settings.token = read_token(path)?;
+        }
+        let tls = &mut settings.tls;
+        for (flag, into) in [
+            (&self.ca_file, &mut tls.ca_file),
+            (&self.ca_path, &mut tls.ca_path),
+            (&self.client_cert, &mut tls.cert_file),
+            (&self.client_key, &mut tls.key_file),
+        ] {
+            if flag.is_some() {
+                into.clone_from(flag);
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Clients for the given addresses, one after the other, when neither a flag nor the environment names one.
+    pub(crate) fn elsewhere(&self, addresses: &[String]) -> Vec<Client> {
+        match self.settings() {
+            Ok(settings) if settings.address.is_empty() => addresses
+                .iter()
+                .filter_map(|address| {
+                    self.client_of(Settings { address: address.clone(), ..settings.clone() }).ok()
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Runs what a command asks of its agent to the end.
+    pub(crate) fn run<F: Future<Output = Exit>>(&self, ask: impl FnOnce(Client) -> F) -> Exit {
+        match self.client() {
+            Ok(client) => block_on(ask(client)),
+            Err(why) => failure(why),
+        }
+    }
+}
+
+/// Runs a future on a runtime of its own, on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime on this thread needs nothing but a few file descriptors")
+        .block_on(future)
+}
+
+impl ServerFlags {
+    /// The request with these flags as parameters.
+    pub(crate) fn apply(&self, request: Request) -> Request {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let request = request
+            .with_unless_empty("dc", &text(&self.datacenter))
+            .with_unless_empty("ns", &text(&self.namespace))
+            .with_unless_empty("partition", &text(&self.partition));
+        if self.stale { request.with("stale", "") } else { request }
+    }
+}
+
+/// Sends a request whose success is all that matters.
+pub(crate) async fn succeed(client: &Client, request: &Request) -> Result<Response, RequestError> {
+    client.send(request).await?.success()
+}
+
+fn read_token(path: &PathBuf) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        let path = path.display();
+        format!(
+            "Error connecting to Consul agent: Error loading token file {path} : open {path}: {}",
+            system_words(&e)
+        )
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+/// A system error in the words of C's library, as Go prints them: `no such file or directory`.
+pub(crate) fn system_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

@@ -1,0 +1,250 @@
+//! `catalog datacenters`, `catalog nodes`, `catalog services`.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use daemon::Exit;
+use registry_client::{Client, Request, RequestError};
+use serde::Deserialize;
+
+use crate::{
+    client::{ClientFlags, ServerFlags},
+    output::{aligned, failure, line, note, table},
+};
+
+/// List datacenters, nodes and services.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Catalog {
+    /// List the datacenters, nearest first
+    Datacenters(Datacenters),
+    /// List the nodes
+    Nodes(Nodes),
+    /// List the services
+    Services(Services),
+}
+
+impl Catalog {
+    pub(crate) fn run(self) -> Exit {
+        match self {
+            Self::Datacenters(command) => command.run(),
+            Self::Nodes(command) => command.run(),
+            Self::Services(command) => command.run(),
+        }
+    }
+}
+
+/// List the datacenters, nearest first
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  ryo catalog datacenters\n\nExit codes: 0 listed, 1 no answer")]
+pub(crate) struct Datacenters {
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+impl Datacenters {
+    fn run(self) -> Exit {
+        if let Some(refused) = refuse_words(&self.words) {
+            return refused;
+        }
+        self.client.run(async |client| {
+            let request = self.server.apply(Request::get("/v1/catalog/datacenters"));
+            match client.json::<Vec<String>>(&request).await {
+                Ok(names) => {
+                    names.iter().for_each(line);
+                    Exit::Success
+                }
+                Err(e) => failure(format!("Error listing datacenters: {e}")),
+            }
+        })
+    }
+}
+
+/// List the nodes
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  ryo catalog nodes\n  ryo catalog nodes -service=web -detailed\n  \
+    ryo catalog nodes -filter 'Meta.rack == r1'\n\nExit codes: 0 listed (also when none fits), 1 no answer")]
+pub(crate) struct Nodes {
+    /// Print whole ids, tagged addresses and meta
+    #[arg(long)]
+    detailed: bool,
+    /// Only nodes that this expression selects
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// Nearest to this node first; `_agent` for the asked one
+    #[arg(long, value_name = "NODE")]
+    near: Option<String>,
+    /// Only nodes with this meta, `key=value` (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    node_meta: Vec<String>,
+    /// Only nodes with an instance of this service
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<String>,
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+/// A node, from the list of nodes or of a service's instances.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Node {
+    #[serde(rename = "ID")]
+    id: String,
+    node: String,
+    address: String,
+    datacenter: String,
+    tagged_addresses: Option<BTreeMap<String, String>>,
+    #[serde(alias = "NodeMeta")]
+    meta: Option<BTreeMap<String, String>>,
+}
+
+impl Nodes {
+    fn run(self) -> Exit {
+        if let Some(refused) = refuse_words(&self.words) {
+            return refused;
+        }
+        self.client.run(async |client| match client.json::<Vec<Node>>(&self.request()).await {
+            Ok(nodes) if nodes.is_empty() => nothing_fits("nodes"),
+            Ok(nodes) => {
+                line(table(&self.rows(&nodes)));
+                Exit::Success
+            }
+            Err(e) => failure(format!("Error listing nodes: {e}")),
+        })
+    }
+
+    fn request(&self) -> Request {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let path = match &self.service {
+            Some(service) => Request::path_to("/v1/catalog/service", service),
+            None => "/v1/catalog/nodes".into(),
+        };
+        let request = Request::get(path)
+            .with_unless_empty("filter", &text(&self.filter))
+            .with_unless_empty("near", &text(&self.near));
+        self.server.apply(with_node_meta(request, &self.node_meta))
+    }
+
+    fn rows(&self, nodes: &[Node]) -> Vec<Vec<String>> {
+        let mut header = vec!["Node", "ID", "Address", "DC"];
+        if self.detailed {
+            header.extend(["TaggedAddresses", "Meta"]);
+        }
+        let header = header.into_iter().map(str::to_owned).collect();
+        let row = |node: &Node| {
+            let id =
+                if self.detailed { node.id.as_str() } else { node.id.split('-').next().unwrap_or_default() };
+            let mut row = [&node.node, id, &node.address, &node.datacenter].map(str::to_owned).to_vec();
+            if self.detailed {
+                row.extend([pairs(node.tagged_addresses.as_ref()), pairs(node.meta.as_ref())]);
+            }
+            row
+        };
+        std::iter::once(header).chain(nodes.iter().map(row)).collect()
+    }
+}
+
+/// List the services
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  ryo catalog services\n  ryo catalog services -node=web1 -tags\n\n\
+    Exit codes: 0 listed (also when none fits), 1 no answer")]
+pub(crate) struct Services {
+    /// Only services of this node, by name or id
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    /// Only services of nodes with this meta, `key=value` (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    node_meta: Vec<String>,
+    /// Print their tags too
+    #[arg(long)]
+    tags: bool,
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfNode {
+    services: BTreeMap<String, Instance>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Instance {
+    service: String,
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+}
+
+impl Services {
+    fn run(self) -> Exit {
+        if let Some(refused) = refuse_words(&self.words) {
+            return refused;
+        }
+        self.client.run(async |client| match self.tags_by_name(&client).await {
+            Ok(services) if services.is_empty() => nothing_fits("services"),
+            Ok(services) if self.tags => {
+                line(aligned(services.iter().map(|(name, tags)| (name.as_str(), tags.join(",")))));
+                Exit::Success
+            }
+            Ok(services) => {
+                services.keys().for_each(line);
+                Exit::Success
+            }
+            Err(e) => failure(format!("Error listing services: {e}")),
+        })
+    }
+
+    /// The services and their tags, both in order.
+    async fn tags_by_name(&self, client: &Client) -> Result<BTreeMap<String, Vec<String>>, RequestError> {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        if let Some(node) = &self.node {
+            let request = self.server.apply(Request::get(Request::path_to("/v1/catalog/node", node)));
+            let of_node: Option<OfNode> = client.json(&request).await?;
+            for instance in of_node.into_iter().flat_map(|of_node| of_node.services.into_values()) {
+                found.entry(instance.service).or_default().extend(instance.tags.unwrap_or_default());
+            }
+        } else {
+            let request = with_node_meta(Request::get("/v1/catalog/services"), &self.node_meta);
+            found = client.json(&self.server.apply(request)).await?;
+        }
+        for tags in found.values_mut() {
+            tags.sort();
+            tags.dedup();
+        }
+        Ok(found)
+    }
+}
+
+fn with_node_meta(request: Request, pairs: &[String]) -> Request {
+    pairs.iter().fold(request, |request, pair| {
+        let pair =
+            pair.split_once('=').map_or_else(|| format!("{pair}:"), |(key, value)| format!("{key}:{value}"));
+        request.with("node-meta", pair)
+    })
+}
+
+fn pairs(map: Option<&BTreeMap<String, String>>) -> String {
+    let pairs = map.into_iter().flatten().map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+fn nothing_fits(what: &str) -> Exit {
+    note(format!("No {what} match the given query - try expanding your search."));
+    Exit::Success
+}
+
+fn refuse_words(words: &[String]) -> Option<Exit> {
+    (!words.is_empty()).then(|| failure(format!("Too many arguments (expected 0, got {})", words.len())))
+}

@@ -1,0 +1,172 @@
+//! Commands to an agent about itself and its fleet: `join`, `leave`, `force-leave`, `reload`.
+
+use clap::{Args, CommandFactory as _};
+use daemon::Exit;
+use registry_client::{Client, Request};
+
+use crate::{
+    client::{ClientFlags, block_on, succeed},
+    output::{failure, line, note},
+    program::Tree,
+};
+
+/// Let the agent join a fleet
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  ryo join 10.0.0.1 10.0.0.2:8301\n\nExit codes: 0 one address answered, 1 none did"
+)]
+pub(crate) struct Join {
+    /// Join the servers of another datacenter
+    #[arg(long)]
+    wan: bool,
+    #[command(flatten)]
+    client: ClientFlags,
+    /// A server or any agent; without a port the usual one
+    #[arg(value_name = "ADDRESS")]
+    words: Vec<String>,
+}
+
+impl Join {
+    pub(crate) fn run(self) -> Exit {
+        if self.words.is_empty() {
+            return failure(format!(
+                "At least one address to join must be specified.\n\n{}",
+                usage(&["join"])
+            ));
+        }
+        self.client.run(async |client| {
+            let mut joined = 0;
+            for address in &self.words {
+                let request = Request::put(Request::path_to("/v1/agent/join", address), "");
+                let request = if self.wan { request.with("wan", "1") } else { request };
+                match succeed(&client, &request).await {
+                    Ok(_) => joined += 1,
+                    Err(e) => note(format!("Error joining address '{address}': {e}")),
+                }
+            }
+            if joined == 0 {
+                return failure("Failed to join any nodes.");
+            }
+            line(format!("Successfully joined cluster by contacting {joined} nodes."));
+            Exit::Success
+        })
+    }
+}
+
+/// Let the agent leave its fleet and end
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Without an address, an agent that does not answer on 127.0.0.1:8500 is looked for on [::1] and on the \
+    client_addr of its configuration.\n\nExample:\n  ryo leave\n\nExit codes: 0 left, 1 refused or no answer"
+)]
+pub(crate) struct Leave {
+    #[command(flatten)]
+    client: ClientFlags,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+impl Leave {
+    /// `elsewhere` gives further addresses to try when none was said and the usual one does not answer.
+    pub(crate) fn run(self, elsewhere: impl FnOnce() -> Vec<String>) -> Exit {
+        if !self.words.is_empty() {
+            line(usage(&["leave"]));
+            return failure(format!("Error found unexpected args: [{}]", self.words.join(" ")));
+        }
+        let client = match self.client.client() {
+            Ok(client) => client,
+            Err(why) => return failure(why),
+        };
+        block_on(async {
+            let leave = Request::put("/v1/agent/leave", "");
+            let mut answer = succeed(&client, &leave).await.map(drop);
+            if answer.as_ref().is_err_and(|e| e.is_unreachable()) {
+                let further: Vec<Client> = self.client.elsewhere(&elsewhere());
+                for client in further {
+                    match succeed(&client, &leave).await {
+                        Err(e) if e.is_unreachable() => continue,
+                        found => answer = found.map(drop),
+                    }
+                    break;
+                }
+            }
+            done(answer, "Error leaving", "Graceful leave complete")
+        })
+    }
+}
+
+/// Declare a node to have left
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  ryo force-leave web1\n\nExit codes: 0 done, 1 no such node or no answer")]
+pub(crate) struct ForceLeave {
+    /// Forget the node altogether
+    #[arg(long)]
+    prune: bool,
+    /// A server of another datacenter
+    #[arg(long)]
+    wan: bool,
+    #[command(flatten)]
+    client: ClientFlags,
+    /// The node's name
+    #[arg(value_name = "NODE")]
+    words: Vec<String>,
+}
+
+impl ForceLeave {
+    pub(crate) fn run(self) -> Exit {
+        let [node] = self.words.as_slice() else {
+            let why = "A single node name must be specified to force leave.";
+            return failure(format!("{why}\n\n{}", usage(&["force-leave"])));
+        };
+        self.client.run(async |client| {
+            let mut request = Request::put(Request::path_to("/v1/agent/force-leave", node), "");
+            for (name, on) in [("prune", self.prune), ("wan", self.wan)] {
+                if on {
+                    request = request.with(name, "1");
+                }
+            }
+            match succeed(&client, &request).await {
+                Ok(_) => Exit::Success,
+                Err(e) => failure(format!("Error force leaving: {e}")),
+            }
+        })
+    }
+}
+
+/// Let the agent read its configuration again
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  ryo reload\n\nExit codes: 0 read, 1 refused (the old one stays) or no answer"
+)]
+pub(crate) struct Reload {
+    #[command(flatten)]
+    client: ClientFlags,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+impl Reload {
+    pub(crate) fn run(self) -> Exit {
+        self.client.run(async |client| {
+            let answer = succeed(&client, &Request::put("/v1/agent/reload", "")).await.map(drop);
+            done(answer, "Error reloading", "Configuration reload triggered")
+        })
+    }
+}
+
+fn done(answer: Result<(), registry_client::RequestError>, problem: &str, success: &str) -> Exit {
+    match answer {
+        Ok(()) => {
+            line(success);
+            Exit::Success
+        }
+        Err(e) => failure(format!("{problem}: {e}")),
+    }
+}
+
+/// The help of a command.
+fn usage(path: &[&str]) -> String {
+    let root = Tree::command();
+    let command = path.iter().try_fold(&root, |command, name| command.find_subcommand(name));
+    command.map_or_else(String::new, |command| command.clone().render_help().to_string())
+}

@@ -1,0 +1,10 @@
+//! The operator's commands: each reads its flags, asks the agent and prints what came.
+//!
+//! A command is a struct of flags with `run`, which gives the exit code. The words are Consul's, which scripts look for.
+
+pub(crate) mod catalog;
+pub(crate) mod cluster;
+pub(crate) mod data;
+pub(crate) mod kv;
+pub(crate) mod members;
+pub(crate) mod version;

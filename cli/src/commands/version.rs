@@ -1,0 +1,59 @@
+//! `version`: which release this is.
+
+use clap::Args;
+use daemon::Exit;
+
+use crate::output::{failure, line};
+
+/// The release of Consul whose interfaces are spoken; what scripts compare versions with.
+const CONSUL: &str = "1.21.4";
+
+/// Which protocol is spoken, in the words that scripts look for.
+const PROTOCOL: &str = "Protocol 2 spoken by default, understands 2 to 3 \
+    (agent will automatically use protocol >2 when speaking to compatible agents)";
+
+/// Print the version
+#[derive(Args, Debug)]
+#[command(after_help = "Under the name consul it is the version of Consul that ryo stands in for.\n\n\
+    Example:\n  ryo version -format=json")]
+pub(crate) struct Version {
+    /// `pretty` or `json`
+    #[arg(long, default_value = "pretty", value_name = "FORMAT")]
+    format: String,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+impl Version {
+    pub(crate) fn run(self, called_consul: bool) -> Exit {
+        match self.format.as_str() {
+            "pretty" => pretty(called_consul),
+            "json" => json(called_consul),
+            other => return failure(format!("Unknown format: {other}")),
+        }
+        Exit::Success
+    }
+}
+
+fn number(called_consul: bool) -> &'static str {
+    if called_consul { CONSUL } else { env!("CARGO_PKG_VERSION") }
+}
+
+fn pretty(called_consul: bool) {
+    let number = number(called_consul);
+    if called_consul {
+        line(format!("Consul v{number}\nProvided by ryo v{}", env!("CARGO_PKG_VERSION")));
+    } else {
+        line(format!("ryo v{number}\nSpeaks as Consul v{CONSUL}"));
+    }
+    line(PROTOCOL);
+}
+
+fn json(called_consul: bool) {
+    let number = number(called_consul);
+    line(format!(
+        "{{\n   \"Version\": \"{number}\",\n   \"Revision\": \"\",\n   \"Prerelease\": \"\",\n   \
+         \"BuildDate\": \"2026-11-21T00:00:00Z\",\n   \"RPC\": {{\n      \"Default\": 2,\n      \"Min\": 2,\n      \
+         \"Max\": 3\n   }}\n}}"
+    ));
+}

@@ -1,0 +1,206 @@
+//! Command lines as Consul's users write them, read by clap.
+//!
+//! Consul uses Go's `flag` package: one dash or two, `-name=value` or `-name value`, `-bool=false`, and no flag after the
+//! first positional word. clap describes the commands and checks the values; what it would do differently is put right here.
+
+use clap::{
+    ArgAction, Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use daemon::{Exit, args::go_style};
+
+/// Why a command line is not run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Help was asked for: print this on standard output and end well.
+    Help(String),
+    /// No command, or one that does not exist: print the list of commands on standard error.
+    NoCommand(String, Exit),
+    /// A flag is wrong: print this, then the usage, on standard error.
+    BadFlag(String),
+}
+
+/// Makes the whole tree accept what Go's flags accept: every boolean may be given a value.
+pub(crate) fn relax(command: Command) -> Command {
+    let command = command.disable_version_flag(true).disable_help_subcommand(true).mut_args(|arg| {
+        if !matches!(arg.get_action(), ArgAction::SetTrue) {
+            return if arg.is_positional() { arg } else { arg.allow_hyphen_values(true) };
+        }
+        arg.action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .default_value("false")
+            .hide_default_value(true)
+            .hide_possible_values(true)
+            .value_parser(go_bool)
+    });
+    command.mut_subcommands(relax)
+}
+
+/// A boolean as Go's `strconv.ParseBool` reads it.
+fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("parse error".into()),
+    }
+}
+
+/// Rewrites the words after the program's name so that clap reads them as Go would.
+///
+/// `root` is the tree of commands, already [`relax`]ed. Errors when no command is named, or one that does not exist.
+pub(crate) fn rewrite(root: &Command, words: Vec<String>) -> Result<Vec<String>, Refusal> {
+    let (mut command, mut out) = (root, Vec::new());
+    let mut words = words.into_iter().peekable();
+    while command.has_subcommands() {
+        let help = || command.clone().render_help().to_string();
+        match words.next().as_deref() {
+            Some("-h" | "-help" | "--help") => return Err(Refusal::Help(help())),
+            Some(word) if command.find_subcommand(word).is_some() => {
+                command = command.find_subcommand(word).expect("the guard found it");
+                out.push(word.to_owned());
+            }
+            _ if out.is_empty() => return Err(Refusal::NoCommand(help(), Exit::UnknownCommand)),
+            _ => return Err(Refusal::NoCommand(help(), Exit::Failure)),
+        }
+    }
+    let takes_value = |name: &str| takes_value(command, name);
+    let rest = go_style(words, takes_value);
+    let flags = flag_words(&rest, takes_value)?;
+    out.extend_from_slice(&rest[..flags]);
+    // What follows is positional, even when it begins with a dash.
+    if rest.get(flags).is_some_and(|word| word != "--") {
+        out.push("--".into());
+    }
+    out.extend_from_slice(&rest[flags..]);
+    Ok(out)
+}
+
+fn takes_value(command: &Command, name: &str) -> Option<bool> {
+    let arg = command.get_arguments().find(|arg| arg.get_long() == Some(name))?;
+    Some(arg.get_num_args().is_none_or(|count| count.min_values() > 0) && arg.get_action().takes_values())
+}
+
+/// How many of these words are flags and their values. Errors with the first flag that is not known.
+fn flag_words(words: &[String], takes_value: impl Fn(&str) -> Option<bool>) -> Result<usize, Refusal> {
+    let mut at = 0;
+    while let Some(word) =
+        words.get(at).filter(|word| word.starts_with('-') && !matches!(word.as_str(), "-" | "--"))
+    {
+        let flag = word.trim_start_matches('-');
+        let (name, has_value) = flag.split_once('=').map_or((flag, false), |(name, _)| (name, true));
+        let takes_next = match takes_value(name) {
+            None if matches!(name, "h" | "help") => false,
+            None => return Err(Refusal::BadFlag(format!("flag provided but not defined: -{name}"))),
+            Some(takes) => takes && !has_value,
+        };
+        at += if takes_next { 2 } else { 1 };
+    }
+    Ok(at.min(words.len()))
+}
+
+/// Says in Go's words what clap found wrong.
+pub(crate) fn explain(error: &clap::Error) -> Refusal {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        _ => String::new(),
+    };
+    let flag = || {
+        let arg = text(ContextKind::InvalidArg);
+        let name = arg.split([' ', '=', '[']).next().unwrap_or_default();
+        format!("-{}", name.trim_start_matches('-'))
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Refusal::Help(error.render().to_string())
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue
+            if text(ContextKind::InvalidValue).is_empty() =>
+        {
+            Refusal::BadFlag(format!("flag needs an argument: {}", flag()))
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => Refusal::BadFlag(format!(
+            "invalid value \"{}\" for flag {}: parse error",
+            text(ContextKind::InvalidValue),
+            flag()
+        )),
+        _ => Refusal::BadFlag(error.render().to_string().trim_end().trim_start_matches("error: ").to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+
+    use super::{Refusal, explain, relax, rewrite};
+
+    #[derive(Debug, Parser)]
+    #[command(name = "t")]
+    enum Tool {
+        Put {
+            #[arg(long)]
+            cas: bool,
+            #[arg(long, default_value_t = 0)]
+            flags: u64,
+            words: Vec<String>,
+        },
+        Kv {
+            #[command(subcommand)]
+            verb: Verb,
+        },
+    }
+
+    #[derive(Debug, clap::Subcommand)]
+    enum Verb {
+        Get,
+    }
+
+    fn read(line: &str) -> Result<Tool, Refusal> {
+        let root = relax(Tool::command());
+        let mut words = vec!["t".to_owned()];
+        words.extend(rewrite(&root, line.split_whitespace().map(String::from).collect())?);
+        let matches = root.try_get_matches_from(words).map_err(|e| explain(&e))?;
+        Tool::from_arg_matches(&matches).map_err(|e| explain(&e))
+    }
+
+    fn put(line: &str) -> (bool, u64, Vec<String>) {
+        match read(line) {
+            Ok(Tool::Put { cas, flags, words }) => (cas, flags, words),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_end_at_the_first_positional_word() {
+        assert_eq!(put("put -cas -flags 3 key -5"), (true, 3, vec!["key".into(), "-5".into()]));
+        assert_eq!(put("put key x -flags=3"), (false, 0, vec!["key".into(), "x".into(), "-flags=3".into()]));
+        assert_eq!(put("put --cas=false -- -cas"), (false, 0, vec!["-cas".into()]));
+    }
+
+    #[test]
+    fn wrong_flags_are_told_in_gos_words() {
+        let refused = |line| match read(line) {
+            Err(Refusal::BadFlag(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(refused("put -nosuch a"), "flag provided but not defined: -nosuch");
+        assert_eq!(refused("put -flags=-1 a"), "invalid value \"-1\" for flag -flags: parse error");
+        assert_eq!(refused("put -cas=x a"), "invalid value \"x\" for flag -cas: parse error");
+        assert_eq!(refused("put -flags"), "flag needs an argument: -flags");
+    }
+
+    #[test]
+    fn a_missing_command_gets_the_list() {
+        assert!(
+            matches!(read(""), Err(Refusal::NoCommand(text, daemon::Exit::UnknownCommand)) if text.contains("put"))
+        );
+        assert!(
+            matches!(read("kv nosuch"), Err(Refusal::NoCommand(text, daemon::Exit::Failure)) if text.contains("get"))
+        );
+        assert!(matches!(read("kv -h"), Err(Refusal::Help(text)) if text.contains("get")));
+        assert!(matches!(read("put -h"), Err(Refusal::Help(text)) if text.contains("Usage: t put")));
+        assert!(matches!(read("kv get"), Ok(Tool::Kv { verb: Verb::Get })));
+    }
+}

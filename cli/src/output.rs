@@ -1,0 +1,62 @@
+//! What a command prints: results on standard output, errors on standard error, tables as Consul lays them out.
+
+use std::io::{self, Write as _};
+
+use daemon::Exit;
+
+/// Prints a result and a newline. A reader that went away (`| head`) is no error of ours.
+pub(crate) fn line(text: impl AsRef<[u8]>) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_ref()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+}
+
+/// Prints why a command failed, and gives the exit code for it.
+pub(crate) fn failure(text: impl AsRef<str>) -> Exit {
+    note(text);
+    Exit::Failure
+}
+
+/// Prints a remark on standard error.
+pub(crate) fn note(text: impl AsRef<str>) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_ref().as_bytes()).and_then(|()| err.write_all(b"\n"));
+}
+
+/// Lines of columns, each as wide as its widest cell, two blanks between; the last one is not padded.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let line = |row: &Vec<String>| {
+        let last = row.len().saturating_sub(1);
+        let cell = |(column, cell): (usize, &String)| match width(column) {
+            Some(width) if column < last => format!("{cell:width$}  "),
+            _ => cell.clone(),
+        };
+        row.iter().enumerate().map(cell).collect::<String>()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Pairs of a name and a value, the names padded to the longest and at least six blanks.
+pub(crate) fn aligned<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    const GAP: usize = 6;
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + GAP;
+    pairs.iter().map(|(name, value)| format!("{name:width$}{value}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{aligned, table};
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["Node", "ID", "DC"], ["web-1", "", "dc1"]].map(|row| row.map(String::from).to_vec());
+        assert_eq!(table(&rows), "Node   ID  DC\nweb-1      dc1");
+    }
+
+    #[test]
+    fn names_are_padded() {
+        assert_eq!(aligned([("api", String::new()), ("consul", "a".into())]), "api         \nconsul      a");
+    }
+}

@@ -1,0 +1,155 @@
+//! Which program a name and a first word mean, and the tree of the operator's commands.
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use daemon::Exit;
+
+use crate::{
+    commands::{
+        catalog::Catalog,
+        cluster::{ForceLeave, Join, Leave, Reload},
+        kv::Kv,
+        members::Members,
+        version::Version,
+    },
+    flags::{self, Refusal},
+    output::{line, note},
+};
+
+/// What is to run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// The registry or an agent, with the words after its name.
+    Agent(Vec<String>),
+    /// The watcher, with the words after its name.
+    Watcher(Vec<String>),
+    /// One of the operator's commands, with the words after the program's name.
+    Command(Vec<String>),
+}
+
+/// Chooses by the name the binary was called by, and by the first word when the name leaves it open.
+pub(crate) fn choose(called: &str, mut words: Vec<String>) -> Program {
+    match called {
+        "ryo-registry" => {
+            words.insert(0, "-server".into());
+            Program::Agent(words)
+        }
+        "ryo-agent" => Program::Agent(words),
+        "ryo-watch" | "consul-template" => Program::Watcher(words),
+        _ => match words.first().map(String::as_str) {
+            Some("agent") => Program::Agent(words.split_off(1)),
+            Some("template") => Program::Watcher(words.split_off(1)),
+            _ => Program::Command(words),
+        },
+    }
+}
+
+/// Registry, agent and watcher for small fleets
+#[derive(Debug, Parser)]
+#[command(
+    name = "ryo",
+    after_help = "Flags are written as Consul's: -name=value or -name value, before all other words.\n\
+        Exit codes: 0 done, 1 refused, failed or no answer, 2 nothing fits (members), 127 no such command."
+)]
+pub(crate) struct Tree {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the registry (-server) or an agent
+    #[command(disable_help_flag = true)]
+    Agent,
+    /// List datacenters, nodes and services
+    #[command(subcommand)]
+    Catalog(Catalog),
+    /// Declare a node to have left
+    ForceLeave(ForceLeave),
+    /// Let the agent join a fleet
+    Join(Join),
+    /// Read and write keys
+    #[command(subcommand)]
+    Kv(Kv),
+    /// Let the agent leave its fleet and end
+    Leave(Leave),
+    /// List the nodes and how they are
+    Members(Members),
+    /// Let the agent read its configuration again
+    Reload(Reload),
+    /// Run the watcher, which renders files from the registry's data
+    #[command(disable_help_flag = true)]
+    Template,
+    /// Print the version
+    Version(Version),
+}
+
+/// Runs one of the operator's commands.
+pub(crate) fn run_command(called: &str, mut words: Vec<String>) -> Exit {
+    if matches!(words.first().map(String::as_str), Some("-v" | "-version" | "--version")) {
+        words = vec!["version".into()];
+    }
+    // Names that the user typed come back in the usage lines.
+    let name = if called == "consul" { "consul" } else { "ryo" };
+    let root = flags::relax(Tree::command().name(name).bin_name(name));
+    let mut root = root;
+    root.build();
+    let read = flags::rewrite(&root, words).and_then(|words| {
+        let words = std::iter::once(name.to_owned()).chain(words);
+        let matches = root.try_get_matches_from(words).map_err(|e| flags::explain(&e))?;
+        Tree::from_arg_matches(&matches).map_err(|e| flags::explain(&e))
+    });
+    match read {
+        Ok(tree) => tree.command.run(name == "consul"),
+        Err(Refusal::Help(text)) => {
+            line(text.trim_end());
+            Exit::Success
+        }
+        Err(Refusal::NoCommand(text, exit)) => {
+            note(text.trim_end());
+            exit
+        }
+        Err(Refusal::BadFlag(text)) => {
+            note(text);
+            Exit::Failure
+        }
+    }
+}
+
+impl Command {
+    fn run(self, called_consul: bool) -> Exit {
+        match self {
+            Self::Agent | Self::Template => unreachable!("chosen by name before the tree is read"),
+            Self::Catalog(command) => command.run(),
+            Self::ForceLeave(command) => command.run(),
+            Self::Join(command) => command.run(),
+            Self::Kv(command) => command.run(),
+            Self::Leave(command) => command.run(Vec::new),
+            Self::Members(command) => command.run(),
+            Self::Reload(command) => command.run(),
+            Self::Version(command) => command.run(called_consul),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Program, choose};
+
+    fn chosen(called: &str, line: &str) -> Program {
+        choose(called, line.split_whitespace().map(String::from).collect())
+    }
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(String::from).collect()
+    }
+
+    #[test]
+    fn the_name_chooses_the_program() {
+        assert_eq!(chosen("ryo", "agent -dev"), Program::Agent(words("-dev")));
+        assert_eq!(chosen("ryo-agent", "-dev"), Program::Agent(words("-dev")));
+        assert_eq!(chosen("ryo-registry", "-data-dir=x"), Program::Agent(words("-server -data-dir=x")));
+        assert_eq!(chosen("ryo", "template -once"), Program::Watcher(words("-once")));
+        assert_eq!(chosen("consul-template", "-once"), Program::Watcher(words("-once")));
+        assert_eq!(chosen("consul", "kv get a"), Program::Command(words("kv get a")));
+    }
+}
