@@ -56,6 +56,8 @@ pub(super) struct Asked<'a> {
     pub(super) domain: Name,
     /// Whether the client has EDNS.
     pub(super) edns: bool,
+    /// So many answers are enough: of more, none would be sent.
+    pub(super) enough: usize,
     /// How often names have been followed to get here.
     chases: u8,
 }
@@ -118,7 +120,7 @@ impl Resolver {
         let own = flags::AUTHORITATIVE | recursion;
         let reply = match Zone::of(&request.name, &self.settings) {
             Zone::Own(domain) => {
-                let mut reply = self.own_zone(request, domain).await;
+                let mut reply = self.own_zone(request, domain, transport).await;
                 reply.edns.clone_from(&request.edns);
                 reply.flags |= own;
                 size::fit(request, &mut reply, &self.settings, transport);
@@ -157,14 +159,10 @@ impl Resolver {
         encode(request, &reply, !self.settings.disable_compression)
     }
 
-    async fn own_zone(&self, request: &Request, domain: Name) -> Reply {
-        let asked = Asked {
-            name: &request.name,
-            kind: request.kind,
-            domain,
-            edns: request.edns.is_some(),
-            chases: 0,
-        };
+    async fn own_zone(&self, request: &Request, domain: Name, transport: Transport) -> Reply {
+        let enough = size::enough(request, &self.settings, transport);
+        let (name, kind, edns) = (&request.name, request.kind, request.edns.is_some());
+        let asked = Asked { name, kind, domain, edns, enough, chases: 0 };
         match request.kind {
             RecordType::SOA => {
                 let (authorities, additionals) = self.name_servers(&asked).await;
@@ -250,6 +248,10 @@ impl Resolver {
     /// Addresses, each once; when there are none, one of the names with what it leads to.
     async fn service_addresses(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
         let family = Family::asked_by(asked.kind);
+        let limit = match self.settings.a_record_limit {
+            0 => asked.enough,
+            limit => limit.min(asked.enough),
+        };
         let (mut answers, mut seen, mut alias) = (Vec::new(), HashSet::new(), None);
         for instance in found.iter() {
             match answer::target(instance, asked.name, family, found.wan) {
@@ -259,7 +261,7 @@ impl Resolver {
                 Some(Target::Name(text)) => alias = alias.or(Some(text)),
                 _ => {}
             }
-            if self.settings.a_record_limit != 0 && answers.len() == self.settings.a_record_limit {
+            if answers.len() == limit {
                 break;
             }
         }
@@ -299,6 +301,9 @@ impl Resolver {
             outcome.answers.push(answer::srv_record(instance, asked.name, target, found.wan, ttl));
             if let Some(name) = node_name.filter(|_| self.settings.enable_additional_node_meta_txt) {
                 outcome.additionals.extend(answer::meta_records(instance.node.meta.as_ref(), &name, ttl));
+            }
+            if outcome.answers.len() == asked.enough {
+                break;
             }
         }
         outcome
@@ -367,13 +372,8 @@ impl Resolver {
                 Vec::new()
             }
             Zone::Own(domain) => {
-                let next = Asked {
-                    name: &name,
-                    kind: RecordType::ANY,
-                    domain,
-                    edns: false,
-                    chases: asked.chases + 1,
-                };
+                let (kind, chases) = (RecordType::ANY, asked.chases + 1);
+                let next = Asked { name: &name, kind, domain, edns: false, enough: asked.enough, chases };
                 self.dispatch(&next).await.answers
             }
             _ => recurse::addresses(&name, &self.settings).await,
@@ -405,13 +405,8 @@ impl Resolver {
                 continue;
             };
             let name = name.to_lowercase();
-            let any = Asked {
-                name: &name,
-                kind: RecordType::ANY,
-                domain: asked.domain.clone(),
-                edns: false,
-                chases: 0,
-            };
+            let (kind, domain) = (RecordType::ANY, asked.domain.clone());
+            let any = Asked { name: &name, kind, domain, edns: false, enough: asked.enough, chases: 0 };
             glue.extend(self.node_addresses(&any, &instance.node, false, ttl).await);
             names.push(Record::from_rdata(asked.domain.clone(), ttl, RData::NS(NS(name))));
             if names.len() == NAME_SERVERS_MAX {

@@ -27,6 +27,11 @@ const PLAIN_UDP_ANSWERS: usize = 8;
 const ANSWERS_MAX: usize = 4096;
 const SRV_ANSWERS_MAX: usize = 1024;
 
+/// The least an address takes: a compressed name, the fixed part, IPv4.
+const ANSWER_BYTES_MIN: usize = 2 + 10 + 4;
+/// The least an SRV record takes: a compressed name, the fixed part, three numbers, the root.
+const SRV_BYTES_MIN: usize = 2 + 10 + 6 + 1;
+
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
@@ -57,6 +62,13 @@ impl Limits {
         let cut = size == PLAIN_UDP_BYTES && answers > few;
         Self { answers: if cut { few } else { most }, bytes: size - SPARE_BYTES, count_plain: cut }
     }
+}
+
+/// With so many answers a reply is cut as it would be with more of them, and gives the same.
+pub(super) fn enough(request: &Request, settings: &Settings, transport: Transport) -> usize {
+    let cut = Limits::of(request, settings, transport, usize::MAX);
+    let fit = cut.bytes / if request.kind == RecordType::SRV { SRV_BYTES_MIN } else { ANSWER_BYTES_MIN };
+    cut.answers.min(fit) + 1
 }
 
 /// Cuts the reply to what the client takes. The first answer always stays.
@@ -192,6 +204,17 @@ mod tests {
         assert_eq!(fitted(RecordType::SRV, None, 20, services(12)), (5, 5, true), "512 bytes, uncompressed");
         assert_eq!(fitted(RecordType::SRV, Some(1232), 3, services(25)), (21, 21, true));
         assert_eq!(fitted(RecordType::SRV, Some(4096), 3, services(25)), (25, 50, false));
+    }
+
+    #[test]
+    fn enough_answers_are_cut_as_all_of_them() {
+        for (size, limit) in [(None, 3), (None, 20), (Some(512), 3), (Some(1232), 3), (Some(4096), 3)] {
+            let settings = Settings { udp_answer_limit: limit, ..Settings::default() };
+            let enough = enough(&request(RecordType::SRV, size), &settings, Transport::Udp);
+            let fewer = u8::try_from(enough.min(250)).unwrap();
+            let cut = |count| fitted(RecordType::SRV, size, limit, services(count));
+            assert_eq!(cut(fewer), cut(250), "{size:?} {limit}");
+        }
     }
 
     #[test]
