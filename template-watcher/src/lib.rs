@@ -8,5 +8,7 @@ pub mod answers;
 pub mod check;
 pub mod command;
 pub mod config;
+pub mod functions;
 pub mod output;
 pub mod query;
+pub mod syntax;

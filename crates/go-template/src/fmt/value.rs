@@ -93,7 +93,7 @@ impl Printer {
                 self.pad(&cut);
             }
             'q' => {
-                let text = self.quoted(&self.cut(bytes).to_vec());
+                let text = self.quoted(self.cut(bytes));
                 self.pad(text.as_bytes());
             }
             'x' | 'X' => self.hex(bytes, verb == 'X'),

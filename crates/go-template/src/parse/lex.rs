@@ -346,7 +346,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(char, usize)> {
 
 /// A character as error texts show it: `U+002D '-'`.
 fn named(c: char) -> String {
-    let shown = crate::fmt::is_printable(c).then(|| format!(" '{c}'")).unwrap_or_default();
+    let shown = if crate::fmt::is_printable(c) { format!(" '{c}'") } else { String::new() };
     format!("U+{:04X}{shown}", u32::from(c))
 }
 

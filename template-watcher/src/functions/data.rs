@@ -1,0 +1,224 @@
+//! Functions that ask the registry. While an answer has not come they give something empty, and the scope knows.
+
+use std::path::Path;
+
+use go_template::{Signature, Type, Value};
+
+use super::{Context, Kind, Row, bytes, shapes, string};
+use crate::answers::{Answer, KeyAnswer, KeyPair};
+use crate::query::{Query, QueryError};
+
+const TEXTS: &[Type] = &[Type::Str];
+
+const fn data(
+    name: &'static str,
+    signature: Signature,
+    help: &'static str,
+    call: fn(&Context<'_>, &[Value]) -> Result<Value, String>,
+) -> Row {
+    Row::new(name, Kind::Data, signature, help, call)
+}
+
+pub(super) const ROWS: &[Row] = &[
+    data("key", Signature::new(TEXTS, Type::Str), "The value of a key; waits for the key to exist.", key),
+    data(
+        "keyExists",
+        Signature::new(TEXTS, Type::Bool),
+        "Whether a key exists; never waits for one.",
+        |context, args| {
+            Ok(Value::Bool(ask_key(context, &args[0])?.is_some_and(|(_, answer)| answer.now.is_some())))
+        },
+    ),
+    data(
+        "keyOrDefault",
+        Signature::new(&[Type::Str, Type::Str], Type::Str),
+        "The value of a key, or the second argument when there is none or it is empty.",
+        key_or_default,
+    ),
+    data(
+        "ls",
+        Signature::new(TEXTS, shapes::KEY_PAIRS),
+        "The keys right below a prefix, folders left out.",
+        |context, args| list(context, &args[0], KeyPair::is_child, false),
+    ),
+    data(
+        "safeLs",
+        Signature::new(TEXTS, shapes::KEY_PAIRS),
+        "The same as ls; waits while there are none.",
+        |context, args| list(context, &args[0], KeyPair::is_child, true),
+    ),
+    data(
+        "tree",
+        Signature::new(TEXTS, shapes::KEY_PAIRS),
+        "All keys below a prefix at any depth, folders left out.",
+        |context, args| list(context, &args[0], KeyPair::is_leaf, false),
+    ),
+    data(
+        "safeTree",
+        Signature::new(TEXTS, shapes::KEY_PAIRS),
+        "The same as tree; waits while there are none.",
+        |context, args| list(context, &args[0], KeyPair::is_leaf, true),
+    ),
+    data(
+        "service",
+        Signature::variadic(TEXTS, shapes::HEALTH_SERVICES),
+        "The instances of `[TAG.]NAME[?QUERY][@DC][~NEAR][\\|FILTER]`; passing ones unless a filter says otherwise.",
+        |context, args| instances(context, args, Query::service),
+    ),
+    data(
+        "connect",
+        Signature::variadic(TEXTS, shapes::HEALTH_SERVICES),
+        "The same as service, for instances of the service mesh.",
+        |context, args| instances(context, args, Query::connect),
+    ),
+    data(
+        "services",
+        Signature::variadic(TEXTS, shapes::CATALOG_SNIPPETS),
+        "The names and tags of all services of `[?QUERY][@DC]`.",
+        |context, args| match context
+            .scope
+            .ask(&Query::services(&joined(args, "")).map_err(words)?)
+            .as_deref()
+        {
+            Some(Answer::Services(services)) => Ok(shapes::catalog_snippets(services)),
+            _ => Ok(shapes::catalog_snippets(&[])),
+        },
+    ),
+    data(
+        "node",
+        Signature::variadic(TEXTS, Type::Any),
+        "A node and its services; the agent's own without an argument.",
+        |context, args| match context.scope.ask(&Query::node(&joined(args, "")).map_err(words)?).as_deref() {
+            Some(Answer::Node(node)) => Ok(shapes::catalog_node(node)),
+            _ => Ok(Value::Nil),
+        },
+    ),
+    data(
+        "nodes",
+        Signature::variadic(TEXTS, shapes::NODES),
+        "All nodes of `[?QUERY][@DC][~NEAR]`.",
+        |context, args| match context.scope.ask(&Query::nodes(&joined(args, "")).map_err(words)?).as_deref() {
+            Some(Answer::Nodes(nodes)) => Ok(shapes::nodes(nodes)),
+            _ => Ok(shapes::nodes(&[])),
+        },
+    ),
+    data(
+        "datacenters",
+        Signature::variadic(&[Type::Bool], Type::STRINGS),
+        "The names of the datacenters; with true only those that answer.",
+        datacenters,
+    ),
+    data("file", Signature::new(TEXTS, Type::Str), "The contents of a file, watched for changes.", file),
+];
+
+fn words(error: QueryError) -> String {
+    error.to_string()
+}
+
+fn joined(args: &[Value], separator: &str) -> String {
+    args.iter().map(string).collect::<Vec<_>>().join(separator)
+}
+
+/// The answer to a key's question; none when the name is empty or nothing has come yet.
+fn ask_key(context: &Context<'_>, name: &Value) -> Result<Option<(Query, KeyAnswer)>, String> {
+    if bytes(name).is_empty() {
+        return Ok(None);
+    }
+    let query = Query::key(&string(name)).map_err(words)?;
+    match context.scope.ask(&query).as_deref() {
+        Some(Answer::Key(answer)) => Ok(Some((query, answer.clone()))),
+        _ => Ok(None),
+    }
+}
+
+fn key(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    match ask_key(context, &args[0])? {
+        Some((_, KeyAnswer { last: Some(pair), .. } | KeyAnswer { now: Some(pair), .. })) => {
+            Ok(Value::from(pair.value))
+        }
+        Some((query, _)) => {
+            context.scope.wait_for(&query);
+            Ok(Value::from(""))
+        }
+        None => Ok(Value::from("")),
+    }
+}
+
+fn key_or_default(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    match ask_key(context, &args[0])? {
+        Some((_, KeyAnswer { now: Some(pair), .. })) if !pair.value.is_empty() => Ok(Value::from(pair.value)),
+        _ => Ok(args[1].clone()),
+    }
+}
+
+fn list(
+    context: &Context<'_>,
+    prefix: &Value,
+    shows: fn(&KeyPair) -> bool,
+    waits: bool,
+) -> Result<Value, String> {
+    if bytes(prefix).is_empty() {
+        return Ok(shapes::key_pairs([]));
+    }
+    let query = Query::prefix(&string(prefix)).map_err(words)?;
+    let answer = context.scope.ask(&query);
+    let Some(Answer::Pairs(pairs)) = answer.as_deref() else { return Ok(shapes::key_pairs([])) };
+    let mut pairs = pairs.iter().filter(|pair| shows(pair)).peekable();
+    if waits && pairs.peek().is_none() {
+        context.scope.wait_for(&query);
+    }
+    Ok(shapes::key_pairs(pairs))
+}
+
+fn instances(
+    context: &Context<'_>,
+    args: &[Value],
+    read: fn(&str) -> Result<Query, QueryError>,
+) -> Result<Value, String> {
+    if args.first().is_none_or(|first| bytes(first).is_empty()) {
+        return Ok(shapes::health_services(&[]));
+    }
+    match context.scope.ask(&read(&joined(args, "|")).map_err(words)?).as_deref() {
+        Some(Answer::Instances(instances)) => Ok(shapes::health_services(instances)),
+        _ => Ok(shapes::health_services(&[])),
+    }
+}
+
+fn datacenters(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let reachable_only = match args {
+        [] => false,
+        [only] => only.truth(),
+        _ => {
+            return Err(format!(
+                "datacenters: wrong number of arguments, expected 0 or 1, but got {}",
+                args.len()
+            ));
+        }
+    };
+    match context.scope.ask(&Query::datacenters(reachable_only)).as_deref() {
+        Some(Answer::Datacenters(names)) => Ok(Value::strings(names)),
+        _ => Ok(Value::strings::<&str>([])),
+    }
+}
+
+fn file(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let path = string(&args[0]);
+    if path.is_empty() {
+        return Ok(Value::from(""));
+    }
+    if let Some(sandbox) = &context.scope.surroundings().sandbox {
+        inside(sandbox, Path::new(&path))?;
+    }
+    match context.scope.ask(&Query::file(&path)).as_deref() {
+        Some(Answer::File(contents)) => Ok(Value::from(contents.as_slice())),
+        _ => Ok(Value::from("")),
+    }
+}
+
+/// Whether a path, links followed, is below a folder.
+fn inside(sandbox: &Path, path: &Path) -> Result<(), String> {
+    let outside = || format!("'{}' is outside of sandbox", path.display());
+    let real = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
+    let folder = sandbox.canonicalize().map_err(|error| format!("{}: {error}", sandbox.display()))?;
+    if real.starts_with(folder) { Ok(()) } else { Err(outside()) }
+}

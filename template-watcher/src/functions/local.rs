@@ -1,0 +1,282 @@
+//! Functions that look at this machine: environment, clock, programs, files.
+
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use go_template::{Signature, Type, Value};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Gid, Group, Pid, Uid, User};
+
+use super::{Context, Kind, Row, bytes, string};
+
+const fn local(
+    name: &'static str,
+    signature: Signature,
+    help: &'static str,
+    call: fn(&Context<'_>, &[Value]) -> Result<Value, String>,
+) -> Row {
+    Row::new(name, Kind::Local, signature, help, call)
+}
+
+pub(super) const ROWS: &[Row] = &[
+    local(
+        "env",
+        Signature::new(&[Type::Str], Type::Str),
+        "An environment variable; empty when unset.",
+        |context, args| Ok(variable(context, &args[0]).unwrap_or_else(|| Value::from(""))),
+    ),
+    local(
+        "mustEnv",
+        Signature::new(&[Type::Str], Type::Str),
+        "An environment variable; an error when unset.",
+        |context, args| {
+            variable(context, &args[0])
+                .ok_or_else(|| format!("required environment variable {} is empty", string(&args[0])))
+        },
+    ),
+    local(
+        "envOrDefault",
+        Signature::new(&[Type::Str, Type::Str], Type::Str),
+        "An environment variable, or the second argument when unset.",
+        |context, args| Ok(variable(context, &args[0]).unwrap_or_else(|| args[1].clone())),
+    ),
+    local(
+        "timestamp",
+        Signature::variadic(&[Type::Str], Type::Str),
+        "The time as RFC 3339, as seconds with `\"unix\"`, or in a layout of Go's.",
+        timestamp,
+    ),
+    local(
+        "plugin",
+        Signature::variadic(&[Type::Str, Type::Any], Type::Str),
+        "What a program prints, blanks around left out; 30 seconds at most.",
+        plugin,
+    ),
+    local(
+        "writeToFile",
+        Signature::variadic(&[Type::Str, Type::Str, Type::Str, Type::Str, Type::Str], Type::Str),
+        "`writeToFile PATH USER GROUP MODE [FLAGS] CONTENT`; flags are `append` and `newline`.",
+        write_to_file,
+    ),
+    local(
+        "executeTemplate",
+        Signature::variadic(&[Type::Str, Type::Any], Type::Str),
+        "What a defined template prints on the second argument; Go templates only.",
+        |_, _| {
+            Err("only a Go template has templates to execute; in Jinja write {% include %} or a macro"
+                .to_owned())
+        },
+    ),
+];
+
+/// A variable from the watcher's own list, or of the process.
+fn variable(context: &Context<'_>, name: &Value) -> Option<Value> {
+    let name = string(name);
+    let own = context.scope.surroundings().environment.iter().find(|(known, _)| *known == name);
+    match own {
+        Some((_, value)) => Some(Value::from(value.as_str())),
+        None if name.is_empty() || name.contains(['=', '\0']) => None,
+        None => std::env::var_os(name).map(|value| Value::from(value.as_bytes())),
+    }
+}
+
+fn timestamp(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let now = chrono::Utc::now();
+    match args {
+        [] => Ok(Value::from(now.format("%Y-%m-%dT%H:%M:%SZ").to_string())),
+        [layout] if bytes(layout) == b"unix" => Ok(Value::from(now.timestamp().to_string())),
+        [layout] => Ok(Value::from(in_layout(&now, &string(layout)))),
+        _ => Err(format!("timestamp: wrong number of arguments, expected 0 or 1, but got {}", args.len())),
+    }
+}
+
+/// The parts of Go's reference time, longest first where one begins with another, and what they mean to `chrono`.
+const LAYOUT: &[(&str, &str)] = &[
+    ("January", "%B"),
+    ("Jan", "%b"),
+    ("Monday", "%A"),
+    ("Mon", "%a"),
+    ("MST", "%Z"),
+    ("2006", "%Y"),
+    ("Z07:00", "Z"),
+    ("Z0700", "Z"),
+    ("-07:00", "%:z"),
+    ("-0700", "%z"),
+    (".000000000", "%.9f"),
+    (".000000", "%.6f"),
+    (".000", "%.3f"),
+    ("002", "%j"),
+    ("01", "%m"),
+    ("02", "%d"),
+    ("03", "%I"),
+    ("04", "%M"),
+    ("05", "%S"),
+    ("06", "%y"),
+    ("15", "%H"),
+    ("PM", "%p"),
+    ("pm", "%P"),
+    ("_2", "%e"),
+    ("1", "%-m"),
+    ("2", "%-d"),
+    ("3", "%-I"),
+    ("4", "%-M"),
+    ("5", "%-S"),
+];
+
+fn in_layout(time: &chrono::DateTime<chrono::Utc>, layout: &str) -> String {
+    let mut out = String::new();
+    let mut rest = layout;
+    while !rest.is_empty() {
+        if let Some((part, format)) = LAYOUT.iter().find(|(part, _)| rest.starts_with(part)) {
+            out.push_str(&time.format(format).to_string());
+            rest = &rest[part.len()..];
+        } else {
+            let c = rest.chars().next().expect("the rest is not empty");
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+const PLUGIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs a program. Nothing runs while data is missing: its arguments would be wrong.
+fn plugin(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    use std::os::unix::process::CommandExt as _;
+    if context.scope.is_missing() {
+        return Ok(Value::from(""));
+    }
+    let name = string(&args[0]);
+    let words = args[1..].iter().map(|arg| super::shown(arg).trim().to_owned()).filter(|arg| !arg.is_empty());
+    let child = Command::new(&name)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| format!("exec {name:?}: {error}"))?;
+    let group = Pid::from_raw(i32::try_from(child.id()).map_err(|error| format!("exec {name:?}: {error}"))?);
+    let (sender, receiver) = mpsc::channel();
+    let waiter = std::thread::spawn(move || {
+        // the receiver may have given up
+        _ = sender.send(child.wait_with_output());
+    });
+    let output = receiver.recv_timeout(PLUGIN_LIMIT);
+    if output.is_err() {
+        // it may have ended at this moment
+        _ = killpg(group, Signal::SIGKILL);
+        return Err(format!("exec {name:?}: did not finish in {}s", PLUGIN_LIMIT.as_secs()));
+    }
+    _ = waiter.join();
+    let output =
+        output.map_err(|error| error.to_string())?.map_err(|error| format!("exec {name:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(Value::from(String::from_utf8_lossy(&output.stdout).trim()));
+    }
+    let status = match output.status.code() {
+        Some(code) => format!("exit status {code}"),
+        None => output.status.to_string(),
+    };
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Err(format!("exec {name:?}: {status}\n\nstdout:\n\n{out}\n\nstderr:\n\n{err}"))
+}
+
+/// Writes a file beside the rendered one; nothing is written while data is missing.
+fn write_to_file(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let [path, user, group, mode, rest @ ..] = args else {
+        return Err("writeToFile: wrong number of arguments".to_owned());
+    };
+    let (flags, content) = match rest {
+        [content] => (String::new(), content),
+        [flags, content] => (string(flags), content),
+        _ => {
+            return Err(format!(
+                "writeToFile: wrong number of arguments, expected 5 or 6, but got {}",
+                args.len()
+            ));
+        }
+    };
+    let mode_text = string(mode);
+    let mode = u32::from_str_radix(&mode_text, 8)
+        .map_err(|_| format!("strconv.ParseUint: parsing {mode_text:?}: invalid syntax"))?;
+    let owner = owner(&string(user), &string(group))?;
+    if context.scope.is_missing() {
+        return Ok(Value::from(""));
+    }
+    let path = string(path);
+    let path = Path::new(&path);
+    let fails = |error: std::io::Error| format!("{}: {error}", path.display());
+    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_symlink()) {
+        return Err(format!("{} is a symbolic link; writeToFile does not follow links", path.display()));
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(fails)?;
+    }
+    let append = flags.contains("append");
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .append(append)
+        .truncate(!append)
+        .mode(mode)
+        .open(path)
+        .map_err(fails)?;
+    file.write_all(bytes(content)).map_err(fails)?;
+    if flags.contains("newline") {
+        file.write_all(b"\n").map_err(fails)?;
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(fails)?;
+    if let (uid, gid) = owner
+        && (uid.is_some() || gid.is_some())
+    {
+        nix::unistd::chown(path, uid, gid).map_err(|error| fails(error.into()))?;
+    }
+    Ok(Value::from(""))
+}
+
+/// The ids of a user and a group, each a name or a number, or empty for no change.
+fn owner(user: &str, group: &str) -> Result<(Option<Uid>, Option<Gid>), String> {
+    let uid = match (user, user.parse()) {
+        ("", _) => None,
+        (_, Ok(uid)) => Some(Uid::from_raw(uid)),
+        _ => match User::from_name(user) {
+            Ok(Some(found)) => Some(found.uid),
+            _ => return Err(format!("user: unknown user {user}")),
+        },
+    };
+    let gid = match (group, group.parse()) {
+        ("", _) => None,
+        (_, Ok(gid)) => Some(Gid::from_raw(gid)),
+        _ => match Group::from_name(group) {
+            Ok(Some(found)) => Some(found.gid),
+            _ => return Err(format!("group: unknown group {group}")),
+        },
+    };
+    Ok((uid, gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone as _;
+
+    #[test]
+    fn layouts() {
+        let time = chrono::Utc.with_ymd_and_hms(2026, 3, 7, 9, 5, 1).unwrap();
+        for (layout, expected) in [
+            ("2006-01-02 15:04:05 MST", "2026-03-07 09:05:01 UTC"),
+            ("Jan _2, 3:04PM", "Mar  7, 9:05AM"),
+            ("2006-01-02T15:04:05Z07:00", "2026-03-07T09:05:01Z"),
+            ("Monday 1/2/06", "Saturday 3/7/26"),
+        ] {
+            assert_eq!(in_layout(&time, layout), expected, "{layout}");
+        }
+    }
+}

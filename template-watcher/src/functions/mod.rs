@@ -1,0 +1,188 @@
+//! What templates can call. Each function is one row: its name, what it takes and gives, what kind it is, a line of help, and
+//! the code. Go templates, Jinja templates and the reference page are all made from these rows; to add a function, add a row
+//! to the file of its topic.
+
+mod codec;
+mod data;
+mod encode_json;
+mod encode_toml;
+mod encode_yaml;
+mod group;
+mod local;
+mod number;
+mod scratch;
+pub mod shapes;
+mod sprig;
+mod text;
+mod unknown;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use go_template::{Signature, Value};
+
+pub use scratch::Scratch;
+pub use unknown::lookup;
+
+use crate::answers::Scope;
+
+/// A function.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Its name in both syntaxes.
+    pub name: &'static str,
+    /// What it takes and gives.
+    pub signature: Signature,
+    /// What it depends on.
+    pub kind: Kind,
+    /// One line for the reference page.
+    pub help: &'static str,
+    call: Call,
+}
+
+/// What the result of a function depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Its arguments and the registry's data.
+    Data,
+    /// Its arguments only.
+    Pure,
+    /// This machine: environment, clock, files, programs.
+    Local,
+}
+
+type Call = fn(&Context<'_>, &[Value]) -> Result<Value, String>;
+
+/// What a function sees besides its arguments.
+pub struct Context<'a> {
+    /// The rendering's view of the registry's data.
+    pub scope: &'a Scope,
+    /// The rendering's scratch pad.
+    pub scratch: &'a Arc<Scratch>,
+    /// The function's own name, for error texts.
+    pub name: &'static str,
+}
+
+impl Row {
+    const fn new(
+        name: &'static str,
+        kind: Kind,
+        signature: Signature,
+        help: &'static str,
+        call: Call,
+    ) -> Self {
+        Row { name, signature, kind, help, call }
+    }
+
+    const fn pure(name: &'static str, signature: Signature, help: &'static str, call: Call) -> Self {
+        Row::new(name, Kind::Pure, signature, help, call)
+    }
+
+    /// Calls the function with arguments that were checked against its signature.
+    ///
+    /// # Errors
+    /// What the function complains about, or that it is switched off.
+    pub fn call(&self, scope: &Scope, scratch: &Arc<Scratch>, args: &[Value]) -> Result<Value, String> {
+        if scope.surroundings().denied_functions.iter().any(|glob| matches_glob(glob, self.name)) {
+            return Err("function is disabled".to_owned());
+        }
+        (self.call)(&Context { scope, scratch, name: self.name }, args)
+    }
+}
+
+static TABLE: LazyLock<HashMap<&'static str, Row>> = LazyLock::new(|| {
+    let topics = [data::ROWS, local::ROWS, scratch::ROWS, group::ROWS, text::ROWS, number::ROWS, codec::ROWS];
+    topics.into_iter().chain(sprig::TOPICS.iter().copied()).flatten().map(|row| (row.name, *row)).collect()
+});
+
+/// The function of a name.
+pub fn find(name: &str) -> Option<&'static Row> {
+    TABLE.get(name)
+}
+
+/// All functions, by name.
+pub fn all() -> Vec<&'static Row> {
+    let mut rows: Vec<_> = TABLE.values().collect();
+    rows.sort_by_key(|row| row.name);
+    rows
+}
+
+/// The reference page: a table of all functions in Markdown.
+pub fn reference() -> String {
+    let mut page =
+        String::from("| function | arguments | gives | depends on | |\n| --- | --- | --- | --- | --- |\n");
+    for row in all() {
+        let mut params: Vec<String> = row.signature.params.iter().map(ToString::to_string).collect();
+        if let (true, Some(last)) = (row.signature.variadic, params.last_mut()) {
+            last.push_str("...");
+        }
+        let kind = match row.kind {
+            Kind::Data => "registry",
+            Kind::Pure => "arguments",
+            Kind::Local => "machine",
+        };
+        page.push_str(&format!(
+            "| `{}` | {} | {} | {kind} | {} |\n",
+            row.name,
+            params.join(", "),
+            row.signature.returns,
+            row.help
+        ));
+    }
+    page
+}
+
+/// Whether a name matches a pattern of `*` (any text) and `?` (any character).
+fn matches_glob(glob: &str, name: &str) -> bool {
+    match (glob.chars().next(), name.chars().next()) {
+        (None, None) => true,
+        (Some('*'), _) => {
+            let rest = &glob[1..];
+            (0..=name.len()).filter(|at| name.is_char_boundary(*at)).any(|at| matches_glob(rest, &name[at..]))
+        }
+        (Some('?'), Some(c)) => matches_glob(&glob[1..], &name[c.len_utf8()..]),
+        (Some(a), Some(b)) if a == b => matches_glob(&glob[a.len_utf8()..], &name[b.len_utf8()..]),
+        _ => false,
+    }
+}
+
+/// The bytes of an argument that the signature says is a string.
+fn bytes(arg: &Value) -> &[u8] {
+    arg.as_bytes().unwrap_or_default()
+}
+
+/// The same as text; bytes that are not UTF-8 become U+FFFD.
+fn string(arg: &Value) -> String {
+    String::from_utf8_lossy(bytes(arg)).into_owned()
+}
+
+/// A value as `print` shows it.
+fn shown(value: &Value) -> String {
+    String::from_utf8_lossy(&go_template::fmt::print(std::slice::from_ref(value))).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_has_one_row_and_some_help() {
+        let rows: usize =
+            [data::ROWS, local::ROWS, scratch::ROWS, group::ROWS, text::ROWS, number::ROWS, codec::ROWS]
+                .into_iter()
+                .chain(sprig::TOPICS.iter().copied())
+                .map(<[Row]>::len)
+                .sum();
+        assert_eq!(rows, all().len(), "two rows have the same name");
+        assert!(all().iter().all(|row| !row.help.is_empty()));
+        assert!(reference().contains("| `key` | string | string | registry |"));
+    }
+
+    #[test]
+    fn globs() {
+        assert!(matches_glob("sprig_*", "sprig_upper"));
+        assert!(matches_glob("*", ""));
+        assert!(matches_glob("t?Lower", "toLower"));
+        assert!(!matches_glob("sprig_*", "toLower"));
+    }
+}

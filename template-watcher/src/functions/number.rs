@@ -1,0 +1,188 @@
+//! Numbers: arithmetic, reading them from text, counting.
+
+use std::sync::Arc;
+
+use go_template::{Signature, Stream, Type, Value};
+
+use super::{Context, Row, string};
+
+const MATH: Signature = Signature::new(&[Type::Any, Type::Any], Type::Any);
+
+pub(super) const ROWS: &[Row] = &[
+    Row::pure("add", MATH, "The sum.", |c, args| {
+        combine(c, args, i64::wrapping_add, u64::wrapping_add, |a, b| Some(a + b))
+    }),
+    Row::pure("subtract", MATH, "`subtract B A`: A less B, so `5 \\| subtract 2` is 3.", |c, args| {
+        combine(c, args, i64::wrapping_sub, u64::wrapping_sub, |a, b| Some(a - b))
+    }),
+    Row::pure("multiply", MATH, "The product.", |c, args| {
+        combine(c, args, i64::wrapping_mul, u64::wrapping_mul, |a, b| Some(a * b))
+    }),
+    Row::pure("divide", MATH, "`divide B A`: A by B; whole numbers give a whole number.", |c, args| {
+        not_by_zero(args)?;
+        combine(c, args, i64::wrapping_div, u64::wrapping_div, |a, b| Some(a / b))
+    }),
+    Row::pure("modulo", MATH, "`modulo B A`: what is left of A by B.", |c, args| {
+        not_by_zero(args)?;
+        combine(c, args, i64::wrapping_rem, u64::wrapping_rem, |_, _| None)
+    }),
+    Row::pure("minimum", MATH, "The smaller one.", |c, args| {
+        combine(c, args, i64::min, u64::min, |a, b| Some(a.min(b)))
+    }),
+    Row::pure("maximum", MATH, "The larger one.", |c, args| {
+        combine(c, args, i64::max, u64::max, |a, b| Some(a.max(b)))
+    }),
+    Row::pure(
+        "parseBool",
+        Signature::new(&[Type::Str], Type::Bool),
+        "true or false from 1, t, true, 0, f, false; empty is false.",
+        parse_bool,
+    ),
+    Row::pure(
+        "parseInt",
+        Signature::new(&[Type::Str], Type::INT64),
+        "A whole number from decimal text; empty is 0.",
+        |_, args| parse_int(&string(&args[0])).map(Value::int64),
+    ),
+    Row::pure(
+        "parseUint",
+        Signature::new(&[Type::Str], Type::UINT64),
+        "A whole number from decimal text without sign; empty is 0.",
+        parse_uint,
+    ),
+    Row::pure(
+        "parseFloat",
+        Signature::new(&[Type::Str], Type::Float),
+        "A number from text; empty is 0.",
+        parse_float,
+    ),
+    Row::pure(
+        "loop",
+        Signature::variadic(&[Type::Any], Type::Stream),
+        "`loop 3` counts 0 1 2, `loop 2 5` counts 2 3 4.",
+        count,
+    ),
+];
+
+/// Combines B and A, in this order among the arguments: floats if one is, `int64` if one has a sign, else `uint64`.
+fn combine(
+    context: &Context<'_>,
+    args: &[Value],
+    ints: fn(i64, i64) -> i64,
+    uints: fn(u64, u64) -> u64,
+    floats: fn(f64, f64) -> Option<f64>,
+) -> Result<Value, String> {
+    let unknown = |value: &Value| {
+        let shown = go_template::fmt::sprintf(b"%q (%T)", &[value.clone(), value.clone()]);
+        format!("{}: unknown type for {}", context.name, String::from_utf8_lossy(&shown))
+    };
+    let (b, a) = (&args[0], &args[1]);
+    for side in [a, b] {
+        if !matches!(side, Value::Int(..) | Value::Uint(..) | Value::Float(_)) {
+            return Err(unknown(side));
+        }
+    }
+    match (a, b) {
+        (Value::Uint(a, _), Value::Uint(b, _)) => Ok(Value::uint(uints(*a, *b))),
+        (Value::Float(_), _) | (_, Value::Float(_)) => {
+            let float = if matches!(a, Value::Float(_)) { a } else { b };
+            floats(as_float(a), as_float(b)).map(Value::Float).ok_or_else(|| unknown(float))
+        }
+        _ => Ok(Value::int64(ints(as_int(a), as_int(b)))),
+    }
+}
+
+fn not_by_zero(args: &[Value]) -> Result<(), String> {
+    match (&args[0], &args[1]) {
+        (Value::Int(0, _) | Value::Uint(0, _), Value::Int(..) | Value::Uint(..)) => {
+            Err("runtime error: integer divide by zero".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn as_float(value: &Value) -> f64 {
+    match value {
+        Value::Int(i, _) => *i as f64,
+        Value::Uint(u, _) => *u as f64,
+        Value::Float(f) => *f,
+        _ => 0.0,
+    }
+}
+
+fn as_int(value: &Value) -> i64 {
+    match value {
+        Value::Int(i, _) => *i,
+        Value::Uint(u, _) => u.cast_signed(),
+        _ => 0,
+    }
+}
+
+fn refused(kind: &str, text: &str, reason: &str) -> String {
+    format!("parse{kind}: strconv.Parse{kind}: parsing {text:?}: {reason}")
+}
+
+fn parse_bool(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    match string(&args[0]).as_str() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
+        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
+        other => Err(refused("Bool", other, "invalid syntax")),
+    }
+}
+
+pub(super) fn parse_int(text: &str) -> Result<i64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse().map_err(|error| refused("Int", text, reason(&error)))
+}
+
+fn reason(error: &std::num::ParseIntError) -> &'static str {
+    use std::num::IntErrorKind;
+    match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    }
+}
+
+fn parse_uint(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let text = string(&args[0]);
+    if text.is_empty() {
+        return Ok(Value::uint(0));
+    }
+    if text.starts_with('+') {
+        return Err(refused("Uint", &text, "invalid syntax"));
+    }
+    text.parse().map(Value::uint).map_err(|error| refused("Uint", &text, reason(&error)))
+}
+
+fn parse_float(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let text = string(&args[0]);
+    if text.is_empty() {
+        return Ok(Value::Float(0.0));
+    }
+    let named = matches!(
+        text.trim_start_matches(['+', '-']).to_ascii_lowercase().as_str(),
+        "inf" | "infinity" | "nan"
+    );
+    match text.parse::<f64>() {
+        Ok(float) if float.is_finite() || named => Ok(Value::Float(float)),
+        Ok(_) => Err(refused("Float", &text, "value out of range")),
+        Err(_) => Err(refused("Float", &text, "invalid syntax")),
+    }
+}
+
+fn count(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let bound = |value: &Value| match value {
+        Value::Int(i, _) => Ok(*i),
+        Value::Uint(u, _) => Ok(i64::try_from(*u).unwrap_or(i64::MAX)),
+        Value::Str(_) => parse_int(&string(value)),
+        other => Err(format!("loop: bad parameter type {}", other.ty())),
+    };
+    let (start, stop) = match args {
+        [stop] => (0, bound(stop)?),
+        [start, stop] => (bound(start)?, bound(stop)?),
+        _ => return Err(format!("loop: wrong number of arguments, expected 1 or 2, but got {}", args.len())),
+    };
+    Ok(Value::Stream(Arc::new(Stream::new(start, stop))))
+}

@@ -1,0 +1,272 @@
+//! The registry's records as values: their Go types, names and fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use go_template::{Key, List, StructType, Type, Value};
+use registry_wire::catalog::{HealthCheck, Node, ServiceAddress, TextMap};
+
+use crate::answers::{CatalogNode, CatalogNodeService, CatalogSnippet, HealthService, KeyPair};
+
+const TAGS: Type = Type::NamedList("dependency.ServiceTags", &Type::Str);
+const ADDRESSES: Type = Type::Map(&Type::Str, &Type::Struct(&SERVICE_ADDRESS));
+const CHECKS: Type = Type::NamedList("api.HealthChecks", &Type::Pointer(&HEALTH_CHECK));
+
+/// A list of instances.
+pub const HEALTH_SERVICES: Type = Type::List(&Type::Pointer(&HEALTH_SERVICE));
+/// A list of keys.
+pub const KEY_PAIRS: Type = Type::List(&Type::Pointer(&KEY_PAIR));
+/// A list of service names with tags.
+pub const CATALOG_SNIPPETS: Type = Type::List(&Type::Pointer(&CATALOG_SNIPPET));
+/// A list of nodes.
+pub const NODES: Type = Type::List(&Type::Pointer(&NODE));
+
+/// One key with its value.
+pub static KEY_PAIR: StructType = StructType {
+    name: "dependency.KeyPair",
+    fields: &[
+        ("Path", Type::Str),
+        ("Key", Type::Str),
+        ("Value", Type::Str),
+        ("CreateIndex", Type::UINT64),
+        ("ModifyIndex", Type::UINT64),
+        ("LockIndex", Type::UINT64),
+        ("Flags", Type::UINT64),
+        ("Session", Type::Str),
+    ],
+};
+
+/// One instance of a service.
+pub static HEALTH_SERVICE: StructType = StructType {
+    name: "dependency.HealthService",
+    fields: &[
+        ("Node", Type::Str),
+        ("NodeID", Type::Str),
+        ("NodeAddress", Type::Str),
+        ("NodeTaggedAddresses", Type::STR_MAP),
+        ("NodeMeta", Type::STR_MAP),
+        ("ServiceMeta", Type::STR_MAP),
+        ("Address", Type::Str),
+        ("ServiceTaggedAddresses", ADDRESSES),
+        ("ID", Type::Str),
+        ("Name", Type::Str),
+        ("Tags", TAGS),
+        ("Checks", CHECKS),
+        ("Status", Type::Str),
+        ("Port", Type::INT),
+        ("Weights", Type::Struct(&WEIGHTS)),
+    ],
+};
+
+static SERVICE_ADDRESS: StructType =
+    StructType { name: "api.ServiceAddress", fields: &[("Address", Type::Str), ("Port", Type::INT)] };
+
+static WEIGHTS: StructType =
+    StructType { name: "api.AgentWeights", fields: &[("Passing", Type::INT), ("Warning", Type::INT)] };
+
+static HEALTH_CHECK: StructType = StructType {
+    name: "api.HealthCheck",
+    fields: &[
+        ("Node", Type::Str),
+        ("CheckID", Type::Str),
+        ("Name", Type::Str),
+        ("Status", Type::Str),
+        ("Notes", Type::Str),
+        ("Output", Type::Str),
+        ("ServiceID", Type::Str),
+        ("ServiceName", Type::Str),
+        ("ServiceTags", Type::STRINGS),
+        ("Type", Type::Str),
+        ("Namespace", Type::Str),
+        ("Partition", Type::Str),
+        ("ExposedPort", Type::INT),
+        ("PeerName", Type::Str),
+        ("Definition", Type::ANY_MAP),
+        ("CreateIndex", Type::UINT64),
+        ("ModifyIndex", Type::UINT64),
+    ],
+};
+
+/// A service's name and tags.
+pub static CATALOG_SNIPPET: StructType =
+    StructType { name: "dependency.CatalogSnippet", fields: &[("Name", Type::Str), ("Tags", TAGS)] };
+
+static NODE: StructType = StructType {
+    name: "dependency.Node",
+    fields: &[
+        ("ID", Type::Str),
+        ("Node", Type::Str),
+        ("Address", Type::Str),
+        ("Datacenter", Type::Str),
+        ("TaggedAddresses", Type::STR_MAP),
+        ("Meta", Type::STR_MAP),
+    ],
+};
+
+static CATALOG_NODE: StructType = StructType {
+    name: "dependency.CatalogNode",
+    fields: &[
+        ("Node", Type::Pointer(&NODE)),
+        ("Services", Type::List(&Type::Pointer(&CATALOG_NODE_SERVICE))),
+    ],
+};
+
+static CATALOG_NODE_SERVICE: StructType = StructType {
+    name: "dependency.CatalogNodeService",
+    fields: &[
+        ("ID", Type::Str),
+        ("Service", Type::Str),
+        ("Tags", TAGS),
+        ("Meta", Type::STR_MAP),
+        ("Port", Type::INT),
+        ("Address", Type::Str),
+        ("EnableTagOverride", Type::Bool),
+    ],
+};
+
+fn list(ty: Type, items: Vec<Value>) -> Value {
+    Value::List(Arc::new(List { ty, items, nil: false }))
+}
+
+fn text_map(map: &TextMap) -> Value {
+    Value::map(Type::STR_MAP, map.iter().map(|(k, v)| (Key::text(k), Value::from(v.as_str()))).collect())
+}
+
+fn text_map_or_nil(map: Option<&TextMap>) -> Value {
+    map.map_or_else(|| Value::zero(Type::STR_MAP), text_map)
+}
+
+fn tags(tags: &[String]) -> Value {
+    list(TAGS, tags.iter().map(|tag| Value::from(tag.as_str())).collect())
+}
+
+/// Keys as `ls` and `tree` give them.
+pub fn key_pairs<'a>(pairs: impl IntoIterator<Item = &'a KeyPair>) -> Value {
+    list(KEY_PAIRS, pairs.into_iter().map(key_pair).collect())
+}
+
+fn key_pair(pair: &KeyPair) -> Value {
+    Value::pointer(
+        &KEY_PAIR,
+        vec![
+            Value::from(pair.path.as_str()),
+            Value::from(pair.key.as_str()),
+            Value::from(pair.value.as_slice()),
+            Value::uint(pair.create_index),
+            Value::uint(pair.modify_index),
+            Value::uint(pair.lock_index),
+            Value::uint(pair.flags),
+            Value::from(pair.session.as_str()),
+        ],
+    )
+}
+
+/// Instances as `service` gives them.
+pub fn health_services(services: &[HealthService]) -> Value {
+    list(HEALTH_SERVICES, services.iter().map(health_service).collect())
+}
+
+fn health_service(service: &HealthService) -> Value {
+    let address = |a: &ServiceAddress| {
+        Value::record(&SERVICE_ADDRESS, vec![Value::from(a.address.as_str()), Value::int(a.port)])
+    };
+    let addresses: BTreeMap<_, _> =
+        service.service_tagged_addresses.iter().map(|(name, a)| (Key::text(name), address(a))).collect();
+    let weights = vec![Value::int(service.weights.passing), Value::int(service.weights.warning)];
+    Value::pointer(
+        &HEALTH_SERVICE,
+        vec![
+            Value::from(service.node.as_str()),
+            Value::from(service.node_id.as_str()),
+            Value::from(service.node_address.as_str()),
+            text_map(&service.node_tagged_addresses),
+            text_map(&service.node_meta),
+            text_map(&service.service_meta),
+            Value::from(service.address.as_str()),
+            Value::map(ADDRESSES, addresses),
+            Value::from(service.id.as_str()),
+            Value::from(service.name.as_str()),
+            tags(&service.tags),
+            list(CHECKS, service.checks.iter().map(health_check).collect()),
+            Value::from(service.status.as_str()),
+            Value::int(service.port),
+            Value::record(&WEIGHTS, weights),
+        ],
+    )
+}
+
+fn health_check(check: &HealthCheck) -> Value {
+    let definition = serde_json::Value::Object(check.definition.clone());
+    let texts = check.service_tags.iter().flatten();
+    Value::pointer(
+        &HEALTH_CHECK,
+        vec![
+            Value::from(check.node.as_str()),
+            Value::from(check.check_id.as_str()),
+            Value::from(check.name.as_str()),
+            Value::from(check.status.as_str()),
+            Value::from(check.notes.as_str()),
+            Value::from(check.output.as_str()),
+            Value::from(check.service_id.as_str()),
+            Value::from(check.service_name.as_str()),
+            Value::strings(texts),
+            Value::from(check.kind.as_str()),
+            Value::from(""),
+            Value::from(""),
+            Value::int(check.exposed_port),
+            Value::from(""),
+            super::codec::from_json(&definition),
+            Value::uint(check.create_index),
+            Value::uint(check.modify_index),
+        ],
+    )
+}
+
+/// Service names as `services` gives them.
+pub fn catalog_snippets(snippets: &[CatalogSnippet]) -> Value {
+    let snippet = |s: &CatalogSnippet| {
+        Value::pointer(&CATALOG_SNIPPET, vec![Value::from(s.name.as_str()), tags(&s.tags)])
+    };
+    list(CATALOG_SNIPPETS, snippets.iter().map(snippet).collect())
+}
+
+/// Nodes as `nodes` gives them.
+pub fn nodes(nodes: &[Node]) -> Value {
+    list(NODES, nodes.iter().map(node).collect())
+}
+
+fn node(node: &Node) -> Value {
+    Value::pointer(
+        &NODE,
+        vec![
+            Value::from(node.id.as_str()),
+            Value::from(node.node.as_str()),
+            Value::from(node.address.as_str()),
+            Value::from(node.datacenter.as_str()),
+            text_map_or_nil(node.tagged_addresses.as_ref()),
+            text_map_or_nil(node.meta.as_ref()),
+        ],
+    )
+}
+
+/// A node and its services as `node` gives them.
+pub fn catalog_node(found: &CatalogNode) -> Value {
+    let services = found.services.iter().map(catalog_node_service).collect();
+    let node = found.node.as_ref().map_or(Value::Pointer(&NODE, None), node);
+    Value::pointer(&CATALOG_NODE, vec![node, list(CATALOG_NODE.fields[1].1, services)])
+}
+
+fn catalog_node_service(service: &CatalogNodeService) -> Value {
+    Value::pointer(
+        &CATALOG_NODE_SERVICE,
+        vec![
+            Value::from(service.id.as_str()),
+            Value::from(service.service.as_str()),
+            tags(&service.tags),
+            text_map(&service.meta),
+            Value::int(service.port),
+            Value::from(service.address.as_str()),
+            Value::Bool(service.enable_tag_override),
+        ],
+    )
+}

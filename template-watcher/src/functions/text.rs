@@ -1,0 +1,300 @@
+//! Strings: cutting, joining, replacing, patterns, digests.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use go_template::{Signature, Type, Value};
+use sha2::{Digest, Sha256};
+
+use super::{Context, Row, bytes, group, string};
+
+const ONE: Signature = Signature::new(&[Type::Str], Type::Str);
+const TWO: Signature = Signature::new(&[Type::Str, Type::Str], Type::Str);
+const THREE: Signature = Signature::new(&[Type::Str, Type::Str, Type::Str], Type::Str);
+
+pub(super) const ROWS: &[Row] = &[
+    Row::pure("toLower", ONE, "Lower case.", |_, args| map_text(&args[0], str::to_lowercase)),
+    Row::pure("toUpper", ONE, "Upper case.", |_, args| map_text(&args[0], upper)),
+    Row::pure("toTitle", ONE, "Each word with a capital first.", |_, args| map_text(&args[0], title)),
+    Row::pure("trimSpace", ONE, "Without blanks around.", |_, args| {
+        map_text(&args[0], |text| text.trim().to_owned())
+    }),
+    Row::pure("trim", TWO, "`trim CHARS TEXT`: without these characters around.", |_, args| {
+        let cut = string(&args[0]);
+        map_text(&args[1], |text| text.trim_matches(|c| cut.contains(c)).to_owned())
+    }),
+    Row::pure("trimPrefix", TWO, "`trimPrefix PREFIX TEXT`: without this beginning.", |_, args| {
+        let text = bytes(&args[1]);
+        Ok(Value::from(text.strip_prefix(bytes(&args[0])).unwrap_or(text)))
+    }),
+    Row::pure("trimSuffix", TWO, "`trimSuffix SUFFIX TEXT`: without this end.", |_, args| {
+        let text = bytes(&args[1]);
+        Ok(Value::from(text.strip_suffix(bytes(&args[0])).unwrap_or(text)))
+    }),
+    Row::pure("replaceAll", THREE, "`replaceAll FROM TO TEXT`: every FROM replaced by TO.", |_, args| {
+        Ok(Value::from(replace_all(bytes(&args[2]), bytes(&args[0]), bytes(&args[1]))))
+    }),
+    Row::pure(
+        "regexMatch",
+        Signature::new(&[Type::Str, Type::Str], Type::Bool),
+        "`regexMatch PATTERN TEXT`: whether the pattern occurs.",
+        |_, args| Ok(Value::Bool(pattern(&string(&args[0]))?.is_match(bytes(&args[1])))),
+    ),
+    Row::pure(
+        "regexReplaceAll",
+        THREE,
+        "`regexReplaceAll PATTERN TO TEXT`: every match replaced; `$1` and `${name}` are groups.",
+        |_, args| {
+            let replaced =
+                pattern(&string(&args[0]))?.replace_all(bytes(&args[2]), bytes(&args[1])).into_owned();
+            Ok(Value::from(replaced))
+        },
+    ),
+    Row::pure(
+        "split",
+        Signature::new(&[Type::Str, Type::Str], Type::STRINGS),
+        "`split SEPARATOR TEXT`: the parts, blanks around the text left out.",
+        |_, args| Ok(Value::strings(split(&string(&args[0]), string(&args[1]).trim()))),
+    ),
+    Row::pure(
+        "splitToMap",
+        Signature::new(&[Type::Str, Type::Str, Type::Str], Type::ANY_MAP),
+        "`splitToMap \";\" \"=\" \"a=1;b=2\"`: a map of the pairs.",
+        split_to_map,
+    ),
+    Row::pure(
+        "join",
+        Signature::new(&[Type::Str, Type::STRINGS], Type::Str),
+        "`join SEPARATOR LIST`: the strings with the separator between them.",
+        |_, args| {
+            let parts: Vec<&[u8]> = group::items(&args[1]).iter().map(bytes).collect();
+            Ok(Value::from(parts.join(bytes(&args[0]))))
+        },
+    ),
+    Row::pure(
+        "indent",
+        Signature::new(&[Type::INT, Type::Str], Type::Str),
+        "`indent N TEXT`: every line that is not empty moved right.",
+        indent,
+    ),
+    Row::pure("base64Encode", ONE, "Base64, padded.", |_, args| {
+        Ok(Value::from(STANDARD.encode(bytes(&args[0]))))
+    }),
+    Row::pure("base64Decode", ONE, "The bytes behind padded base64.", |context, args| {
+        decode(context, &STANDARD, bytes(&args[0]))
+    }),
+    Row::pure("base64URLEncode", ONE, "Base64 for URLs, padded.", |_, args| {
+        Ok(Value::from(URL_SAFE.encode(bytes(&args[0]))))
+    }),
+    Row::pure("base64URLDecode", ONE, "The bytes behind padded base64 for URLs.", |context, args| {
+        decode(context, &URL_SAFE, bytes(&args[0]))
+    }),
+    Row::pure("sha256Hex", ONE, "SHA-256 in hexadecimal.", |_, args| {
+        Ok(Value::from(hex(&Sha256::digest(bytes(&args[0])))))
+    }),
+    Row::pure("md5sum", ONE, "MD5 in hexadecimal; not for secrets.", |_, args| {
+        Ok(Value::from(hex(&md5::Md5::digest(bytes(&args[0])))))
+    }),
+    Row::pure(
+        "hmacSHA256Hex",
+        TWO,
+        "`hmacSHA256Hex MESSAGE KEY`: HMAC with SHA-256 in hexadecimal.",
+        |_, args| Ok(Value::from(hex(&hmac_sha256(bytes(&args[0]), bytes(&args[1]))))),
+    ),
+];
+
+fn map_text(arg: &Value, change: impl Fn(&str) -> String) -> Result<Value, String> {
+    Ok(Value::from(change(&string(arg))))
+}
+
+/// Upper case letter by letter: `ß` stays, since its upper case is two letters.
+pub(super) fn upper(text: &str) -> String {
+    text.chars().map(upper_char).collect()
+}
+
+fn upper_char(c: char) -> char {
+    let mut upper = c.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
+
+/// A capital at the beginning of each word; an apostrophe, a dot or a colon between letters does not end a word.
+fn title(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let joins = |at: usize| {
+        matches!(chars[at], '\'' | '’' | '.' | ':' | '·')
+            && at > 0
+            && chars[at - 1].is_alphabetic()
+            && chars.get(at + 1).is_some_and(|next| next.is_alphabetic())
+    };
+    let mut inside = false;
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in chars.iter().enumerate() {
+        let word = is_word(*c) || (inside && joins(at));
+        out.push(if word && !inside && c.is_alphabetic() { upper_char(*c) } else { *c });
+        inside = word && (inside || c.is_alphabetic() || is_word(*c));
+    }
+    out
+}
+
+/// Every part replaced; an empty part stands before each character and at the end.
+pub(super) fn replace_all(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    if from.is_empty() {
+        let text = String::from_utf8_lossy(text);
+        return text.replace("", &String::from_utf8_lossy(to)).into_bytes();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(to);
+        rest = &rest[at + from.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+pub(super) fn split(separator: &str, text: &str) -> Vec<String> {
+    match (separator, text) {
+        (_, "") => Vec::new(),
+        ("", text) => text.chars().map(String::from).collect(),
+        (separator, text) => text.split(separator).map(str::to_owned).collect(),
+    }
+}
+
+fn split_to_map(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let [pairs, sides] = [string(&args[0]), string(&args[1])];
+    let text = string(&args[2]);
+    let parts = split(&pairs, text.trim());
+    let entries = parts.iter().filter_map(|part| part.split_once(&sides));
+    let entries = entries.map(|(key, value)| (go_template::Key::text(key), Value::from(value)));
+    Ok(Value::map(Type::ANY_MAP, entries.collect()))
+}
+
+fn indent(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let Value::Int(columns, _) = args[0] else { return Ok(args[1].clone()) };
+    let columns =
+        usize::try_from(columns).map_err(|_| "indent value must be a positive integer".to_owned())?;
+    if columns > 10_000 {
+        return Err(format!("cannot indent by {columns} columns; the limit is 10000"));
+    }
+    let mut out = Vec::new();
+    for line in bytes(&args[1]).split_inclusive(|b| *b == b'\n') {
+        if line != b"\n" {
+            out.resize(out.len() + columns, b' ');
+        }
+        out.extend_from_slice(line);
+    }
+    Ok(Value::from(out))
+}
+
+fn decode(context: &Context<'_>, engine: &impl base64::Engine, text: &[u8]) -> Result<Value, String> {
+    let without_newlines: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+    engine.decode(&without_newlines).map(Value::from).map_err(|error| {
+        let at = match error {
+            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+            _ => without_newlines.len() / 4 * 4,
+        };
+        format!("{}: illegal base64 data at input byte {at}", context.name)
+    })
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// HMAC (RFC 2104) with SHA-256.
+fn hmac_sha256(message: &[u8], key: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = 64;
+    let mut block = if key.len() > BLOCK { Sha256::digest(key).to_vec() } else { key.to_vec() };
+    block.resize(BLOCK, 0);
+    let padded = |pad: u8| block.iter().map(|byte| byte ^ pad).collect::<Vec<u8>>();
+    let inner = Sha256::new().chain_update(padded(0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize().to_vec()
+}
+
+/// Compiles a pattern in Go's syntax (RE2): `\d`, `\w`, `\s` and `\b` know ASCII only.
+pub(super) fn pattern(pattern: &str) -> Result<regex::bytes::Regex, String> {
+    regex::bytes::RegexBuilder::new(&translated(pattern)).size_limit(4 << 20).build().map_err(|error| {
+        let text = error.to_string();
+        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        format!("error parsing regexp: {reason}: `{pattern}`")
+    })
+}
+
+fn translated(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut class = false;
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('d') => out.push_str("[0-9]"),
+                Some('D') => out.push_str("[^0-9]"),
+                Some('w') => out.push_str("[0-9A-Za-z_]"),
+                Some('W') => out.push_str("[^0-9A-Za-z_]"),
+                Some('s') => out.push_str(r"[\t\n\f\r ]"),
+                Some('S') => out.push_str(r"[^\t\n\f\r ]"),
+                Some('b') if !class => out.push_str(r"(?-u:\b)"),
+                Some('B') if !class => out.push_str(r"(?-u:\B)"),
+                Some('Q') if !class => {
+                    let rest: String = chars.by_ref().collect();
+                    let (literal, tail) = rest.split_once("\\E").unwrap_or((&rest, ""));
+                    out.push_str(&regex::escape(literal));
+                    out.push_str(&translated(tail));
+                }
+                Some(other) => out.extend(['\\', other]),
+                None => out.push('\\'),
+            },
+            '[' if class && chars.peek() != Some(&':') => out.push_str("\\["),
+            '[' if !class => {
+                class = true;
+                out.push('[');
+                if chars.next_if_eq(&'^').is_some() {
+                    out.push('^');
+                }
+                if chars.next_if_eq(&']').is_some() {
+                    out.push_str("\\]");
+                }
+            }
+            '[' => {
+                // a named class such as [:alpha:] reaches to its own bracket
+                out.push('[');
+                for inner in chars.by_ref() {
+                    out.push(inner);
+                    if inner == ']' {
+                        break;
+                    }
+                }
+            }
+            ']' if class => {
+                class = false;
+                out.push(']');
+            }
+            '&' | '~' if class => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_titled_as_unicode_cuts_them() {
+        assert_eq!(title("hello wORLD o'neil x-y_z éa"), "Hello WORLD O'neil X-Y_z Éa");
+    }
+
+    #[test]
+    fn patterns_know_ascii_only() {
+        assert!(!pattern(r"^\w+$").unwrap().is_match("é".as_bytes()));
+        assert!(pattern(r"^[^\W\d]+$").unwrap().is_match(b"abc"));
+        assert!(pattern(r"^[[a&]+$").unwrap().is_match(b"[a&"));
+        assert!(pattern(r"\Qa.b\E$").unwrap().is_match(b"a.b"));
+        assert!(pattern("(").unwrap_err().starts_with("error parsing regexp: "));
+    }
+}
