@@ -18,7 +18,7 @@ pub enum Topic {
     Key(Key),
     /// For waiters: every key that starts with these bytes.
     KeyPrefix(Key),
-    /// The list of nodes; instances coming, changing and going count too, as in Consul.
+    /// The list of nodes. Instances coming and going move its index, as in Consul, but wake nobody, as there.
     Nodes,
     /// One node by name: its record and its instances.
     Node(Caseless),

@@ -41,6 +41,23 @@ proptest! {
         prop_assert_eq!(codec::decode_commands(&bytes).unwrap(), commands);
     }
 
+    /// A damaged byte is told or gives another state, one that can be asked; it never ends the program.
+    #[test]
+    fn damaged_bytes_do_no_harm(commands in random::commands(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut state = State::default();
+        commands.iter().for_each(|command| drop(state.apply(command)));
+        let (mut bytes, mut log) = (snapshot(&state), codec::encode_commands(&commands));
+        let (place, log_place) = (at.index(bytes.len()), at.index(log.len()));
+        (bytes[place], log[log_place]) = (byte, byte);
+        if let Ok(read) = codec::read_snapshot(bytes.as_slice()) {
+            probes().iter().for_each(|probe| drop(probe.ask(&read)));
+        }
+        if let Ok(read) = codec::decode_commands(&log) {
+            let mut state = State::default();
+            read.iter().for_each(|command| drop(state.apply(command)));
+        }
+    }
+
     #[test]
     fn what_is_refused_changes_nothing(commands in random::commands()) {
         let mut state = State::default();

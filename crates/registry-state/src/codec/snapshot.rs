@@ -67,7 +67,7 @@ pub fn read_snapshot(mut from: impl Read) -> Result<State, CodecError> {
     loop {
         match Record::deserialize(&mut deserializer)? {
             Record::End => return Ok(state),
-            record => take(&mut state, record),
+            record => take(&mut state, record)?,
         }
     }
 }
@@ -83,8 +83,12 @@ fn records(state: &State) -> impl Iterator<Item = Record> {
     entries.chain(tombstones).chain(delays).chain(nodes).chain(services).chain(checks).chain(sessions)
 }
 
-fn take(state: &mut State, record: Record) {
+/// Nodes come before what hangs on them, and nothing hangs on a node that is not there.
+fn take(state: &mut State, record: Record) -> Result<(), CodecError> {
     match record {
+        Record::Service(node, _) | Record::Check(node, _) if !state.catalog.nodes.contains_key(&node) => {
+            return Err(CodecError::Malformed(format!("something hangs on the unknown node {node:?}")));
+        }
         Record::Kv(entry) => state.kv.load(entry),
         Record::Tombstone(key, tombstone) => drop(state.kv.tombstones.insert(key, tombstone)),
         Record::LockDelay(key, until) => drop(state.kv.delays.insert(key, until)),
@@ -94,4 +98,5 @@ fn take(state: &mut State, record: Record) {
         Record::Session(session) => state.sessions.insert(session),
         Record::End => {}
     }
+    Ok(())
 }
