@@ -4,4 +4,6 @@
 //! differs between an agent in a container and the registry's own node.
 
 pub mod backend;
+pub mod config;
+pub mod definition;
 pub mod dns;

@@ -69,6 +69,12 @@ fn parse(body: &[u8]) -> Result<Json, DecodeError> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nanos(pub i64);
 
+impl serde::Serialize for Nanos {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0)
+    }
+}
+
 impl<'de> Deserialize<'de> for Nanos {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Json::deserialize(deserializer)? {

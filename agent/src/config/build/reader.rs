@@ -1,0 +1,117 @@
+//! Reading typed values out of the merged tree, collecting what is wrong with them.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use registry_wire::{catalog::TextMap, duration};
+use serde_json::{Map, Value as Json};
+
+use super::super::address;
+
+pub(super) struct Reader<'a> {
+    settings: &'a Map<String, Json>,
+    dev: bool,
+    errors: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(settings: &'a Map<String, Json>, dev: bool) -> Self {
+        Self { settings, dev, errors: Vec::new() }
+    }
+
+    pub(super) fn dev(&self) -> bool {
+        self.dev
+    }
+
+    pub(super) fn error(&mut self, text: String) {
+        self.errors.push(text);
+    }
+
+    pub(super) fn into_errors(self) -> Vec<String> {
+        self.errors
+    }
+
+    /// The value at `ports.http`.
+    fn get(&self, path: &str) -> Option<&'a Json> {
+        let mut steps = path.split('.');
+        let first = self.settings.get(steps.next()?)?;
+        steps.try_fold(first, |value, step| value.get(step))
+    }
+
+    pub(super) fn text(&self, path: &str) -> Option<&'a str> {
+        self.get(path)?.as_str()
+    }
+
+    pub(super) fn owned(&self, path: &str) -> Option<String> {
+        self.text(path).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    pub(super) fn bool(&self, path: &str, default: bool) -> bool {
+        self.get(path).and_then(Json::as_bool).unwrap_or(default)
+    }
+
+    pub(super) fn texts(&self, path: &str) -> Vec<String> {
+        let list = self.get(path).and_then(Json::as_array).into_iter().flatten();
+        list.filter_map(Json::as_str).map(str::to_owned).collect()
+    }
+
+    pub(super) fn text_map(&self, path: &str) -> TextMap {
+        let map = self.get(path).and_then(Json::as_object).into_iter().flatten();
+        map.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    pub(super) fn number<N: TryFrom<i64>>(&mut self, path: &str, default: N) -> N {
+        let Some(number) = self.get(path).and_then(Json::as_i64) else { return default };
+        N::try_from(number).unwrap_or_else(|_| {
+            self.errors.push(format!("{path} cannot be {number}. Must be greater than or equal to zero"));
+            default
+        })
+    }
+
+    pub(super) fn given_number(&mut self, path: &str) -> Option<usize> {
+        self.get(path)?;
+        Some(self.number(path, 0))
+    }
+
+    /// A port; 0 and -1 are off.
+    pub(super) fn port(&mut self, name: &str, default: i64) -> Option<u16> {
+        let path = format!("ports.{name}");
+        let number = self.get(&path).and_then(Json::as_i64).unwrap_or(default);
+        match u16::try_from(number) {
+            Ok(0) => None,
+            Ok(port) => Some(port),
+            Err(_) if number == -1 => None,
+            Err(_) => {
+                self.errors.push(format!("{path}: invalid port: {number}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn duration(&mut self, path: &str, default: Duration) -> Duration {
+        self.given_duration(path).unwrap_or(default)
+    }
+
+    pub(super) fn given_duration(&mut self, path: &str) -> Option<Duration> {
+        let text = self.text(path).filter(|text| !text.is_empty())?;
+        Some(self.parse_duration(path, text))
+    }
+
+    pub(super) fn parse_duration(&mut self, path: &str, text: &str) -> Duration {
+        match duration::parse_nanos(text) {
+            Ok(nanos) => Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)),
+            Err(error) => {
+                self.errors.push(format!("{path}: invalid duration: {text:?}: {error}"));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+/// An address with a port of its own or this one: `8.8.8.8`, `[::1]:5353`, `::1`.
+pub(super) fn with_port(text: &str, port: u16) -> Option<SocketAddr> {
+    let ip: Option<IpAddr> = address::ip(text);
+    ip.map(|ip| SocketAddr::new(ip, port)).or_else(|| text.parse().ok())
+}

@@ -1,0 +1,94 @@
+//! An agent's configuration: flags and files in, one checked [`Config`] out.
+//!
+//! [`load`] does all of it: finds and reads the files ([`files`]), checks them against the table of keys ([`schema`],
+//! [`shape`]), merges them with the flags ([`merge`]) and judges the whole ([`build`]). `consul validate` is this and
+//! nothing else. Nothing here opens a socket or writes a file.
+
+mod address;
+mod build;
+mod files;
+mod flags;
+mod merge;
+mod schema;
+mod settings;
+mod shape;
+
+use hcl1::Syntax;
+use serde_json::{Map, Value as Json};
+
+pub(crate) use files::go_text;
+pub use flags::{FlagError, Flags};
+pub use settings::{Config, Http, Limits, Listen, Log, Ports, ScriptChecks, Ui, UnixSockets};
+
+/// Reads and checks everything that the flags name.
+///
+/// Errors with the text that Consul prints in this case; nothing has been changed then. What is only worth a remark is in
+/// [`Config::warnings`] and [`Config::notices`].
+pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
+    let mut remarks = Remarks::default();
+    let mut settings = Map::new();
+    let mut documents = files::read_all(&flags.sources, flags.format.as_deref(), &mut remarks.skipped)?;
+    for (number, fragment) in flags.fragments.iter().enumerate() {
+        documents.push(files::parse(&format!("flags-{number}.hcl"), fragment.as_bytes(), Syntax::Hcl)?);
+    }
+    let fragments = documents.split_off(documents.len() - flags.fragments.len());
+    merge::merge(&mut settings, flags.lists.clone());
+    for document in &documents {
+        merge::merge(&mut settings, remarks.add(shape::shape(document)?));
+    }
+    merge::merge(&mut settings, flags.settings.clone());
+    for fragment in &fragments {
+        merge::merge(&mut settings, remarks.add(shape::shape(fragment)?));
+    }
+    build::build(settings, flags, remarks)
+}
+
+/// What there is to remark on while reading.
+#[derive(Debug, Default)]
+struct Remarks {
+    skipped: Vec<String>,
+    old: Vec<(&'static str, &'static str)>,
+    without: Vec<(String, &'static str)>,
+}
+
+impl Remarks {
+    fn add(&mut self, shaped: shape::Shaped) -> Map<String, Json> {
+        self.old.extend(shaped.old);
+        self.without.extend(shaped.without);
+        shaped.settings
+    }
+}
+
+/// Why a configuration cannot be used.
+///
+/// Prints exactly what Consul prints, for scripts; [`ConfigError::hint`] has more for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct ConfigError {
+    text: String,
+    hint: Option<String>,
+}
+
+impl ConfigError {
+    fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), hint: None }
+    }
+
+    fn with_hint(mut self, hint: String) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Where it is, as `file:line:column`, and what may have been meant. To be shown beside the text where a person
+    /// reads along (a terminal, the log), not where a script compares.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+/// Several errors as Consul lists them: `2 errors occurred:\n\t* a\n\t* b\n\n`.
+pub(crate) fn error_list(lines: &[String]) -> String {
+    let noun = if lines.len() == 1 { "error" } else { "errors" };
+    let list: String = lines.iter().map(|line| format!("\t* {line}\n")).collect();
+    format!("{} {noun} occurred:\n{list}\n", lines.len())
+}

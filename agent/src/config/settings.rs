@@ -1,0 +1,227 @@
+//! The checked configuration as the agent and the registry use it.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use registry_wire::catalog::TextMap;
+
+use super::Flags;
+use crate::{
+    definition::{CheckDefinition, ServiceDefinition},
+    dns,
+};
+
+/// Everything that an agent, and the registry on a server, need to know. Made by [`load`](super::load).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The datacenter, in lower case: `dc1`.
+    pub datacenter: String,
+    /// The datacenter that leads in access control; the own one when not given.
+    pub primary_datacenter: String,
+    /// The node's name; the host's when not given.
+    pub node_name: String,
+    /// The node's id when the operator chose one; else it is made at the first start and kept in the data folder.
+    pub node_id: Option<String>,
+    /// The operator's pairs for the catalog.
+    pub node_meta: TextMap,
+    /// Where the node keeps its data; `None` only with `dev`.
+    pub data_dir: Option<PathBuf>,
+    /// Whether this is a server in memory, to try things.
+    pub dev: bool,
+    /// Whether this node is a registry too.
+    pub server: bool,
+    /// Whether a server leads alone; `bootstrap_expect = 1` sets it too.
+    pub bootstrap: bool,
+    /// How many servers there will be; 0 when not given.
+    pub bootstrap_expect: u32,
+    /// The addresses of the registry's own listeners.
+    pub bind_addr: IpAddr,
+    /// The address that others reach this node by.
+    pub advertise_addr: IpAddr,
+    /// The same for other datacenters.
+    pub advertise_addr_wan: IpAddr,
+    /// All addresses of the node by their tags: `lan`, `lan_ipv4`, `wan`, …
+    pub tagged_addresses: TextMap,
+    /// The addresses that the operator named for clients, for the banner.
+    pub client_addrs: Vec<IpAddr>,
+    /// The ports; `None` is off.
+    pub ports: Ports,
+    /// Where HTTP is served.
+    pub http_listen: Vec<Listen>,
+    /// Where HTTPS is served. Empty unless a port was given.
+    pub https_listen: Vec<Listen>,
+    /// Where DNS is served.
+    pub dns_listen: Vec<SocketAddr>,
+    /// Owner and mode of unix sockets.
+    pub unix_sockets: UnixSockets,
+    /// How DNS answers.
+    pub dns: dns::Settings,
+    /// How HTTP answers.
+    pub http: Http,
+    /// The web page.
+    pub ui: Ui,
+    /// Upper bounds.
+    pub limits: Limits,
+    /// The log.
+    pub log: Log,
+    /// Where the process's id is written.
+    pub pid_file: Option<PathBuf>,
+    /// Servers to join, as written: names, IPv4, IPv6 with or without brackets, with or without a port.
+    pub retry_join: Vec<String>,
+    /// The longest time between two attempts.
+    pub retry_interval: Duration,
+    /// Attempts before giving up; 0 never gives up.
+    pub retry_max: u32,
+    /// Servers of other datacenters.
+    pub retry_join_wan: Vec<String>,
+    /// The longest time between two attempts.
+    pub retry_interval_wan: Duration,
+    /// After how long a node that is gone is forgotten; `None` when the operator did not say.
+    pub reconnect_timeout: Option<Duration>,
+    /// The same for servers of other datacenters.
+    pub reconnect_timeout_wan: Option<Duration>,
+    /// Whether SIGTERM leaves the cluster.
+    pub leave_on_terminate: bool,
+    /// Whether SIGINT does not.
+    pub skip_leave_on_interrupt: bool,
+    /// How long a server goes on answering after it left.
+    pub leave_drain_time: Duration,
+    /// How long a request waits for a leader.
+    pub rpc_hold_timeout: Duration,
+    /// The shared key, decoded; its presence asks every peer to prove it.
+    pub encrypt: Option<Vec<u8>>,
+    /// Which script checks may run.
+    pub script_checks: ScriptChecks,
+    /// At most so many bytes of a check's output are kept.
+    pub check_output_max_size: usize,
+    /// How long a check's new output may wait, when its status is the same.
+    pub check_update_interval: Duration,
+    /// Whether no output is kept at all.
+    pub discard_check_output: bool,
+    /// The shortest TTL of a session.
+    pub session_ttl_min: Duration,
+    /// How long a blocking query waits when it does not say.
+    pub default_query_time: Duration,
+    /// The longest wait it may ask for.
+    pub max_query_time: Duration,
+    /// From how old on an answer is asked again from the leader; zero: reads ask the leader at once.
+    pub discovery_max_stale: Duration,
+    /// Whether addresses of other datacenters are given as their `wan` ones.
+    pub translate_wan_addrs: bool,
+    /// Whether paths may hold characters that cannot be printed.
+    pub allow_unprintable_paths: bool,
+    /// Whether a change of the files is a reload.
+    pub auto_reload_config: bool,
+    /// Services from the files, checked.
+    pub services: Vec<ServiceDefinition>,
+    /// Checks from the files, checked.
+    pub checks: Vec<CheckDefinition>,
+    /// What Consul warns about too, in its words; `validate` prints them.
+    pub warnings: Vec<String>,
+    /// What only we remark on: keys without effect here.
+    pub notices: Vec<String>,
+    /// What was asked for on the command line, to read everything again at a reload.
+    pub flags: Flags,
+}
+
+/// A place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// Ports; `None` is off (`0` or `-1` in the file).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// DNS, UDP and TCP: 8600.
+    pub dns: Option<u16>,
+    /// HTTP: 8500.
+    pub http: Option<u16>,
+    /// HTTPS: off.
+    pub https: Option<u16>,
+    /// Answers a join: 8301.
+    pub serf_lan: Option<u16>,
+    /// Answers a join of another datacenter: 8302.
+    pub serf_wan: Option<u16>,
+    /// The registry's own link: 8300.
+    pub server: Option<u16>,
+    /// For the banner only.
+    pub grpc: Option<u16>,
+    /// For the banner only.
+    pub grpc_tls: Option<u16>,
+}
+
+/// How HTTP answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// Path prefixes that are refused with 403.
+    pub block_endpoints: Vec<String>,
+    /// Networks that may write, as `10.0.0.0/8`; empty: all.
+    pub allow_write_http_from: Vec<String>,
+    /// Headers that every answer carries.
+    pub response_headers: BTreeMap<String, String>,
+    /// The largest head of a request in bytes; `None` is the server's own.
+    pub max_header_bytes: Option<usize>,
+    /// Whether `?cached` may be answered from memory.
+    pub use_cache: bool,
+}
+
+/// The web page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ui {
+    /// Whether it is shown.
+    pub enabled: bool,
+    /// A folder of the operator's own, in place of the built-in page.
+    pub dir: Option<PathBuf>,
+    /// Its path: `/ui/`.
+    pub content_path: String,
+}
+
+/// Upper bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that one address may have; 0 is no bound.
+    pub http_max_conns_per_client: usize,
+    /// Bytes of a value.
+    pub kv_max_value_size: u64,
+    /// Bytes of a transaction.
+    pub txn_max_req_len: u64,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The level as the operator wrote it; [`daemon::logs::level`] reads it.
+    pub level: String,
+    /// One JSON object a line.
+    pub json: bool,
+    /// A file in place of standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// Owner and mode of unix sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnixSockets {
+    /// A name or a number.
+    pub user: Option<String>,
+    /// A name or a number.
+    pub group: Option<String>,
+    /// The mode.
+    pub mode: Option<u32>,
+}
+
+/// Which script checks may run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScriptChecks {
+    /// Those from files.
+    pub local: bool,
+    /// Those registered over HTTP.
+    pub remote: bool,
+}

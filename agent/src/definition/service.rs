@@ -1,0 +1,280 @@
+//! A service with its checks.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use registry_wire::{
+    catalog::{NodeService, ServiceAddress, TextMap, Weights},
+    json::{DecodeError, Unknown, decode, decode_value},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    CheckDefinition, CheckType,
+    check::{is_status, to_wire},
+    validate_meta,
+};
+
+/// A service with its checks, all defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceDefinition {
+    /// The instance.
+    pub service: NodeService,
+    /// Its checks.
+    pub checks: Vec<CheckDefinition>,
+    /// The token to register with.
+    pub token: String,
+}
+
+/// What is wrong with a service; the text is the API's answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidService {
+    /// No name.
+    #[error("Missing service name")]
+    NoName,
+    /// `0.0.0.0` or `::`.
+    #[error("Invalid service address")]
+    AnyAddress,
+    /// Out of range.
+    #[error("Invalid Weights: {0}")]
+    Weights(&'static str),
+    /// A pair that cannot be kept.
+    #[error("Invalid Service Meta: {0}")]
+    Meta(String),
+    /// A check that cannot run.
+    #[error("Invalid check: {reason}")]
+    Check {
+        /// The check's own id or name, possibly empty.
+        check: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A status that there is not.
+    #[error("Status for checks must 'passing', 'warning', 'critical'")]
+    Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Body {
+    kind: String,
+    #[serde(rename = "ID")]
+    id: String,
+    name: String,
+    tags: Option<Vec<String>>,
+    address: String,
+    #[serde(alias = "tagged_addresses")]
+    tagged_addresses: Option<BTreeMap<String, ServiceAddress>>,
+    meta: Option<TextMap>,
+    port: i64,
+    socket_path: String,
+    check: Option<CheckType>,
+    checks: Option<Vec<CheckType>>,
+    weights: Option<BodyWeights>,
+    token: String,
+    #[serde(alias = "enable_tag_override")]
+    enable_tag_override: bool,
+    locality: Json,
+    proxy: Json,
+    connect: Json,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct BodyWeights {
+    passing: i64,
+    warning: i64,
+}
+
+impl ServiceDefinition {
+    /// Reads the body of `/v1/agent/service/register`.
+    ///
+    /// Errors with what stands after `Request decode failed: `. Call [`validate`](Self::validate) next.
+    pub fn from_api(body: &[u8]) -> Result<Self, DecodeError> {
+        decode::<Body>(body, Unknown::Refuse).map(Self::new)
+    }
+
+    /// Reads a block `service` of a file, its keys and types already known to be right.
+    pub(crate) fn from_file(block: &Map<String, Json>) -> Result<Self, DecodeError> {
+        let mut keys = super::api_keys(block);
+        let check = keys.remove("check");
+        let checks = keys.remove("checks");
+        if let Some(Json::Object(weights)) = keys.get_mut("weights") {
+            for side in ["passing", "warning"] {
+                weights.entry(side).or_insert_with(|| 1.into());
+            }
+        }
+        let mut body: Body = decode_value(to_wire(Json::Object(keys)), Unknown::Skip)?;
+        let read = |block: &Json| CheckType::from_file(block.as_object().unwrap_or(&Map::new()));
+        body.check = check.as_ref().map(read).transpose()?;
+        if let Some(Json::Array(list)) = &checks {
+            body.checks = Some(list.iter().map(read).collect::<Result<_, _>>()?);
+        }
+        Ok(Self::new(body))
+    }
+
+    fn new(body: Body) -> Self {
+        let id = if body.id.is_empty() { body.name.clone() } else { body.id };
+        let mut runs: Vec<CheckType> = body.checks.unwrap_or_default();
+        runs.splice(0..0, body.check.filter(|check| !check.is_empty()));
+        let several = runs.len() > 1;
+        let checks = runs.into_iter().enumerate().map(|(index, check)| {
+            CheckDefinition::of_service(&id, &body.name, check, several.then_some(index + 1))
+        });
+        let checks = checks.collect();
+        let weights = body.weights.map_or_else(Weights::default, |given| Weights {
+            passing: given.passing,
+            warning: given.warning,
+        });
+        let service = NodeService {
+            kind: body.kind,
+            service: body.name,
+            tags: Some(body.tags.unwrap_or_default()),
+            tagged_addresses: tagged(body.tagged_addresses, &body.address, body.port),
+            address: body.address,
+            meta: body.meta,
+            port: body.port,
+            socket_path: body.socket_path,
+            weights,
+            enable_tag_override: body.enable_tag_override,
+            proxy: body.proxy,
+            connect: body.connect,
+            id,
+            ..NodeService::default()
+        };
+        drop(body.locality);
+        Self { service, checks, token: body.token }
+    }
+
+    /// Whether it can be registered.
+    pub fn validate(&self) -> Result<(), InvalidService> {
+        let service = &self.service;
+        if service.service.is_empty() {
+            return Err(InvalidService::NoName);
+        }
+        if service.address.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
+            return Err(InvalidService::AnyAddress);
+        }
+        self.validate_weights().map_err(InvalidService::Weights)?;
+        validate_meta(service.meta.iter().flatten(), false).map_err(InvalidService::Meta)?;
+        self.validate_checks()?;
+        if self.checks.iter().any(|check| !is_status(&check.runs.status)) {
+            return Err(InvalidService::Status);
+        }
+        Ok(())
+    }
+
+    /// Whether the weights fit into an SRV record.
+    pub(crate) fn validate_weights(&self) -> Result<(), &'static str> {
+        let Weights { passing, warning } = self.service.weights;
+        match (passing, warning) {
+            (..=0, _) => Err("Passing must be greater than 0"),
+            (_, ..=-1) => Err("Warning must be greater or equal than 0"),
+            (65536.., _) | (_, 65536..) => Err("DNS Weight must be between 0 and 65535"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether all checks can run.
+    pub(crate) fn validate_checks(&self) -> Result<(), InvalidService> {
+        for check in &self.checks {
+            check
+                .runs
+                .validate()
+                .map_err(|reason| InvalidService::Check { check: check.runs.check_id.clone(), reason })?;
+        }
+        Ok(())
+    }
+}
+
+/// The addresses by tag; a literal address is tagged for its family too.
+fn tagged(
+    given: Option<BTreeMap<String, ServiceAddress>>,
+    address: &str,
+    port: i64,
+) -> Option<BTreeMap<String, ServiceAddress>> {
+    let mut all = given.unwrap_or_default();
+    if let Ok(ip) = address.parse::<IpAddr>() {
+        let tags = if ip.is_ipv4() { ["lan_ipv4", "wan_ipv4"] } else { ["lan_ipv6", "wan_ipv6"] };
+        for tag in tags {
+            let own = ServiceAddress { address: address.to_owned(), port };
+            all.entry(tag.to_owned()).or_insert(own);
+        }
+    }
+    Some(all).filter(|all| !all.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> String {
+        match ServiceDefinition::from_api(body.as_bytes()) {
+            Ok(service) => service.validate().map_or_else(|e| e.to_string(), |()| "fine".into()),
+            Err(error) => format!("Request decode failed: {error}"),
+        }
+    }
+
+    #[test]
+    fn bad_services_are_refused_in_consuls_words() {
+        for (body, text) in [
+            ("{}", "Missing service name"),
+            (r#"{"Name":"a","Address":"::"}"#, "Invalid service address"),
+            (r#"{"Name":"a","Nope":1}"#, "Request decode failed: json: unknown field \"Nope\""),
+            (
+                r#"{"Name":"a","Check":{"TTL":"1s","Nope":1}}"#,
+                "Request decode failed: json: unknown field \"Nope\"",
+            ),
+            (
+                r#"{"Name":"a","Weights":{"Passing":0,"Warning":1}}"#,
+                "Invalid Weights: Passing must be greater than 0",
+            ),
+            (
+                r#"{"Name":"a","Weights":{"Passing":70000}}"#,
+                "Invalid Weights: DNS Weight must be between 0 and 65535",
+            ),
+            (
+                r#"{"Name":"a","Meta":{"bad key":"x"}}"#,
+                "Invalid Service Meta: Couldn't load metadata pair ('bad key', 'x'): Key contains invalid characters",
+            ),
+            (r#"{"Name":"a","Check":{"Interval":"10s"}}"#, "Invalid check: TTL must be > 0 for TTL checks"),
+            (r#"{"Name":"a","Checks":[{"TTL":"10s"},{}]}"#, "Invalid check: TTL must be > 0 for TTL checks"),
+            (
+                r#"{"Name":"a","Check":{"TTL":"10s","Status":"bogus"}}"#,
+                "Status for checks must 'passing', 'warning', 'critical'",
+            ),
+            (
+                r#"{"Name":"a","Check":{"TTL":"bad"}}"#,
+                "Request decode failed: time: invalid duration \"bad\"",
+            ),
+            (r#"{"Name":"a","Check":{"AliasService":"b","Interval":"5s"}}"#, "fine"),
+            (r#"{"Name":"h","Check":null,"Checks":null,"Tags":null,"Meta":null}"#, "fine"),
+        ] {
+            assert_eq!(refused(body), text, "{body}");
+        }
+    }
+
+    #[test]
+    fn ids_names_and_addresses_have_defaults() {
+        let body = br#"{"NAME":"db","address":"10.0.0.1","PoRt":5,"Checks":[{"TTL":"60s"},{"CheckID":"own","TTL":60000000000,"Name":"n"}]}"#;
+        let db = ServiceDefinition::from_api(body).unwrap();
+        assert_eq!((db.service.id.as_str(), db.service.port), ("db", 5));
+        let checks: Vec<_> =
+            db.checks.iter().map(|c| (c.id.as_str(), c.name.as_str(), c.shown_type)).collect();
+        assert_eq!(checks, [("service:db:1", "Service 'db' check", "ttl"), ("own", "n", "ttl")]);
+        let tagged: Vec<_> = db.service.tagged_addresses.unwrap().into_keys().collect();
+        assert_eq!(tagged, ["lan_ipv4", "wan_ipv4"]);
+    }
+
+    #[test]
+    fn a_file_spells_in_snake_case() {
+        let block = serde_json::json!({"name": "web", "enable_tag_override": true, "weights": {"passing": 5},
+            "check": {"id": "c", "args": ["true"], "interval": "5s", "failures_before_critical": 3}});
+        let web = ServiceDefinition::from_file(block.as_object().unwrap()).unwrap();
+        assert!(web.service.enable_tag_override);
+        assert_eq!(web.service.weights, Weights { passing: 5, warning: 1 });
+        assert_eq!(web.checks[0].id, "c");
+        assert_eq!(web.checks[0].runs.failures_before_critical, 3);
+        assert_eq!(web.checks[0].runs.script_args.as_deref(), Some(&["true".to_owned()][..]));
+    }
+}
