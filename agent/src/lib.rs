@@ -4,6 +4,7 @@
 //! differs between an agent in a container and the registry's own node.
 
 pub mod backend;
+pub mod checks;
 pub mod config;
 pub mod definition;
 pub mod dns;

@@ -1,0 +1,116 @@
+//! Checks of a port: whether a connection is taken, whether a datagram is refused.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    net::{TcpStream, UdpSocket, lookup_host},
+    time::timeout,
+};
+
+use super::{Observed, Status, limit};
+use crate::definition::CheckType;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// `tcp = "localhost:8140"`: passing when a connection is made.
+pub(super) struct Tcp {
+    target: String,
+    limit: Duration,
+}
+
+impl Tcp {
+    pub(super) fn new(check: &CheckType) -> Self {
+        Self { target: check.tcp.clone(), limit: limit(check, LIMIT) }
+    }
+
+    pub(super) async fn run(&self) -> Observed {
+        match timeout(self.limit, TcpStream::connect(&self.target)).await {
+            Ok(Ok(_)) => Observed::new(Status::Passing, format!("TCP connect {}: Success", self.target)),
+            Ok(Err(error)) => Observed::critical(dial_error("tcp", &self.target, &error).await),
+            Err(_) => Observed::critical(format!("dial tcp {}: i/o timeout", self.target)),
+        }
+    }
+}
+
+/// `udp = "localhost:53"`: critical when the other end refuses an empty datagram; silence is fine.
+pub(super) struct Udp {
+    target: String,
+    limit: Duration,
+}
+
+impl Udp {
+    pub(super) fn new(check: &CheckType) -> Self {
+        Self { target: check.udp.clone(), limit: limit(check, LIMIT) }
+    }
+
+    pub(super) async fn run(&self) -> Observed {
+        let asked = async {
+            let address = lookup_host(&self.target).await?.next();
+            let address = address.ok_or_else(|| io::Error::other("the name has no address"))?;
+            let local = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let socket = UdpSocket::bind(local).await?;
+            socket.connect(address).await?;
+            socket.send(&[]).await?;
+            socket.recv(&mut [0]).await
+        };
+        match timeout(self.limit, asked).await {
+            Ok(Err(error)) => Observed::critical(dial_error("udp", &self.target, &error).await),
+            Ok(Ok(_)) | Err(_) => {
+                Observed::new(Status::Passing, format!("UDP connect {}: Success", self.target))
+            }
+        }
+    }
+}
+
+/// A failed connection in the words that Consul's users know: `dial tcp 127.0.0.1:8140: connect: connection refused`.
+pub(super) async fn dial_error(network: &str, target: &str, error: &io::Error) -> String {
+    let address = match lookup_host(target).await {
+        Ok(mut found) => found.next().map_or_else(|| target.to_owned(), |address| address.to_string()),
+        Err(_) => return format!("dial {network}: lookup {}: no such host", host(target)),
+    };
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!("dial {network} {address}: connect: connection refused"),
+        io::ErrorKind::TimedOut => format!("dial {network} {address}: i/o timeout"),
+        io::ErrorKind::HostUnreachable => format!("dial {network} {address}: connect: no route to host"),
+        io::ErrorKind::NetworkUnreachable => {
+            format!("dial {network} {address}: connect: network is unreachable")
+        }
+        _ => format!("dial {network} {address}: {error}"),
+    }
+}
+
+fn host(target: &str) -> &str {
+    target.rsplit_once(':').map_or(target, |(host, _)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn tcp(target: String) -> Tcp {
+        Tcp::new(&CheckType { tcp: target, ..CheckType::default() })
+    }
+
+    #[tokio::test]
+    async fn a_taken_connection_passes_and_a_refused_one_says_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let check = tcp(address.to_string());
+        let passing = Observed::new(Status::Passing, format!("TCP connect {address}: Success"));
+        assert_eq!(check.run().await, passing);
+        drop(listener);
+        let refused = format!("dial tcp {address}: connect: connection refused");
+        assert_eq!(check.run().await, Observed::critical(refused));
+    }
+
+    #[tokio::test]
+    async fn a_refused_datagram_is_critical() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        drop(socket);
+        let check = Udp::new(&CheckType { udp: address.to_string(), ..CheckType::default() });
+        assert_eq!(check.run().await.status, Status::Critical);
+    }
+}
