@@ -21,7 +21,6 @@ use crate::{
     dns,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Builds the configuration and refuses what cannot work.
