@@ -48,6 +48,11 @@ impl Leadership {
         self.role.borrow().leader.clone()
     }
 
+    /// Who leads, as far as this server knows.
+    pub(crate) fn role(&mut self) -> Role {
+        self.role.borrow_and_update().clone()
+    }
+
     /// Waits until this server leads, up to Consul's seven seconds.
     pub async fn leading(&self) -> Result<(), NotLeading> {
         if self.role.borrow().serving {

@@ -4,26 +4,37 @@
 //! and published ([`Store`]), and wakes who waits ([`watch`]). `storage/` keeps files, `http/` speaks Consul's API.
 
 mod leadership;
+pub mod leases;
 mod reader;
 mod replication;
+pub mod server;
 mod settings;
 mod storage;
 mod store;
+pub mod timers;
 pub mod watch;
 mod writer;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use daemon::Shutdown;
 use futures_util::future::BoxFuture;
 use tokio::{sync::watch as channel, task::JoinHandle};
 
 use replication::Replication;
+use server::Listeners;
 use storage::Folder;
+use timers::Timers;
 
 pub use leadership::{Leadership, NotLeading, Role};
+pub use leases::{LeaseRefused, Leases};
 pub use reader::{Absent, Answer, Consistency, Options, ReadError, Reader, Wait};
 pub use replication::OpenError;
+pub use server::Handler;
 pub use settings::{CONSUL_VERSION, Settings};
 pub use storage::StorageError;
 pub use store::Store;
@@ -39,6 +50,14 @@ pub enum StartError {
         key: &'static str,
         /// What is missing, and what to do.
         why: &'static str,
+    },
+    /// Another program has the port, or the address is not this machine's.
+    #[error("cannot listen at {address}: {source}; stop what listens there, or set another address or port")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
     },
     /// The data folder cannot be used.
     #[error(transparent)]
@@ -56,14 +75,19 @@ pub struct Registry {
     writer: Writer,
     leadership: Leadership,
     shutdown: Shutdown,
+    leases: Arc<Leases>,
+    timers: Arc<Timers>,
     folder: Folder,
+    listeners: Mutex<Option<Listeners>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Registry {
-    /// Starts a registry; it answers once its state has caught up with its disk.
-    pub async fn start(settings: Settings, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
+    /// Starts a registry; it answers once its state has caught up with its disk. Its ports are taken now and served from
+    /// [`Registry::serve`] on.
+    pub async fn start(mut settings: Settings, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
         refuse_unsupported(&settings)?;
+        let listeners = Listeners::bind(&mut settings).await?;
         let folder = match &settings.data_dir {
             Some(data_dir) => Folder::open(data_dir)?,
             None => Folder::in_memory()?,
@@ -93,8 +117,45 @@ impl Registry {
         let (writer, feeding) = Writer::start(leadership.clone(), propose, shutdown.clone());
         let following = replication.follow(address, role_sender, full, shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
-        let tasks = Mutex::new(vec![feeding, following]);
-        Ok(Arc::new(Self { settings, store, reader, writer, leadership, shutdown, folder, tasks }))
+        let leases =
+            Arc::new(Leases::new(settings.clone(), store.clone(), writer.clone(), leadership.clone()));
+        let timers = Arc::new(Timers::new(store.clone(), writer.clone(), leadership.clone()));
+        let tending = tokio::spawn(leases.clone().tend(shutdown.clone()));
+        let timing = tokio::spawn(timers.clone().run(shutdown.clone()));
+        let tasks = Mutex::new(vec![feeding, following, tending, timing]);
+        let listeners = Mutex::new(Some(listeners));
+        Ok(Arc::new(Self {
+            settings,
+            store,
+            reader,
+            writer,
+            leadership,
+            leases,
+            timers,
+            shutdown,
+            folder,
+            listeners,
+            tasks,
+        }))
+    }
+
+    /// Serves the link and answers joins, until shutdown; `handler` answers what agents hand on. The first call counts.
+    pub fn serve(self: &Arc<Self>, handler: Handler) {
+        let listeners = self.listeners.lock().expect("nobody panics while holding the listeners").take();
+        if let Some(listeners) = listeners {
+            let serving = listeners.serve(self, handler);
+            self.tasks.lock().expect("nobody panics while holding the tasks").extend(serving);
+        }
+    }
+
+    /// The leases of agents.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
+    }
+
+    /// The timers of sessions.
+    pub fn timers(&self) -> &Arc<Timers> {
+        &self.timers
     }
 
     /// Waits for the end of everything that runs; call it after the shutdown was requested.

@@ -1,0 +1,363 @@
+//! Who is alive: leases that agents keep by a sign of life each second.
+//!
+//! Leases live in the leader's memory; only what changes in the catalog is written: a new node, one that went silent, one
+//! that came back, one that left. So an idle fleet writes nothing.
+
+mod member;
+mod table;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use daemon::Shutdown;
+use link::calls::{Granted, Lease, Member, VERSION};
+use registry_state::{
+    Action, Caseless, Check, Deregister, Node, Outcome, Register, Service, State, Weights, read::CatalogNode,
+    read::HealthNode, read::Read as _,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+
+use crate::{
+    leadership::Leadership,
+    settings::{CONSUL_VERSION, Settings},
+    store::Store,
+    writer::{WriteFailed, Writer},
+};
+use table::{Due, Standing, Table};
+
+/// A lease ends this long after the last sign of life.
+pub const LEASE_TTL: Duration = Duration::from_secs(4);
+/// How long the nodes known from before a restart have for their first sign of life.
+const GRACE: Duration = Duration::from_secs(8);
+/// When something that could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+const SERF_HEALTH: &str = "serfHealth";
+const ALIVE: &str = "Agent alive and reachable";
+const SILENT: &str = "Agent not live or unreachable";
+
+/// Why a lease is not granted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaseRefused {
+    /// The agent's configuration or version does not fit this registry; asking again changes nothing.
+    #[error("{0}")]
+    Unfit(String),
+    /// The catalog did not take the node; the text is Consul's.
+    #[error("{0}")]
+    Failed(String),
+    /// Nobody leads now; ask again.
+    #[error(transparent)]
+    Unavailable(#[from] WriteFailed),
+}
+
+/// The leases of all nodes. Only the leader's are of use.
+pub struct Leases {
+    settings: Settings,
+    store: Arc<Store>,
+    writer: Writer,
+    leadership: Leadership,
+    table: Mutex<Table>,
+    /// The table's next deadline may have changed.
+    touched: Notify,
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases").finish_non_exhaustive()
+    }
+}
+
+impl Leases {
+    pub(crate) fn new(settings: Settings, store: Arc<Store>, writer: Writer, leadership: Leadership) -> Self {
+        Self { settings, store, writer, leadership, table: Mutex::default(), touched: Notify::new() }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("nobody panics while holding the leases")
+    }
+
+    /// Takes or keeps a lease. A younger agent of the same name takes it over at once.
+    pub async fn keep(&self, lease: Lease) -> Result<Granted, LeaseRefused> {
+        self.fits(&lease)?;
+        self.leadership.leading().await.map_err(WriteFailed::from)?;
+        let fresh = self.table().keep(&lease, Instant::now() + LEASE_TTL).map_err(LeaseRefused::Unfit)?;
+        self.touched.notify_one();
+        if fresh || !is_alive(&self.store.state(), &lease) {
+            let written = self.writer.write(Action::Register(Box::new(alive(&lease)))).await?;
+            if let Outcome::Failed(error) = written.outcome {
+                self.table().forget(&lease.node);
+                return Err(LeaseRefused::Failed(error.to_string()));
+            }
+            if fresh {
+                let (node, address) = (&lease.node, &lease.address);
+                info!(target: "agent.server", member = %node, %address, "member joined, marking health alive");
+            }
+        }
+        let servers = self.leadership.leader().into_iter().collect();
+        Ok(Granted { version: VERSION, ttl_ms: LEASE_TTL.as_millis() as u64, servers })
+    }
+
+    /// Gives a lease back: the node leaves the catalog. Nothing happens when another agent holds the name by now.
+    pub async fn release(&self, lease: &Lease) -> Result<(), WriteFailed> {
+        self.leadership.leading().await?;
+        if self.table().leave(&lease.node, &lease.id, Instant::now() + self.settings.reap_after) {
+            self.touched.notify_one();
+            self.deregister(&lease.node).await?;
+            info!(target: "agent.server", member = %lease.node, "deregistering member, reason=left");
+        }
+        Ok(())
+    }
+
+    /// Forgets a node that is silent: it leaves the catalog and stays away. `false` when there is no such node; one that
+    /// is alive is left as it is.
+    pub async fn force_leave(&self, node: &str) -> Result<bool, WriteFailed> {
+        self.leadership.leading().await?;
+        let standing = self.table().standing(node);
+        let id = match standing {
+            None => return Ok(node.eq_ignore_ascii_case(&self.settings.node_name)),
+            Some((Standing::Alive, _)) => return Ok(true),
+            Some((_, id)) => id,
+        };
+        self.table().leave(node, &id, Instant::now() + self.settings.reap_after);
+        self.touched.notify_one();
+        self.deregister(node).await?;
+        info!(target: "agent.server", member = node, "deregistering member, reason=forced");
+        Ok(true)
+    }
+
+    /// All nodes that have or had a lease, and this one first, as `/v1/agent/members` shows them.
+    pub fn members(&self) -> Vec<Member> {
+        let mut members = vec![member::of_server(&self.settings)];
+        let table = self.table();
+        members.extend(table.iter().map(|(lease, standing)| member::of_lease(lease, standing)));
+        members
+    }
+
+    /// Watches over the leases while this server leads, until shutdown.
+    pub(crate) async fn tend(self: Arc<Self>, shutdown: Shutdown) {
+        let mut leadership = self.leadership.clone();
+        let leading = async {
+            loop {
+                if leadership.role().serving {
+                    self.adopt().await;
+                    tokio::select! {
+                        () = self.end_leases() => {}
+                        _ = leadership.changed() => {}
+                    }
+                } else {
+                    leadership.changed().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = leading => {}
+            () = shutdown.requested() => {}
+        }
+    }
+
+    /// Takes over what the catalog knows of leases, with some grace, and puts this node into it.
+    async fn adopt(&self) {
+        let now = Instant::now();
+        let known = known_leases(&self.store.state());
+        {
+            let mut table = self.table();
+            for (lease, alive) in known {
+                if !lease.node.eq_ignore_ascii_case(&self.settings.node_name) {
+                    let silent_until = now + self.settings.reap_after;
+                    table.adopt(
+                        lease,
+                        if alive { Due::Silent(now + GRACE) } else { Due::Forgotten(silent_until) },
+                    );
+                }
+            }
+        }
+        let registered = self.writer.write(Action::Register(Box::new(self.own_node()))).await;
+        match registered.map(|written| written.outcome) {
+            Ok(Outcome::Failed(error)) => {
+                warn!(target: "agent.server", %error, "cannot register this node");
+            }
+            Ok(_) => {
+                info!(target: "agent.server", member = %self.settings.node_name, "member joined, marking health alive");
+            }
+            Err(error) => warn!(target: "agent.server", %error, "cannot register this node"),
+        }
+    }
+
+    /// Marks nodes whose lease ran out, and forgets those that are long gone.
+    async fn end_leases(&self) {
+        loop {
+            let next = self.table().next_due();
+            tokio::select! {
+                () = async { sleep_until(next.expect("checked below")).await }, if next.is_some() => {}
+                () = self.touched.notified() => continue,
+            }
+            let due = self.table().due(Instant::now());
+            for (node, due) in due {
+                if let Err(error) = self.end_lease(&node, due).await {
+                    warn!(target: "agent.server", member = node, %error, "cannot write that a lease ended; trying again");
+                    self.table().postpone(&node, Instant::now() + AGAIN);
+                }
+            }
+        }
+    }
+
+    async fn end_lease(&self, node: &str, due: Due) -> Result<(), WriteFailed> {
+        match due {
+            Due::Silent(_) => {
+                self.writer.write(Action::Register(Box::new(silent(node)))).await?;
+                // A sign of life may have come meanwhile; it wrote that the node is alive, before or after us.
+                if self.table().fell_silent(node, Instant::now(), self.settings.reap_after) {
+                    info!(target: "agent.server", member = node, "member failed, marking health critical");
+                } else {
+                    self.touched.notify_one();
+                }
+            }
+            Due::Forgotten(_) => {
+                self.deregister(node).await?;
+                info!(target: "agent.server", member = node, "deregistering member, reason=reaped");
+                self.table().forget(node);
+            }
+            Due::Unlisted(_) => self.table().forget(node),
+        }
+        Ok(())
+    }
+
+    async fn deregister(&self, node: &str) -> Result<(), WriteFailed> {
+        let gone = Deregister { node: node.into(), service_id: None, check_id: None };
+        self.writer.write(Action::Deregister(gone)).await.map(drop)
+    }
+
+    fn fits(&self, lease: &Lease) -> Result<(), LeaseRefused> {
+        let unfit = |why: String| Err(LeaseRefused::Unfit(why));
+        let (node, ours) = (&lease.node, &self.settings.datacenter);
+        if lease.version + 1 < VERSION {
+            let version = lease.version;
+            return unfit(format!(
+                "agent '{node}' speaks version {version}, the registry speaks {VERSION}; update the agent"
+            ));
+        }
+        if lease.datacenter != *ours {
+            let theirs = &lease.datacenter;
+            return unfit(format!("Member '{node}' part of wrong datacenter '{theirs}'; expected '{ours}'"));
+        }
+        if node.is_empty() || lease.id.is_empty() || lease.address.is_empty() {
+            return unfit("a lease needs the node's name, id and address".to_owned());
+        }
+        if node.eq_ignore_ascii_case(&self.settings.node_name) {
+            return unfit(format!(
+                "node name '{node}' is the registry's own; give this agent another node_name"
+            ));
+        }
+        Ok(())
+    }
+
+    /// This node as Consul's leader registers a server.
+    fn own_node(&self) -> Register {
+        let settings = &self.settings;
+        let mut meta = settings.meta.clone();
+        meta.insert("consul-network-segment".to_owned(), String::new());
+        meta.insert("consul-version".to_owned(), CONSUL_VERSION.to_owned());
+        let node = Node {
+            id: settings.node_id.clone(),
+            name: settings.node_name.clone(),
+            address: settings.advertise.clone(),
+            tagged_addresses: Some(settings.tagged_addresses.clone()),
+            meta: Some(meta),
+            locality: String::new(),
+        };
+        let mut meta: std::collections::BTreeMap<_, _> = [
+            ("non_voter", "false"),
+            ("raft_version", "3"),
+            ("read_replica", "false"),
+            ("serf_protocol_current", "2"),
+            ("serf_protocol_max", "5"),
+            ("serf_protocol_min", "1"),
+            ("version", CONSUL_VERSION),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        if settings.grpc_port != 0 {
+            meta.insert("grpc_port".to_owned(), settings.grpc_port.to_string());
+        }
+        let service = Service {
+            id: "consul".to_owned(),
+            name: "consul".to_owned(),
+            port: i64::from(settings.server.port()),
+            meta: Some(meta),
+            weights: Weights { passing: 1, warning: 1 },
+            ..Service::default()
+        };
+        let checks = vec![serf_health("passing", ALIVE)];
+        Register { node, service: Some(service), checks, skip_node_update: false, take_over: true }
+    }
+}
+
+fn serf_health(status: &str, output: &str) -> Check {
+    Check {
+        check_id: SERF_HEALTH.to_owned(),
+        name: "Serf Health Status".to_owned(),
+        status: status.to_owned(),
+        output: output.to_owned(),
+        ..Check::default()
+    }
+}
+
+/// What a granted lease writes.
+fn alive(lease: &Lease) -> Register {
+    let node = Node {
+        id: lease.id.clone(),
+        name: lease.node.clone(),
+        address: lease.address.clone(),
+        tagged_addresses: Some(lease.tagged_addresses.clone()),
+        meta: Some(lease.meta.clone()),
+        locality: String::new(),
+    };
+    Register { node, checks: vec![serf_health("passing", ALIVE)], take_over: true, ..Register::default() }
+}
+
+/// What an ended lease writes.
+fn silent(node: &str) -> Register {
+    let node = Node { name: node.to_owned(), ..Node::default() };
+    Register {
+        node,
+        checks: vec![serf_health("critical", SILENT)],
+        skip_node_update: true,
+        ..Register::default()
+    }
+}
+
+/// Whether the catalog holds this node as alive. Its address and meta are the agent's to change, by anti-entropy.
+fn is_alive(state: &State, lease: &Lease) -> bool {
+    let (known, _) = CatalogNode { node: lease.node.clone() }.run(state);
+    let (checks, _) = HealthNode { node: Caseless::new(&lease.node) }.run(state);
+    let same = known.is_some_and(|known| known.node.id.eq_ignore_ascii_case(&lease.id));
+    same && checks.iter().any(|check| check.check_id == SERF_HEALTH && check.status == "passing")
+}
+
+/// The nodes of the catalog that an agent keeps, and whether they were alive.
+fn known_leases(state: &State) -> Vec<(Lease, bool)> {
+    let (nodes, _) = registry_state::read::CatalogNodes::default().run(state);
+    let kept = nodes.iter().filter_map(|node| {
+        let (checks, _) = HealthNode { node: Caseless::new(&node.name) }.run(state);
+        let check = checks.iter().find(|check| check.check_id == SERF_HEALTH)?;
+        let lease = Lease {
+            version: VERSION,
+            node: node.name.clone(),
+            id: node.id.clone(),
+            address: node.address.clone(),
+            tagged_addresses: node.tagged_addresses.clone().unwrap_or_default(),
+            meta: node.meta.clone().unwrap_or_default(),
+            build: CONSUL_VERSION.to_owned(),
+            ..Lease::default()
+        };
+        Some((lease, check.status == "passing"))
+    });
+    kept.collect()
+}

@@ -1,0 +1,74 @@
+//! Nodes as `/v1/agent/members` shows them.
+
+use link::calls::{Lease, Member, status};
+
+use super::table::Standing;
+use crate::settings::{CONSUL_VERSION, Settings};
+
+/// The port of the LAN join that agents show.
+const SERF_LAN: u16 = 8301;
+
+/// The registry's own node.
+pub(super) fn of_server(settings: &Settings) -> Member {
+    let port = |address: Option<std::net::SocketAddr>, usual| address.map_or(usual, |a| a.port()).to_string();
+    let mut tags = vec![
+        ("role", "consul".to_owned()),
+        ("dc", settings.datacenter.clone()),
+        ("id", settings.node_id.clone()),
+        ("segment", String::new()),
+        ("port", settings.server.port().to_string()),
+        ("wan_join_port", port(settings.serf_wan, 8302)),
+        ("vsn", "2".to_owned()),
+        ("vsn_min", "2".to_owned()),
+        ("vsn_max", "3".to_owned()),
+        ("raft_vsn", "3".to_owned()),
+        ("build", CONSUL_VERSION.to_owned()),
+        ("bootstrap", "1".to_owned()),
+        ("acls", "0".to_owned()),
+        ("ft_fs", "1".to_owned()),
+        ("ft_si", "1".to_owned()),
+    ];
+    if settings.grpc_port != 0 {
+        tags.push(("grpc_port", settings.grpc_port.to_string()));
+    }
+    Member {
+        name: settings.node_name.clone(),
+        addr: settings.advertise.clone(),
+        port: settings.serf_lan.map_or(SERF_LAN, |address| address.port()),
+        ..member(tags, status::ALIVE)
+    }
+}
+
+/// A node that keeps, or kept, a lease.
+pub(super) fn of_lease(lease: &Lease, standing: Standing) -> Member {
+    let status = match standing {
+        Standing::Alive => status::ALIVE,
+        Standing::Failed => status::FAILED,
+        Standing::Left => status::LEFT,
+    };
+    let tags = vec![
+        ("role", "node".to_owned()),
+        ("dc", lease.datacenter.clone()),
+        ("id", lease.id.clone()),
+        ("segment", String::new()),
+        ("vsn", "2".to_owned()),
+        ("vsn_min", "2".to_owned()),
+        ("vsn_max", "3".to_owned()),
+        ("build", lease.build.clone()),
+    ];
+    Member { name: lease.node.clone(), addr: lease.address.clone(), port: SERF_LAN, ..member(tags, status) }
+}
+
+fn member(tags: Vec<(&str, String)>, status: u8) -> Member {
+    Member {
+        tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        status,
+        protocol_min: 1,
+        protocol_max: 5,
+        protocol_cur: 2,
+        delegate_min: 2,
+        delegate_max: 5,
+        delegate_cur: 4,
+        ..Member::default()
+    }
+}

@@ -1,0 +1,190 @@
+//! The registry's own listeners: the link on 8300, and the answers to joins on 8301 and 8302.
+//!
+//! Over the link come the calls that are ours alone, under `/internal/`, and clients' requests as agents hand them on,
+//! which go to the same routes as everything else.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode, header};
+use http_api::{Body, body};
+use http_body_util::BodyExt as _;
+use link::{
+    calls::{self, Lease},
+    join::Directions,
+};
+use registry_state::read::{AddressOwner, CatalogAddress};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{Consistency, LeaseRefused, Options, Registry, StartError, WriteFailed};
+
+/// Answers requests of Consul's HTTP API.
+pub type Handler = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+
+/// A call of ours is small.
+const CALL_BYTES_MAX: usize = 1 << 20;
+
+/// The listeners, bound before anything starts.
+pub(crate) struct Listeners {
+    link: TcpListener,
+    joins: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds all of them, and puts the ports that the system chose into the settings.
+    pub(crate) async fn bind(settings: &mut crate::Settings) -> Result<Self, StartError> {
+        let link = bind(&mut settings.server).await?;
+        let mut joins = Vec::new();
+        for address in [&mut settings.serf_lan, &mut settings.serf_wan].into_iter().flatten() {
+            joins.push(bind(address).await?);
+        }
+        Ok(Self { link, joins })
+    }
+
+    /// Serves until shutdown.
+    pub(crate) fn serve(self, registry: &Arc<Registry>, handler: Handler) -> Vec<JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        for listener in self.joins {
+            let directions = directions(registry);
+            tasks.push(tokio::spawn(link::join::answer(
+                listener,
+                move || directions.clone(),
+                registry.shutdown().clone(),
+            )));
+        }
+        // Not the registry itself: it owns the task that owns the listener.
+        let registry_weak = Arc::downgrade(registry);
+        let answer = move |_: SocketAddr, request: Request<Body>| {
+            let (registry, handler) = (registry_weak.upgrade(), handler.clone());
+            async move {
+                match registry {
+                    None => said(StatusCode::SERVICE_UNAVAILABLE, "the registry is shutting down"),
+                    Some(registry) if request.uri().path().starts_with("/internal/") => {
+                        internal(&registry, request).await
+                    }
+                    Some(_) => handler(request).await,
+                }
+            }
+        };
+        tasks.push(tokio::spawn(link::serve(self.link, answer, registry.shutdown().clone())));
+        tasks
+    }
+}
+
+async fn bind(address: &mut SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Bind { address: *address, source };
+    let listener = TcpListener::bind(*address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    *address = bound;
+    Ok(listener)
+}
+
+/// What a join is told. An address that is a name stays unspecified: who asks knows where it found us.
+fn directions(registry: &Registry) -> Directions {
+    let settings = registry.settings();
+    let ip = settings.advertise.parse().unwrap_or(settings.server.ip());
+    Directions {
+        datacenter: settings.datacenter.clone(),
+        server: SocketAddr::new(ip, settings.server.port()),
+        cluster: registry.cluster().to_owned(),
+        version: calls::VERSION,
+    }
+}
+
+/// Answers a call that is ours alone.
+async fn internal(registry: &Registry, request: Request<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    match (&head.method, path) {
+        (&Method::PUT, calls::LEASE) => match lease(body).await {
+            Ok(lease) => keep(registry, lease).await,
+            Err(answer) => answer,
+        },
+        (&Method::DELETE, calls::LEASE) => match lease(body).await {
+            Ok(lease) => done(registry.leases().release(&lease).await),
+            Err(answer) => answer,
+        },
+        (&Method::GET, calls::MEMBERS) => json(&registry.leases().members()),
+        (&Method::PUT, _) if path.starts_with(calls::FORCE_LEAVE) => {
+            force_leave(registry, &path[calls::FORCE_LEAVE.len()..]).await
+        }
+        (&Method::GET, _) if path.starts_with(calls::ADDRESS) => {
+            address(registry, &path[calls::ADDRESS.len()..]).await
+        }
+        _ => said(
+            StatusCode::NOT_FOUND,
+            "this registry does not know that call; it may be older than its caller",
+        ),
+    }
+}
+
+async fn lease(body: Body) -> Result<Lease, Response<Body>> {
+    let unfit = |why: String| said(StatusCode::BAD_REQUEST, &format!("not a lease: {why}"));
+    let bytes = whole(body).await.map_err(unfit)?;
+    serde_json::from_slice(&bytes).map_err(|e| unfit(e.to_string()))
+}
+
+/// A call's whole body; errors when it breaks off or is longer than any call.
+async fn whole(mut body: Body) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|e| e.to_string())?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > CALL_BYTES_MAX {
+            return Err(format!("longer than {CALL_BYTES_MAX} bytes"));
+        }
+    }
+    Ok(bytes)
+}
+
+async fn keep(registry: &Registry, lease: Lease) -> Response<Body> {
+    match registry.leases().keep(lease).await {
+        Ok(granted) => json(&granted),
+        Err(LeaseRefused::Unfit(why)) => said(StatusCode::CONFLICT, &why),
+        Err(LeaseRefused::Failed(why)) => said(StatusCode::INTERNAL_SERVER_ERROR, &why),
+        Err(LeaseRefused::Unavailable(error)) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn force_leave(registry: &Registry, node: &str) -> Response<Body> {
+    let node = percent_encoding::percent_decode_str(node).decode_utf8_lossy();
+    match registry.leases().force_leave(&node).await {
+        Ok(false) => said(StatusCode::NOT_FOUND, &format!("agent: No node found with name '{node}'")),
+        known => done(known.map(drop)),
+    }
+}
+
+async fn address(registry: &Registry, address: &str) -> Response<Body> {
+    let Ok(address) = address.parse() else {
+        return said(StatusCode::BAD_REQUEST, "not an IP address");
+    };
+    let options = Options { consistency: Consistency::Stale, wait: None };
+    let found = registry.reader().read(&CatalogAddress { address }, options).await;
+    match found {
+        Ok(found) => json(&found.value.map(|owner| match owner {
+            AddressOwner::Node(node) => calls::AddressOwner::Node(node.name.clone()),
+            AddressOwner::Service(service) => calls::AddressOwner::Service(service.name.clone()),
+        })),
+        Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+fn done(result: Result<(), WriteFailed>) -> Response<Body> {
+    match result {
+        Ok(()) => said(StatusCode::OK, ""),
+        Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Response<Body> {
+    let bytes = serde_json::to_vec(value).expect("the calls' shapes are plain data");
+    let answer = Response::builder().header(header::CONTENT_TYPE, "application/json");
+    answer.body(body::full(bytes)).expect("a fixed header")
+}
+
+fn said(status: StatusCode, text: &str) -> Response<Body> {
+    let mut answer = Response::new(body::full(text.to_owned()));
+    *answer.status_mut() = status;
+    answer
+}
