@@ -4,8 +4,6 @@
 //! most, so that a long reply grows past the size at which a client was promised it whole. Here every name is
 //! compressed wherever RFC 1035 §4.1.4 allows, which is also what the recorded sizes count on.
 
-use std::collections::HashMap;
-
 use hickory_proto::{
     rr::{Name, RData, Record, rdata::SOA},
     serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
@@ -34,7 +32,7 @@ pub(super) struct Reply {
 
 /// The bytes of a reply to this request. Names are compressed or each written out.
 pub(super) fn encode(request: &Request, reply: &Reply, compress: bool) -> Vec<u8> {
-    let mut out = Writer { bytes: Vec::with_capacity(512), names: HashMap::new(), compress };
+    let mut out = Writer { bytes: Vec::with_capacity(512), names: Names::default(), compress };
     let sections = [&reply.answers, &reply.authorities, &reply.additionals];
     let counts = sections.map(|section| section.len() as u16);
     out.header(request, reply, counts);
@@ -93,8 +91,7 @@ pub(super) fn plain_name(name: &Name) -> Vec<u8> {
 
 struct Writer {
     bytes: Vec<u8>,
-    /// Where each name, and each end of a name, was written first.
-    names: HashMap<Box<[u8]>, u16>,
+    names: Names,
     compress: bool,
 }
 
@@ -162,13 +159,9 @@ impl Writer {
         let mut rest = plain.as_slice();
         while rest.len() > 1 {
             if self.compress {
-                if let Some(at) = self.names.get(rest) {
-                    if may_point {
-                        let pointer = 0xc000 | *at;
-                        return self.number(pointer);
-                    }
-                } else if self.bytes.len() < POINTER_END {
-                    self.names.insert(rest.into(), self.bytes.len() as u16);
+                match self.names.find_or_note(&self.bytes, rest) {
+                    Some(at) if may_point => return self.number(0xc000 | at),
+                    _ => {}
                 }
             }
             let (label, after) = rest.split_at(usize::from(rest[0]) + 1);
@@ -184,6 +177,80 @@ impl Writer {
 
     fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// Where each name, and each end of a name, was written first: a hash table of places in the message.
+#[derive(Default)]
+struct Names {
+    /// The hash and the place; place 0 is a free slot. The length is 0 or a power of two.
+    slots: Vec<(u32, u16)>,
+    used: usize,
+}
+
+impl Names {
+    /// The place of this name, else `None`, and the message's end is noted as its place.
+    fn find_or_note(&mut self, message: &[u8], name: &[u8]) -> Option<u16> {
+        if self.used * 2 >= self.slots.len() {
+            self.grow();
+        }
+        let hash = name
+            .iter()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+        let mut slot = self.first_slot(hash);
+        loop {
+            match self.slots[slot] {
+                (_, 0) => break,
+                (known, at) if known == hash && is_written_at(message, usize::from(at), name) => {
+                    return Some(at);
+                }
+                _ => slot = (slot + 1) % self.slots.len(),
+            }
+        }
+        if message.len() < POINTER_END {
+            self.slots[slot] = (hash, message.len() as u16);
+            self.used += 1;
+        }
+        None
+    }
+
+    fn first_slot(&self, hash: u32) -> usize {
+        // The upper bits are the better mixed ones.
+        (hash ^ hash >> 15) as usize % self.slots.len()
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(32);
+        let before = std::mem::replace(&mut self.slots, vec![(0, 0); size]);
+        for (hash, at) in before.into_iter().filter(|(_, at)| *at != 0) {
+            let mut slot = self.first_slot(hash);
+            while self.slots[slot].1 != 0 {
+                slot = (slot + 1) % size;
+            }
+            self.slots[slot] = (hash, at);
+        }
+    }
+}
+
+/// Whether the name at this place of the message, which may end in a pointer, is this one.
+fn is_written_at(message: &[u8], mut at: usize, mut name: &[u8]) -> bool {
+    loop {
+        match message.get(at) {
+            Some(high @ 0xc0..) => {
+                let Some(low) = message.get(at + 1) else { return false };
+                at = usize::from(high & 0x3f) << 8 | usize::from(*low);
+            }
+            Some(0) => return name == [0],
+            Some(length) => {
+                let label = usize::from(*length) + 1;
+                if message.get(at..at + label) != name.get(..label) {
+                    return false;
+                }
+                (at, name) = (at + label, &name[label..]);
+            }
+            // The name is being written: its end is not there yet.
+            None => return false,
+        }
     }
 }
 

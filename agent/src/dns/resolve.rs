@@ -123,8 +123,7 @@ impl Resolver {
                 let mut reply = self.own_zone(request, domain, transport).await;
                 reply.edns.clone_from(&request.edns);
                 reply.flags |= own;
-                size::fit(request, &mut reply, &self.settings, transport);
-                reply
+                return size::write(request, reply, &self.settings, transport);
             }
             Zone::Reverse => match self.reverse_zone(request).await {
                 Some(reply) => Reply { flags: own, edns: request.edns.clone(), ..reply },

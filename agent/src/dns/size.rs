@@ -71,31 +71,39 @@ pub(super) fn enough(request: &Request, settings: &Settings, transport: Transpor
     cut.answers.min(fit) + 1
 }
 
-/// Cuts the reply to what the client takes. The first answer always stays.
-pub(super) fn fit(request: &Request, reply: &mut Reply, settings: &Settings, transport: Transport) {
+/// The bytes of the reply, cut to what the client takes. The first answer always stays.
+pub(super) fn write(
+    request: &Request,
+    mut reply: Reply,
+    settings: &Settings,
+    transport: Transport,
+) -> Vec<u8> {
+    let whole = fit(request, &mut reply, settings, transport);
+    whole.unwrap_or_else(|| encode(request, &reply, !settings.disable_compression))
+}
+
+/// Cuts the reply. When it had to be encoded to be counted, and stays as it is, that is what comes back.
+fn fit(request: &Request, reply: &mut Reply, settings: &Settings, transport: Transport) -> Option<Vec<u8>> {
     let all = reply.answers.len();
+    if all < 2 {
+        return None;
+    }
     let limits = Limits::of(request, settings, transport, all);
-    let compress = !settings.disable_compression && !limits.count_plain;
-    let glue = Glue::of(&reply.additionals);
     if all > limits.answers {
-        glue.keep_first(reply, limits.answers);
+        Glue::of(&reply.additionals).keep_first(reply, limits.answers);
     }
-    let length = |reply: &Reply| encode(request, reply, compress).len();
-    if reply.answers.len() > 1 && length(reply) > limits.bytes {
-        let whole = reply.clone();
-        let (mut fits, mut too_many) = (1, whole.answers.len());
-        while too_many - fits > 1 {
-            let middle = fits + (too_many - fits) / 2;
-            reply.answers.clone_from(&whole.answers);
-            glue.keep_first(reply, middle);
-            if length(reply) <= limits.bytes { fits = middle } else { too_many = middle }
-        }
-        reply.answers.clone_from(&whole.answers);
-        glue.keep_first(reply, fits);
+    let compress = !settings.disable_compression && !limits.count_plain;
+    let encoded = encode(request, reply, compress);
+    let fits = encoded.len() <= limits.bytes;
+    if !fits {
+        Glue::of(&reply.additionals)
+            .keep_most(reply, |reply| encode(request, reply, compress).len() <= limits.bytes);
     }
-    if reply.answers.len() < all && settings.enable_truncate {
+    let cut = reply.answers.len() < all;
+    if cut && settings.enable_truncate {
         reply.flags |= flags::TRUNCATED;
     }
+    (fits && !cut && !limits.count_plain).then_some(encoded)
 }
 
 /// The first additional record of each name, in lower case.
@@ -108,6 +116,20 @@ impl Glue {
             first.entry(record.name.to_lowercase()).or_insert_with(|| record.clone());
         }
         Self(first)
+    }
+
+    /// Keeps as many answers as fit, at least one.
+    fn keep_most(&self, reply: &mut Reply, fits: impl Fn(&Reply) -> bool) {
+        let whole = reply.answers.clone();
+        let (mut most, mut too_many) = (1, whole.len());
+        while too_many - most > 1 {
+            let middle = most + (too_many - most) / 2;
+            reply.answers.clone_from(&whole);
+            self.keep_first(reply, middle);
+            if fits(reply) { most = middle } else { too_many = middle }
+        }
+        reply.answers = whole;
+        self.keep_first(reply, most);
     }
 
     /// Keeps so many answers, and of the additional records what the SRV records among them point to.
