@@ -17,6 +17,7 @@ pub struct Server {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
+    accepting: Option<thread::JoinHandle<()>>,
 }
 
 impl Server {
@@ -28,9 +29,10 @@ impl Server {
         answer: impl Fn(Request) -> io::Result<Answer> + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        let server = Self { address: listener.local_addr()?, ended: Arc::default(), open: Arc::default() };
+        let address = listener.local_addr()?;
+        let mut server = Self { address, ended: Arc::default(), open: Arc::default(), accepting: None };
         let (ended, open, answer) = (server.ended.clone(), server.open.clone(), Arc::new(answer));
-        thread::spawn(move || {
+        server.accepting = Some(thread::spawn(move || {
             for stream in listener.incoming() {
                 if ended.load(Ordering::SeqCst) {
                     return;
@@ -42,7 +44,7 @@ impl Server {
                 let answer = answer.clone();
                 thread::spawn(move || serve(stream, &*answer));
             }
-        });
+        }));
         Ok(server)
     }
 
@@ -55,8 +57,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread, which closes its listener.
+        // Wakes the accepting thread, which closes its listener: the port can be bound again after that.
         drop(TcpStream::connect(self.address));
+        if let Some(accepting) = self.accepting.take() {
+            // It panics nowhere, and this is no place to pass a panic on.
+            let _ = accepting.join();
+        }
         for stream in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // Fails when the other side has closed it already.
             let _ = stream.shutdown(Shutdown::Both);
