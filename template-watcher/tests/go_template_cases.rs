@@ -23,6 +23,7 @@ fn go_template_cases() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let fixture = folder.join("go-template-fixture.json");
     let mut failed = run(&folder.join("go-template.json"), &fixture);
+    failed.extend(run(&folder.join("go-language.json"), &fixture));
     if let Some(cases) = std::env::var_os("RYO_CASES") {
         let fixture = std::env::var_os("RYO_CASES_FIXTURE").map_or(fixture, Into::into);
         failed.extend(run(Path::new(&cases), &fixture));
@@ -59,7 +60,9 @@ fn run(cases: &Path, fixture: &Path) -> Vec<String> {
 fn check(case: &Case, fixture: &Fixture) -> Option<String> {
     let got = render(case, fixture);
     let as_expected = match (&case.expect, &got) {
-        (Expect::Output(output), Ok(bytes)) => *output == String::from_utf8_lossy(bytes),
+        (Expect::Output(output), Ok(bytes)) => {
+            output.replace("main.", "dependency.") == String::from_utf8_lossy(bytes)
+        }
         // records are of another package here; a hint may follow what is wrong
         (Expect::Error(error), Err(text)) => text.starts_with(&error.replace("main.", "dependency.")),
         _ => false,

@@ -15,6 +15,8 @@ pub enum Type {
     Uint(UintKind),
     /// `float64`.
     Float,
+    /// `complex128`; only a literal is one.
+    Complex,
     /// `string`: bytes, usually UTF-8.
     Str,
     /// `[]T`.
@@ -95,7 +97,16 @@ impl Type {
 
     /// Whether nil is a value of the type.
     pub(crate) fn can_be_nil(self) -> bool {
-        !matches!(self, Type::Bool | Type::Int(_) | Type::Uint(_) | Type::Float | Type::Str | Type::Struct(_))
+        !matches!(
+            self,
+            Type::Bool
+                | Type::Int(_)
+                | Type::Uint(_)
+                | Type::Float
+                | Type::Complex
+                | Type::Str
+                | Type::Struct(_)
+        )
     }
 
     /// Whether a value of this type may be given where `wanted` is expected, without any conversion.
@@ -127,6 +138,7 @@ impl fmt::Display for Type {
             Type::Uint(UintKind::Uint8) => f.write_str("uint8"),
             Type::Uint(UintKind::Uint64) => f.write_str("uint64"),
             Type::Float => f.write_str("float64"),
+            Type::Complex => f.write_str("complex128"),
             Type::Str => f.write_str("string"),
             Type::List(element) => write!(f, "[]{element}"),
             Type::NamedList(name, _) => f.write_str(name),

@@ -19,6 +19,8 @@ pub enum Value {
     Uint(u64, UintKind),
     /// `float64`.
     Float(f64),
+    /// A complex number: real and imaginary part.
+    Complex(f64, f64),
     /// `string`: any bytes.
     Str(Arc<[u8]>),
     /// A list.
@@ -243,6 +245,7 @@ impl Value {
             Type::Int(kind) => Value::Int(0, kind),
             Type::Uint(kind) => Value::Uint(0, kind),
             Type::Float => Value::Float(0.0),
+            Type::Complex => Value::Complex(0.0, 0.0),
             Type::Str => Value::from(""),
             Type::List(_) | Type::NamedList(..) => {
                 Value::List(Arc::new(List { ty, items: vec![], nil: true }))
@@ -261,6 +264,7 @@ impl Value {
             Value::Int(_, kind) => Type::Int(*kind),
             Value::Uint(_, kind) => Type::Uint(*kind),
             Value::Float(_) => Type::Float,
+            Value::Complex(..) => Type::Complex,
             Value::Str(_) => Type::Str,
             Value::List(list) => list.ty,
             Value::Map(map) => map.ty,
@@ -279,6 +283,7 @@ impl Value {
             Value::Int(i, _) => *i != 0,
             Value::Uint(u, _) => *u != 0,
             Value::Float(f) => *f != 0.0,
+            Value::Complex(real, imaginary) => *real != 0.0 || *imaginary != 0.0,
             Value::Str(s) => !s.is_empty(),
             Value::List(list) => !list.items.is_empty(),
             Value::Map(map) => !map.entries().is_empty(),

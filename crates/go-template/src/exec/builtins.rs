@@ -27,7 +27,7 @@ pub(super) fn signature(name: &str) -> Option<Signature> {
     })
 }
 
-/// Calls a built-in other than `and` and `or`.
+/// Calls a built-in other than `and`, `or` and `call`.
 pub(super) fn call(name: &str, args: &[Slot]) -> Result<Slot, String> {
     let values = || args.iter().map(|slot| slot.value.clone()).collect::<Vec<_>>();
     let text = |bytes: Vec<u8>| Ok(Slot::given(Value::from(bytes)));
@@ -49,15 +49,7 @@ pub(super) fn call(name: &str, args: &[Slot]) -> Result<Slot, String> {
         "html" => text(escape::html(&escape::joined(&values()))),
         "js" => text(escape::js(&escape::joined(&values()))),
         "urlquery" => text(escape::urlquery(&escape::joined(&values()))),
-        _ => Err(not_callable(&args[0])),
-    }
-}
-
-/// No value of a template is a function, so nothing can be called.
-fn not_callable(slot: &Slot) -> String {
-    match &slot.value {
-        Value::Nil => "call of nil".to_owned(),
-        value => format!("non-function {} of type {}", slot.shown(), value.ty()),
+        _ => Err(format!("{name} is no built-in function")),
     }
 }
 
@@ -86,13 +78,14 @@ fn index(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
         item = match item.pointee() {
             Value::Nil | Value::Pointer(_, None) => return Err("index of nil pointer".to_owned()),
             Value::Str(s) => {
-                let byte = s[position_in(position, s.len(), false)?];
+                let at = position_in(position, s.len())?;
+                let byte = *s.get(at).ok_or("reflect: string index out of range")?;
                 Slot::given(Value::Uint(u64::from(byte), crate::types::UintKind::Uint8))
             }
             Value::List(list) => {
-                let at = position_in(position, list.items.len(), false)
-                    .map_err(|text| if holds_records(&list) { reflected(text) } else { text })?;
-                Slot::of(list.items[at].clone(), list.ty.element())
+                let at = position_in(position, list.items.len())?;
+                let item = list.items.get(at).ok_or("reflect: slice index out of range")?;
+                Slot::of(item.clone(), list.ty.element())
             }
             Value::Map(map) => {
                 let key = key_for(position, map.key_type())?;
@@ -106,26 +99,16 @@ fn index(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
     Ok(item)
 }
 
-/// Lists of records report a position outside them in other words than lists of plain values do.
-fn holds_records(list: &List) -> bool {
-    matches!(list.ty.element(), Type::Pointer(_) | Type::Struct(_))
-}
-
-fn reflected(text: String) -> String {
-    if text.starts_with("index out of range") { "reflect: slice index out of range".to_owned() } else { text }
-}
-
-/// A position in something of a length; with `end` the length itself is one.
-fn position_in(slot: &Slot, length: usize, end: bool) -> Result<usize, String> {
+/// A position in something of a length, its end included.
+fn position_in(slot: &Slot, length: usize) -> Result<usize, String> {
     let position = match &slot.value {
         Value::Int(position, _) => *position,
         Value::Uint(position, _) => i64::try_from(*position).unwrap_or(-1),
         Value::Nil => return Err("cannot index slice/array with nil".to_owned()),
         other => return Err(format!("cannot index slice/array with type {}", other.ty())),
     };
-    let limit = length + usize::from(end);
     match usize::try_from(position) {
-        Ok(position) if position < limit => Ok(position),
+        Ok(position) if position <= length => Ok(position),
         _ => Err(format!("index out of range: {position}")),
     }
 }
@@ -162,7 +145,7 @@ fn slice(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
     };
     let mut bounds = [0, length, length];
     for (bound, position) in bounds.iter_mut().zip(positions) {
-        *bound = position_in(position, length, true)?;
+        *bound = position_in(position, length)?;
     }
     let [from, to, capacity] = bounds;
     if from > to {

@@ -6,6 +6,17 @@ use super::{Outcome, Run, Templates, builtins};
 use crate::types::Signature;
 use crate::value::Value;
 
+/// No value of a template is a function, so nothing can be called.
+fn not_callable(slot: &Slot, given: Given<'_, '_>) -> String {
+    match &slot.value {
+        Value::Nil => "call of nil".to_owned(),
+        value => {
+            let written = given.words.first().map_or_else(|| slot.shown(), ToString::to_string);
+            format!("non-function {written} of type {}", value.ty())
+        }
+    }
+}
+
 impl<'t> Run<'t, '_> {
     /// Calls a built-in or one of the host's functions.
     pub(super) fn function(
@@ -25,7 +36,9 @@ impl<'t> Run<'t, '_> {
             return self.short_circuit(dot, name == "or", name, &signature, given);
         }
         let args = self.arguments(dot, name, &signature, given)?;
-        let result = if builtin.is_some() {
+        let result = if builtin.is_some() && name == "call" {
+            Err(not_callable(&args[0], given))
+        } else if builtin.is_some() {
             builtins::call(name, &args)
         } else {
             let templates = Templates { template: self.template, options: self.options, nested: self.nested };

@@ -28,6 +28,7 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
         }
         (Value::Float(a), Value::Float(b)) => a == b,
         (Value::Str(a), Value::Str(b)) => a == b,
+        (Value::Complex(a, b), Value::Complex(c, d)) => a == c && b == d,
         (Value::Nil, Value::Nil) => true,
         (a, b) if is_basic(a) || is_basic(b) => {
             if matches!(a, Value::Nil) || matches!(b, Value::Nil) {
@@ -50,7 +51,19 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
 }
 
 fn is_basic(value: &Value) -> bool {
-    matches!(value, Value::Bool(_) | Value::Int(..) | Value::Uint(..) | Value::Float(_) | Value::Str(_))
+    matches!(
+        value,
+        Value::Bool(_)
+            | Value::Int(..)
+            | Value::Uint(..)
+            | Value::Float(_)
+            | Value::Complex(..)
+            | Value::Str(_)
+    )
+}
+
+fn is_unordered(value: &Value) -> bool {
+    matches!(value, Value::Bool(_) | Value::Complex(..))
 }
 
 fn incompatible(a: &Value, b: &Value) -> String {
@@ -59,6 +72,9 @@ fn incompatible(a: &Value, b: &Value) -> String {
 
 fn not_comparable(a: &Value, b: &Value) -> String {
     let shown = |value: &Value| Slot::given(value.clone()).shown();
+    if a.ty() == b.ty() {
+        return format!("non-comparable type {}: {}", shown(b), b.ty());
+    }
     format!("non-comparable types {}: {}, {}: {}", shown(a), a.ty(), b.ty(), shown(b))
 }
 
@@ -82,7 +98,7 @@ fn order(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
         }
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
-        (a, b) if !is_basic(a) || !is_basic(b) || matches!((a, b), (Value::Bool(_), Value::Bool(_))) => {
+        (a, b) if !is_basic(a) || !is_basic(b) || is_unordered(a) && is_unordered(b) => {
             return Err("invalid type for comparison".to_owned());
         }
         (a, b) => return Err(incompatible(a, b)),

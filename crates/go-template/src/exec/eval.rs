@@ -85,17 +85,22 @@ impl<'t> Run<'t, '_> {
 
     fn not_a_function(&mut self, word: &Operand, given: Given<'_, '_>) -> Outcome<()> {
         if given.is_empty() {
-            Ok(())
-        } else {
-            self.error(format!("can't give argument to non-function {word}"))
+            return Ok(());
         }
+        let written = match &word.kind {
+            OperandKind::Pipe(pipe) => pipe.to_string(),
+            _ => word.to_string(),
+        };
+        self.error(format!("can't give argument to non-function {written}"))
     }
 
     /// A number where the type is open.
     fn number(&mut self, operand: &'t Operand, number: &Number) -> Outcome<Slot> {
         self.at(operand.position, operand);
+        if let Some((real, imaginary)) = number.complex {
+            return Ok(Slot::given(Value::Complex(real, imaginary)));
+        }
         let value = match (number.float, number.int) {
-            _ if number.complex => return self.error("complex numbers are not supported"),
             (Some(float), _) if number.looks_float => Value::Float(float),
             (_, Some(int)) => Value::int(int),
             _ => return self.error(format!("{operand} overflows int")),

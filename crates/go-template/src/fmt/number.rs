@@ -82,7 +82,8 @@ impl Printer {
 
     /// Adds a float; false if the verb is not one for floats.
     pub(super) fn float(&mut self, number: f64, verb: char) -> bool {
-        let precision = self.flags.precision;
+        // `%#g` keeps the zeros of six digits
+        let precision = self.flags.precision.or(self.flags.sharp.then_some(6));
         let mut text = match verb {
             'v' => general(number, precision, self.flags.sharp),
             'g' | 'G' => general(number, precision, self.flags.sharp),

@@ -58,6 +58,13 @@ impl Printer {
                     self.bad(verb, value);
                 }
             }
+            Value::Complex(real, imaginary) => {
+                self.out.push(b'(');
+                self.float(*real, verb);
+                self.flags.plus = true;
+                self.float(*imaginary, verb);
+                self.out.extend_from_slice(b"i)");
+            }
             Value::Str(bytes) => {
                 if !self.string(bytes, verb) {
                     self.bad(verb, value);
@@ -74,6 +81,9 @@ impl Printer {
                 self.out.extend_from_slice(format!("(*{})(nil)", ty.name).as_bytes());
             }
             Value::Pointer(_, None) if verb == 'v' => self.pad(b"<nil>"),
+            Value::Pointer(_, None) if matches!(verb, 'b' | 'o' | 'd' | 'x' | 'X') => {
+                self.integer(false, 0, false, verb);
+            }
             Value::Object(object) if matches!(verb, 'v' | 's') => {
                 let text = object.text().unwrap_or_else(|| format!("&{{{}}}", object.type_name()));
                 self.pad(text.as_bytes());
@@ -148,7 +158,8 @@ impl Printer {
         }
         if self.flags.sharp_v {
             let nil = if list.nil { "(nil)" } else { "{" };
-            self.out.extend_from_slice(format!("{}{nil}", list.ty).as_bytes());
+            let ty = if bytes_of(list).is_some() { "[]byte".to_owned() } else { list.ty.to_string() };
+            self.out.extend_from_slice(format!("{ty}{nil}").as_bytes());
             if !list.nil {
                 self.joined(&list.items, b", ", verb, depth);
                 self.out.push(b'}');

@@ -78,7 +78,8 @@ pub(crate) struct Number {
     pub(crate) float: Option<f64>,
     /// Written with a point or an exponent, so that it is a float where the type is open.
     pub(crate) looks_float: bool,
-    pub(crate) complex: bool,
+    /// Real and imaginary part, for a number that ends in `i`.
+    pub(crate) complex: Option<(f64, f64)>,
 }
 
 /// Whether nothing but blanks would be printed: such a definition does not replace another.

@@ -80,7 +80,7 @@ pub(super) fn character(written: &[u8]) -> Result<Number, String> {
         uint: Some(u64::from(code)),
         float: Some(f64::from(code)),
         looks_float: false,
-        complex: false,
+        complex: None,
     })
 }
 
@@ -94,9 +94,9 @@ pub(super) fn numeric(written: &[u8]) -> Result<Number, String> {
         text.trim_start_matches(['+', '-']).get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x"));
     let looks_float = text.contains(['.', 'p', 'P']) || (!hexadecimal && text.contains(['e', 'E']));
     let mut number =
-        Number { written: written.to_vec(), int: None, uint: None, float: None, looks_float, complex: false };
-    if text.ends_with('i') {
-        number.complex = true;
+        Number { written: written.to_vec(), int: None, uint: None, float: None, looks_float, complex: None };
+    if let Some(parts) = text.strip_suffix('i') {
+        number.complex = Some(complex(parts).ok_or_else(|| illegal(written))?);
         return Ok(number);
     }
     number.uint =
@@ -124,6 +124,18 @@ pub(super) fn numeric(written: &[u8]) -> Result<Number, String> {
         return Err(illegal(written));
     }
     Ok(number)
+}
+
+/// Real and imaginary part of `1+2` or of `2`, the `i` taken off.
+fn complex(parts: &str) -> Option<(f64, f64)> {
+    let part = |text: &str| numeric(text.as_bytes()).ok()?.float;
+    let sign = parts
+        .rmatch_indices(['+', '-'])
+        .find(|(at, _)| *at > 0 && !parts[..*at].ends_with(['e', 'E', 'p', 'P']));
+    match sign {
+        Some((at, _)) => Some((part(&parts[..at])?, part(&parts[at..])?)),
+        None => Some((0.0, part(parts)?)),
+    }
 }
 
 fn illegal(written: &[u8]) -> String {
