@@ -1,14 +1,24 @@
 //! Renders files from registry data, checks them, swaps them in and reloads what reads them.
 //!
-//! One thing after the other: [`query`] (what templates ask) → [`answers`] (what is known) → rendering → guard → check →
-//! swap → action.
+//! One thing after the other: [`query`] (what templates ask) → `watch` (asking it) → [`answers`] (what is known) →
+//! [`render`] in a [`syntax`] with [`functions`] → `guard` (disbelief in sudden emptiness) → [`check`] → [`output`] (the
+//! swap) → [`action`] (what is done after it). `run` is the loop around them, [`main`] the program around that.
 
 pub mod action;
 pub mod answers;
+mod ask;
 pub mod check;
 pub mod command;
 pub mod config;
 pub mod functions;
+mod guard;
 pub mod output;
+mod program;
 pub mod query;
+pub mod render;
+mod run;
 pub mod syntax;
+mod watch;
+
+pub use program::main;
+pub use run::{RunError, run};

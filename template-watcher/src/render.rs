@@ -1,0 +1,74 @@
+//! Rendering: a template and the answers known give a text, or a reason why not yet.
+//!
+//! Pure but for the functions whose very purpose is an effect. An error while an answer is missing means nothing: the
+//! next answer may well take its cause away.
+
+use std::sync::Arc;
+
+use crate::answers::{Answers, Asked, Scope, Surroundings};
+
+/// A template that has been read and can be rendered again and again, of whatever language.
+pub trait Body: Send {
+    /// Renders once. Errors say where and why; what was rendered until then is dropped.
+    fn render(&self, scope: &Scope) -> Result<Vec<u8>, String>;
+}
+
+/// What came of a rendering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The whole text.
+    Text(Vec<u8>),
+    /// Answers are missing; [`Asked::missing`] names them.
+    Waiting,
+    /// The template is wrong, or the data are.
+    Failed(String),
+}
+
+/// Renders a template against the answers known.
+pub fn render(body: &dyn Body, answers: &Arc<Answers>, surroundings: &Arc<Surroundings>) -> (Asked, Outcome) {
+    let scope = Scope::new(Arc::clone(answers), Arc::clone(surroundings));
+    let rendered = body.render(&scope);
+    let asked = scope.asked();
+    let outcome = match rendered {
+        _ if !asked.missing.is_empty() => Outcome::Waiting,
+        Ok(text) => Outcome::Text(text),
+        Err(reason) => Outcome::Failed(reason),
+    };
+    (asked, outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        answers::{Answer, KeyAnswer},
+        query::Query,
+    };
+
+    struct Needs(&'static str, Result<&'static str, &'static str>);
+
+    impl Body for Needs {
+        fn render(&self, scope: &Scope) -> Result<Vec<u8>, String> {
+            if !self.0.is_empty() {
+                scope.ask(&Query::key(self.0).unwrap());
+            }
+            self.1.map(Into::into).map_err(Into::into)
+        }
+    }
+
+    fn outcome(body: &Needs, answers: &Arc<Answers>) -> Outcome {
+        render(body, answers, &Arc::default()).1
+    }
+
+    #[test]
+    fn errors_count_only_when_nothing_is_missing() {
+        let none = Arc::new(Answers::default());
+        assert_eq!(outcome(&Needs("", Ok("x")), &none), Outcome::Text(b"x".to_vec()));
+        assert_eq!(outcome(&Needs("", Err("no")), &none), Outcome::Failed("no".into()));
+        assert_eq!(outcome(&Needs("a", Ok("x")), &none), Outcome::Waiting);
+        assert_eq!(outcome(&Needs("a", Err("no")), &none), Outcome::Waiting);
+        let mut some = Answers::default();
+        some.put(Query::key("a").unwrap(), Answer::Key(KeyAnswer::default()));
+        assert_eq!(outcome(&Needs("a", Err("no")), &Arc::new(some)), Outcome::Failed("no".into()));
+    }
+}

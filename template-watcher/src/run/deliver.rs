@@ -1,0 +1,130 @@
+//! From a rendered text to a file in place: compared, checked, swapped, and its command queued.
+
+use std::io::Write as _;
+
+use super::{RunError, Runner, actions::Job, slot::Slot};
+use crate::{
+    check::check,
+    output::{self, OutputError, Target},
+    render::Outcome,
+};
+
+/// What became of a text.
+enum Fate {
+    /// The file has it now and had another before.
+    Written,
+    /// The file had it already.
+    Unchanged,
+    /// The check refused it, with this reason.
+    Refused(String),
+}
+
+impl Runner {
+    /// Deals with what came of one template; tells whether its file changed.
+    ///
+    /// Errors end the run: with `once` every failure, otherwise only what the user declared fatal and a template that
+    /// could never be read.
+    pub(super) async fn deliver(&mut self, index: usize) -> Result<bool, RunError> {
+        let (once, dry, now_or_never) =
+            (self.config.once, self.config.dry, self.config.once || self.config.parse_only);
+        let slot = &mut self.slots[index];
+        if matches!(slot.outcome, Some(Outcome::Text(_))) && slot.is_held(once) {
+            return Ok(false);
+        }
+        let text = match slot.outcome.take() {
+            Some(Outcome::Text(text)) => text,
+            Some(Outcome::Failed(reason)) => {
+                let never_read = !slot.rendered && reason.contains(": parse: ");
+                if slot.config.error_fatal.unwrap_or(now_or_never || never_read) {
+                    return Err(RunError::Failed(reason));
+                }
+                slot.tell(reason);
+                return Ok(false);
+            }
+            waiting => {
+                slot.outcome = waiting;
+                return Ok(false);
+            }
+        };
+        let names = (slot.config.source.name(), slot.config.destination_name());
+        let wrong = |reason: String| format!("error rendering {:?} => {:?}: {reason}", names.0, names.1);
+        if dry {
+            print(slot, text).map_err(|reason| RunError::Failed(wrong(reason)))?;
+            return Ok(false);
+        }
+        if slot.config.destination.is_none() {
+            return Err(RunError::Failed(wrong("failed writing file: missing destination".into())));
+        }
+        match swap(slot, &text, &self.config.environment).await {
+            Ok(Fate::Refused(reason)) => {
+                let reason = wrong(format!("the check refused it, the last good file stays: {reason}"));
+                if now_or_never {
+                    return Err(RunError::Failed(reason));
+                }
+                slot.settle(text);
+                slot.tell(reason);
+                Ok(false)
+            }
+            Ok(fate) => {
+                slot.settle(text);
+                slot.rendered = true;
+                slot.tell_over();
+                let written = matches!(fate, Fate::Written);
+                if written {
+                    tracing::info!(target: "runner", "rendered {:?} => {:?}", names.0, names.1);
+                    if let Some(program) = slot.program.clone() {
+                        self.actions.queue(Job::new(program, names));
+                    }
+                }
+                Ok(written)
+            }
+            Err(error) if now_or_never => Err(RunError::Failed(wrong(error.to_string()))),
+            Err(error) => {
+                slot.tell(wrong(error.to_string()));
+                slot.write_later(text);
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Compares, checks and swaps.
+async fn swap(slot: &Slot, text: &[u8], environment: &[(String, String)]) -> Result<Fate, OutputError> {
+    let config = &slot.config;
+    let Some(path) = &config.destination else { return Ok(Fate::Unchanged) };
+    let target = Target {
+        path,
+        perms: config.perms,
+        user: config.user.as_deref(),
+        group: config.group.as_deref(),
+        backup: config.backup,
+        create_dirs: config.create_dest_dirs,
+    };
+    if !output::differs(&target, text)? {
+        return Ok(Fate::Unchanged);
+    }
+    let candidate = output::prepare(&target, text)?;
+    if !config.check.is_empty()
+        && let Err(reason) = check(&config.check, config.check_timeout, environment, candidate.path()).await
+    {
+        return Ok(Fate::Refused(reason));
+    }
+    candidate.commit()?;
+    Ok(Fate::Written)
+}
+
+/// Prints what would be written, if it differs from the file and from what was printed last.
+fn print(slot: &mut Slot, text: Vec<u8>) -> Result<(), String> {
+    let present = slot.config.destination.as_ref().and_then(|path| std::fs::read(path).ok());
+    if present.as_ref() != Some(&text) && slot.last.as_ref() != Some(&text) {
+        let mut out = std::io::stdout().lock();
+        let head = format!("> {}\n", slot.config.destination_name());
+        out.write_all(head.as_bytes())
+            .and_then(|()| out.write_all(&text))
+            .and_then(|()| out.flush())
+            .map_err(|e| format!("cannot print: {e}"))?;
+    }
+    slot.settle(text);
+    slot.rendered = true;
+    Ok(())
+}

@@ -1,0 +1,392 @@
+//! The loop: news come in, templates that used them are rendered, files are swapped, commands run.
+//!
+//! After a good start nothing ends a daemon but its signals and its child: a template that fails, a refused candidate, a
+//! failing command or an absent registry leave the last good file in place, are told once, and are tried again.
+
+mod actions;
+mod child;
+mod deliver;
+mod slot;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use daemon::{Exit, Shutdown};
+use nix::sys::signal::Signal;
+use registry_client::{Client, WatchSettings};
+use thiserror::Error;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    action::{self, Host},
+    answers::Answers,
+    config::{Config, ConfigError},
+    guard::Guard,
+    query::Query,
+    render::Outcome,
+    watch::{News, Watches, What},
+};
+use actions::Actions;
+use child::Kept;
+use slot::Slot;
+
+/// How long the first files wait for questions that nobody has answered or refused yet: long enough for a slow agent,
+/// short enough that a hanging one does not hold back what is known.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a run ended; the text is for people.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RunError {
+    /// Something at run time: a template, a command, a write, the registry.
+    #[error("{0}")]
+    Failed(String),
+    /// The configuration cannot be followed on this machine.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Reads the configuration again.
+pub(crate) type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
+
+/// What comes from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// A signal of the process.
+    Signal(Signal),
+    /// A watched file changed.
+    FilesChanged,
+}
+
+/// Runs a watcher inside another program until `shutdown`; signals and output streams stay the other program's.
+///
+/// Errors when the watcher cannot start, or with `once` when it fails.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<Exit, RunError> {
+    let mut runner = Runner::start(config, Host::default()).await?;
+    // The sender is kept, so that the channel is silent instead of closed.
+    let (_silent, mut controls) = mpsc::channel(1);
+    runner.run(&shutdown, &mut controls, None).await
+}
+
+/// All that the loop knows.
+pub(crate) struct Runner {
+    config: Config,
+    host: Host,
+    slots: Vec<Slot>,
+    answers: Arc<Answers>,
+    watches: Watches,
+    news: mpsc::Receiver<News>,
+    guard: Guard,
+    /// Questions that find no answer at the moment.
+    failing: HashSet<Query>,
+    /// Since when a key that is asked for is absent; kept for `err_on_failed_lookup` alone.
+    absent: HashMap<Query, Instant>,
+    actions: Actions,
+    child: Option<Kept>,
+    started: Instant,
+    settled: bool,
+}
+
+impl Runner {
+    /// Reads the templates and finds the units; nothing is asked or written yet.
+    ///
+    /// Errors when a template cannot be read, a unit cannot be found, or the registry's settings cannot be used.
+    pub(crate) async fn start(config: Config, host: Host) -> Result<Self, RunError> {
+        let slots = slots(&config, &host).await?;
+        let (watches, news) = watches(&config)?;
+        let child = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
+        Ok(Self {
+            guard: Guard::new(config.empty_grace),
+            host,
+            slots,
+            answers: Arc::default(),
+            watches,
+            news,
+            failing: HashSet::new(),
+            absent: HashMap::new(),
+            actions: Actions::default(),
+            child,
+            started: Instant::now(),
+            settled: false,
+            config,
+        })
+    }
+
+    /// The loop. It ends by `shutdown`, a signal, the child, or when `once` has done its work.
+    pub(crate) async fn run(
+        &mut self,
+        shutdown: &Shutdown,
+        controls: &mut mpsc::Receiver<Control>,
+        reread: Option<Reread>,
+    ) -> Result<Exit, RunError> {
+        loop {
+            self.pass().await?;
+            if let Some(exit) = self.finished().await? {
+                return Ok(exit);
+            }
+            let wake = self.deadline();
+            tokio::select! {
+                () = shutdown.requested() => {
+                    self.stop().await;
+                    return Ok(Exit::Interrupted);
+                }
+                Some(news) = self.news.recv() => self.take_all(news)?,
+                done = self.actions.next() => self.actions.judge(done, self.config.once)?,
+                exit = child::ended(&mut self.child) => return Ok(exit),
+                Some(control) = controls.recv() => {
+                    if let Some(exit) = self.control(control, reread.as_ref()).await {
+                        return Ok(exit);
+                    }
+                }
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+            self.wake_up();
+        }
+    }
+
+    /// Renders what must be rendered, then writes in the order of the templates, then queues commands.
+    async fn pass(&mut self) -> Result<(), RunError> {
+        for slot in &mut self.slots {
+            if slot.dirty && !(self.config.once && slot.rendered) {
+                slot.render(&self.answers);
+            }
+        }
+        if !self.config.parse_only {
+            let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
+            self.watches.follow(&used);
+            if !self.settled {
+                self.settled = self.is_settled();
+            }
+            if !self.settled {
+                return Ok(());
+            }
+            let watches = &self.watches;
+            Arc::make_mut(&mut self.answers).retain(|query| watches.is_followed(query));
+            self.failing.retain(|query| watches.is_followed(query));
+            self.check_lookups()?;
+        }
+        let mut written = false;
+        for index in 0..self.slots.len() {
+            written |= self.deliver(index).await?;
+        }
+        self.actions.start();
+        if let Some(child) = &mut self.child {
+            if self.slots.iter().all(|slot| slot.rendered) && !child.is_started() {
+                child.start().map_err(RunError::Failed)?;
+            } else if written {
+                child.reload().await.map_err(RunError::Failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every question has been answered or refused, so that all files and commands come in one pass.
+    fn is_settled(&self) -> bool {
+        let open = |slot: &Slot| {
+            slot.asked
+                .used
+                .iter()
+                .any(|query| self.answers.get(query).is_none() && !self.failing.contains(query))
+        };
+        self.started.elapsed() >= SETTLE_LIMIT || !self.slots.iter().any(open)
+    }
+
+    /// Ends the run when a key has been absent for longer than the configuration bears.
+    fn check_lookups(&mut self) -> Result<(), RunError> {
+        if !self.config.err_on_failed_lookup {
+            return Ok(());
+        }
+        let waiting = self.slots.iter().filter(|slot| matches!(slot.outcome, Some(Outcome::Waiting)));
+        let missing: HashSet<&Query> = waiting.flat_map(|slot| &slot.asked.missing).collect();
+        self.absent.retain(|query, _| missing.contains(query));
+        for query in missing {
+            if self.answers.get(query).is_some() {
+                let since = *self.absent.entry(query.clone()).or_insert_with(Instant::now);
+                if since.elapsed() >= self.config.block_query_wait {
+                    return Err(RunError::Failed(format!("lookup error: {query} is absent")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How the run ends if all is done.
+    async fn finished(&mut self) -> Result<Option<Exit>, RunError> {
+        let done =
+            self.config.parse_only || (self.config.once && self.slots.iter().all(|slot| slot.rendered));
+        if !done || self.child.as_ref().is_some_and(Kept::is_started) {
+            return Ok(None);
+        }
+        while self.actions.is_busy() {
+            let done = self.actions.next().await;
+            self.actions.judge(done, true)?;
+        }
+        Ok(Some(Exit::Success))
+    }
+
+    /// When something must be done although no news come.
+    fn deadline(&self) -> Option<Instant> {
+        let settle = (!self.settled).then(|| self.started + SETTLE_LIMIT);
+        let wait = self.config.block_query_wait;
+        let lookups = self.absent.values().map(|since| *since + wait).min();
+        let slots = self.slots.iter().filter_map(Slot::deadline).min();
+        [settle, lookups, slots, self.guard.deadline(), self.actions.deadline()].into_iter().flatten().min()
+    }
+
+    /// Does what its time has come for.
+    fn wake_up(&mut self) {
+        let now = Instant::now();
+        for (query, answer) in self.guard.release(now) {
+            self.learn(query, answer);
+        }
+        self.actions.retry(now);
+    }
+
+    /// Takes one piece of news and all others that wait, so that they share one pass.
+    fn take_all(&mut self, first: News) -> Result<(), RunError> {
+        self.take(first)?;
+        while let Ok(news) = self.news.try_recv() {
+            self.take(news)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, News { query, what }: News) -> Result<(), RunError> {
+        match what {
+            What::Answer(answer, after_break) => {
+                tracing::debug!(target: "watcher", "received {query}");
+                if self.failing.remove(&query) && self.failing.is_empty() {
+                    tracing::warn!(target: "watcher", "the registry answers again");
+                }
+                let believe =
+                    self.slots.iter().any(|slot| slot.config.allow_empty && slot.asked.used.contains(&query));
+                let known = self.answers.get(&query).map(Arc::as_ref);
+                let answer = if believe {
+                    Some(*answer)
+                } else {
+                    self.guard.admit(&query, known, *answer, after_break, Instant::now())
+                };
+                if let Some(answer) = answer {
+                    self.learn(query, answer);
+                }
+            }
+            What::GaveUp(error) if self.config.once => {
+                return Err(RunError::Failed(format!("{query}: {error}")));
+            }
+            What::Failing(error) | What::GaveUp(error) => {
+                if self.failing.is_empty() {
+                    tracing::warn!(target: "watcher", "{query}: {error} (asking again until there is an answer)");
+                }
+                self.failing.insert(query);
+            }
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, query: Query, answer: crate::answers::Answer) {
+        if Arc::make_mut(&mut self.answers).put(query.clone(), answer) {
+            for slot in self.slots.iter_mut().filter(|slot| slot.asked.used.contains(&query)) {
+                slot.dirty = true;
+            }
+        }
+    }
+
+    async fn control(&mut self, control: Control, reread: Option<&Reread>) -> Option<Exit> {
+        match control {
+            Control::FilesChanged => self.reload(reread).await,
+            Control::Signal(signal) if Some(signal) == self.config.reload_signal => self.reload(reread).await,
+            Control::Signal(signal) if Some(signal) == self.config.kill_signal => {
+                return Some(self.stop().await);
+            }
+            Control::Signal(signal) => match &self.child {
+                Some(child) if child.is_started() => child.forward(signal),
+                _ if matches!(signal, Signal::SIGTERM | Signal::SIGINT) => return Some(self.stop().await),
+                _ => {}
+            },
+        }
+        None
+    }
+
+    async fn stop(&mut self) -> Exit {
+        tracing::info!(target: "runner", "stopping");
+        if let Some(child) = &mut self.child {
+            child.stop().await;
+        }
+        Exit::Interrupted
+    }
+
+    /// Reads templates and configuration again; what is wrong is told, and everything stays as it was.
+    async fn reload(&mut self, reread: Option<&Reread>) {
+        let config = match reread.map(|reread| reread()) {
+            Some(Ok(config)) => config,
+            Some(Err(error)) => {
+                tracing::error!(target: "cli", "{error}; keeping the configuration that runs");
+                return;
+            }
+            None => self.config.clone(),
+        };
+        if let Err(error) = self.replace(config).await {
+            tracing::error!(target: "cli", "{error}; keeping the templates and configuration that run");
+        }
+    }
+
+    async fn replace(&mut self, config: Config) -> Result<(), RunError> {
+        let mut slots = slots(&config, &self.host).await?;
+        for slot in &mut slots {
+            slot.read().map_err(RunError::Failed)?;
+        }
+        let same_registry = config.registry == self.config.registry
+            && config.block_query_wait == self.config.block_query_wait;
+        if !same_registry {
+            (self.watches, self.news) = watches(&config)?;
+            self.answers = Arc::default();
+            self.failing.clear();
+        }
+        self.settled = false;
+        self.started = Instant::now();
+        for slot in &mut slots {
+            let before = self.slots.iter().find(|old| {
+                old.config.source == slot.config.source && old.config.destination == slot.config.destination
+            });
+            slot.rendered = before.is_some_and(|old| old.rendered);
+        }
+        self.slots = slots;
+        let exec = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
+        if let Some(mut old) = std::mem::replace(&mut self.child, exec) {
+            old.stop().await;
+        }
+        self.config = config;
+        tracing::info!(target: "cli", "read templates and configuration again");
+        Ok(())
+    }
+}
+
+async fn slots(config: &Config, host: &Host) -> Result<Vec<Slot>, RunError> {
+    let mut slots = Vec::new();
+    for template in &config.templates {
+        slots.push(Slot::load(template.clone(), &config.environment).map_err(RunError::Failed)?);
+    }
+    if !config.dry {
+        let programs = action::resolve(config, host).await?;
+        for (slot, program) in slots.iter_mut().zip(programs) {
+            slot.program = program;
+        }
+    }
+    Ok(slots)
+}
+
+fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), ConfigError> {
+    let client = Client::new(config.registry.clone()).map_err(|e| ConfigError(e.to_string()))?;
+    let settings = WatchSettings {
+        wait: config.block_query_wait,
+        max_stale: config.max_stale,
+        retry: config.retry.for_mode(config.once),
+        ..WatchSettings::default()
+    };
+    Ok(Watches::new(client, settings))
+}

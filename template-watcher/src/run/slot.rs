@@ -1,0 +1,191 @@
+//! One template while it runs: its text, what it asked, what came of it, and when it is due.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    answers::{Answers, Asked, Surroundings},
+    command::Program,
+    config::{Source, TemplateConfig, go_io},
+    render::{Body, Outcome, render},
+    syntax::{self, Syntax},
+};
+
+/// The first and the longest pause before a file that could not be written is written again.
+const WRITE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+pub(super) struct Slot {
+    pub(super) config: TemplateConfig,
+    pub(super) program: Option<Program>,
+    surroundings: Arc<Surroundings>,
+    text: Vec<u8>,
+    body: Option<Box<dyn Body>>,
+    pub(super) asked: Asked,
+    /// An answer it used has changed since it was rendered.
+    pub(super) dirty: bool,
+    /// What came of the last rendering; taken away once it is dealt with.
+    pub(super) outcome: Option<Outcome>,
+    /// Its file stands as it should, at least once.
+    pub(super) rendered: bool,
+    timer: Option<Timer>,
+    /// What was told last about this template, so that it is told once.
+    pub(super) told: Option<String>,
+    /// The text that was dealt with last: in place, refused, or printed.
+    pub(super) last: Option<Vec<u8>>,
+    write_again: Option<(Instant, Duration)>,
+}
+
+/// Waits for further changes.
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    due: Instant,
+    at_the_latest: Instant,
+}
+
+impl Slot {
+    /// Reads the template's text. Errors in the recorded words when there is none.
+    pub(super) fn load(config: TemplateConfig, environment: &[(String, String)]) -> Result<Self, String> {
+        let text = match &config.source {
+            Source::Inline(text) => text.clone().into_bytes(),
+            Source::Unclear(reason) => return Err((*reason).to_owned()),
+            Source::File(path) => fs::read(path).map_err(|e| {
+                let what = if path.is_dir() { "read" } else { "open" };
+                format!("failed to read template: {what} {}: {}", path.display(), go_io(&e))
+            })?,
+        };
+        let surroundings = Arc::new(Surroundings {
+            destination: config.destination.clone().unwrap_or_default(),
+            sandbox: config.sandbox.clone(),
+            denied_functions: config.denied_functions.clone(),
+            environment: environment.to_vec(),
+        });
+        Ok(Self {
+            config,
+            program: None,
+            surroundings,
+            text,
+            body: None,
+            asked: Asked::default(),
+            dirty: true,
+            outcome: None,
+            rendered: false,
+            timer: None,
+            told: None,
+            last: None,
+            write_again: None,
+        })
+    }
+
+    /// Understands the text, unless that has been done.
+    pub(super) fn read(&mut self) -> Result<(), String> {
+        if self.body.is_none() {
+            self.body = Some(read(&self.config, &self.text)?);
+        }
+        Ok(())
+    }
+
+    /// Renders with the answers known, and remembers what came of it.
+    pub(super) fn render(&mut self, answers: &Arc<Answers>) {
+        self.dirty = false;
+        if let Err(reason) = self.read() {
+            self.outcome = Some(Outcome::Failed(reason));
+            return;
+        }
+        let Some(body) = &self.body else { return };
+        let (mut asked, outcome) = render(body.as_ref(), answers, &self.surroundings);
+        if matches!(outcome, Outcome::Failed(_)) {
+            // What it asked before may be what heals it.
+            asked.used.extend(self.asked.used.drain(..));
+        }
+        self.asked = asked;
+        if let (Outcome::Text(text), Some(wait)) = (&outcome, self.config.wait.filter(|_| self.rendered)) {
+            let now = Instant::now();
+            if self.last.as_ref() == Some(text) {
+                self.timer = None;
+            } else {
+                let at_the_latest = self.timer.map_or(now + wait.max, |timer| timer.at_the_latest);
+                self.timer = Some(Timer { due: (now + wait.min).min(at_the_latest), at_the_latest });
+            }
+        }
+        self.outcome = Some(outcome);
+    }
+
+    /// When it must be looked at again although nothing changed.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let timer = self.timer.map(|timer| timer.due);
+        let again = self.write_again.map(|(at, _)| at);
+        timer.into_iter().chain(again).min()
+    }
+
+    /// Whether its text still waits for further changes or for another try to write it.
+    pub(super) fn is_held(&self, once: bool) -> bool {
+        let now = Instant::now();
+        let timer = self.timer.is_some_and(|timer| now < timer.due) && !once;
+        timer || self.write_again.is_some_and(|(at, _)| now < at)
+    }
+
+    /// Its text has been dealt with.
+    pub(super) fn settle(&mut self, text: Vec<u8>) {
+        self.timer = None;
+        self.write_again = None;
+        self.last = Some(text);
+    }
+
+    /// Its text could not be written; it is kept and tried again.
+    pub(super) fn write_later(&mut self, text: Vec<u8>) {
+        let (first, longest) = WRITE_PAUSE;
+        let pause = self.write_again.map_or(first, |(_, pause)| (pause * 2).min(longest));
+        self.write_again = Some((Instant::now() + pause, pause));
+        self.timer = None;
+        self.outcome = Some(Outcome::Text(text));
+    }
+
+    /// Tells something once, until something else is to be told.
+    pub(super) fn tell(&mut self, reason: String) {
+        if self.told.as_ref() != Some(&reason) {
+            tracing::error!(target: "runner", "{reason}");
+            self.told = Some(reason);
+        }
+    }
+
+    /// Something that was told does not hold any more.
+    pub(super) fn tell_over(&mut self) {
+        if self.told.take().is_some() {
+            let (source, destination) = (self.config.source.name(), self.config.destination_name());
+            tracing::warn!(target: "runner", "{source:?} => {destination:?} is in order again");
+        }
+    }
+}
+
+/// Reads a template in its language.
+fn read(config: &TemplateConfig, text: &[u8]) -> Result<Box<dyn Body>, String> {
+    let name = config.source.name();
+    let language = match (config.syntax.as_deref(), &config.source) {
+        (Some("go"), _) => Syntax::Go,
+        (Some("jinja"), _) => Syntax::Jinja,
+        (Some(other), _) => return Err(format!("{name}: unknown syntax {other:?}; write go or jinja")),
+        (None, Source::File(path)) => Syntax::of(path),
+        (None, _) => Syntax::Go,
+    };
+    let folder = match &config.source {
+        Source::File(path) => path.parent().map(|folder| folder.to_owned()),
+        _ => None,
+    };
+    let options = syntax::Options {
+        error_on_missing_key: config.error_on_missing_key,
+        delimiters: go_template::Delimiters {
+            left: config.delimiters.0.clone(),
+            right: config.delimiters.1.clone(),
+        },
+        folder,
+    };
+    let template = syntax::Template::compile(language, text, &name, &options).map_err(|e| e.to_string())?;
+    Ok(Box::new(template))
+}
+
+impl Body for syntax::Template {
+    fn render(&self, scope: &crate::answers::Scope) -> Result<Vec<u8>, String> {
+        syntax::Template::render(self, scope).map(|rendered| rendered.bytes).map_err(|e| e.to_string())
+    }
+}
