@@ -8,3 +8,4 @@ pub mod checks;
 pub mod config;
 pub mod definition;
 pub mod dns;
+pub mod sync;
