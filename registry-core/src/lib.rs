@@ -3,6 +3,7 @@
 //! One way in ([`Writer`]), one way out ([`Reader`]). A write goes to the log (`replication/`), is applied to the state
 //! and published ([`Store`]), and wakes who waits ([`watch`]). `storage/` keeps files, `http/` speaks Consul's API.
 
+pub mod http;
 mod leadership;
 pub mod leases;
 mod reader;

@@ -33,9 +33,14 @@ enum Content {
 }
 
 impl Answer {
-    /// 200 without a body, as many of Consul's writes answer.
+    /// 200 without a body and without a type.
     pub fn empty() -> Self {
         Self::of(Content::Bytes(Bytes::new()))
+    }
+
+    /// 200 without a body, typed as JSON: how Consul answers writes that have nothing to say.
+    pub fn done() -> Self {
+        Self::bytes(JSON, Bytes::new())
     }
 
     /// 200 with this value as JSON.
@@ -65,6 +70,14 @@ impl Answer {
     /// 200 with a body that is sent as it comes.
     pub fn stream(content_type: HeaderValue, stream: Body) -> Self {
         Self::of(Content::Stream(stream)).with(CONTENT_TYPE, content_type)
+    }
+
+    /// The same bytes as something else than JSON; they are sent as they are.
+    pub fn as_bytes(mut self, content_type: HeaderValue) -> Self {
+        if let Content::Json(bytes) = self.content {
+            self.content = Content::Bytes(bytes);
+        }
+        self.with(CONTENT_TYPE, content_type)
     }
 
     /// With another status.

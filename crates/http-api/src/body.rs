@@ -35,7 +35,7 @@ pub enum CollectError {
 }
 
 /// Reads a body to its end, if it has at most `limit` bytes.
-pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, CollectError> {
+pub async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, CollectError> {
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(CollectError::TooLarge { bytes: announced });
@@ -59,4 +59,14 @@ pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, CollectError
         all.extend_from_slice(&data);
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Reads a body and forgets it, until its end or for about `limit` bytes.
+pub(crate) async fn discard(body: &mut Body, limit: usize) {
+    let mut read = 0;
+    while read < limit
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        read += frame.data_ref().map_or(0, Bytes::len);
+    }
 }

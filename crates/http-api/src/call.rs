@@ -20,6 +20,9 @@ use crate::{
 /// Bodies of other endpoints than KV and transactions end here; no honest request comes near.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
+/// How much of a body that is too large is read all the same: most clients look for an answer only after sending.
+const DISCARD_BYTES_MAX: usize = 4 << 20;
+
 /// Who sent a request; an extension of every request that came through a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -106,7 +109,10 @@ impl Call {
     /// The whole body under a limit that has a setting, or 413 with Consul's text.
     pub async fn body_within(&mut self, limit: BodyLimit) -> Result<Bytes, ApiError> {
         match self.collect(limit.bytes).await {
-            Err(CollectError::TooLarge { bytes }) => Err(limit.exceeded(bytes)),
+            Err(CollectError::TooLarge { bytes }) => {
+                body::discard(&mut self.body, DISCARD_BYTES_MAX).await;
+                Err(limit.exceeded(bytes))
+            }
             collected => collected.map_err(broken),
         }
     }
@@ -118,7 +124,7 @@ impl Call {
     }
 
     async fn collect(&mut self, limit: usize) -> Result<Bytes, CollectError> {
-        body::collect(std::mem::replace(&mut self.body, body::empty()), limit).await
+        body::collect(&mut self.body, limit).await
     }
 }
 

@@ -203,7 +203,7 @@ mod tests {
         let request =
             Request::builder().method(method).uri(target).extension(peer).header("accept-encoding", "gzip");
         let (head, body) = front.serve(request.body(body::empty()).unwrap()).await.into_parts();
-        (head.status.as_u16(), head.headers, body::collect(body, 10_000).await.unwrap().to_vec())
+        (head.status.as_u16(), head.headers, body::collect(&mut { body }, 10_000).await.unwrap().to_vec())
     }
 
     #[tokio::test]

@@ -34,8 +34,8 @@ pub(crate) async fn compress(response: Response<Body>) -> Response<Body> {
     if !worth || response.headers().contains_key(CONTENT_ENCODING) {
         return response;
     }
-    let (mut head, whole) = response.into_parts();
-    let Ok(bytes) = body::collect(whole, BYTES_MAX as usize).await else {
+    let (mut head, mut whole) = response.into_parts();
+    let Ok(bytes) = body::collect(&mut whole, BYTES_MAX as usize).await else {
         tracing::debug!(target: "agent.http", "an answer broke off before it could be compressed");
         head.status = http::StatusCode::BAD_GATEWAY;
         head.headers.remove(CONTENT_LENGTH);

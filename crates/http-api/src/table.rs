@@ -16,9 +16,17 @@ type Handler<C> = Arc<dyn Fn(C, Call) -> BoxFuture<Result<Answer, ApiError>> + S
 
 struct Endpoint<C> {
     handler: Handler<C>,
+    /// What the handler gets; empty means that it looks at the method itself.
     methods: &'static [Method],
     /// `OPTIONS,GET,PUT`
     allow: String,
+}
+
+impl<C> Endpoint<C> {
+    /// Whether the table checks the method.
+    fn checks(&self) -> bool {
+        !self.methods.is_empty()
+    }
 }
 
 /// Endpoints by path. `C` is what every handler gets besides its [`Call`]; cloned for each request.
@@ -36,6 +44,8 @@ impl<C: Clone + Send + Sync + 'static> Table<C> {
     }
 
     /// Adds an endpoint. A path that ends in a slash stands for everything below it; the longest one wins.
+    ///
+    /// Without `methods` the handler gets every request and answers OPTIONS and wrong methods itself.
     ///
     /// Panics if the path is in the table already.
     pub fn add<F, A>(&mut self, path: &'static str, methods: &'static [Method], handler: F) -> &mut Self
@@ -110,8 +120,8 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
             _ => Layout::Compact,
         };
         let outcome = match (query, percent::decode_path(&full_path[prefix..])) {
-            _ if head.method == Method::OPTIONS => Ok(options(&endpoint.allow)),
-            _ if !endpoint.methods.contains(&head.method) => {
+            _ if endpoint.checks() && head.method == Method::OPTIONS => Ok(options(&endpoint.allow)),
+            _ if endpoint.checks() && !endpoint.methods.contains(&head.method) => {
                 Err(ApiError::method(&head.method, &endpoint.allow))
             }
             (Ok(query), Ok(rest)) => {
@@ -197,7 +207,7 @@ mod tests {
         let (head, body) = router.call(request).await.into_parts();
         let allow = head.headers.get(ALLOW).or(head.headers.get(http::header::LOCATION));
         let allow = allow.map_or("", |v| v.to_str().unwrap()).to_owned();
-        let bytes = body::collect(body, 1000).await.unwrap();
+        let bytes = body::collect(&mut { body }, 1000).await.unwrap();
         (head.status.as_u16(), allow, String::from_utf8(bytes.to_vec()).unwrap())
     }
 

@@ -1,0 +1,102 @@
+//! What this registry does not have: every such path answers, and says what is missing.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header::ALLOW};
+use http_api::{Answer, ApiError, Call};
+
+use super::{
+    Api,
+    respond::{Family, read_headers},
+};
+
+const NO_MESH: &str = "Connect must be enabled in order to use this endpoint";
+
+/// Access control lists are off: 401, as Consul answers then.
+pub(super) async fn acl(_: Api, _: Call) -> Result<Answer, ApiError> {
+    Err(ApiError::new(http::StatusCode::UNAUTHORIZED, "ACL support disabled"))
+}
+
+/// There is no mesh and no certificate authority.
+pub(super) async fn mesh(_: Api, _: Call) -> Result<Answer, ApiError> {
+    Err(ApiError::internal(NO_MESH))
+}
+
+/// `GET /v1/connect/intentions`: none, or no mesh to have any in. Others than GET cannot be done.
+pub(super) async fn intentions(api: Api, call: Call) -> Result<Answer, ApiError> {
+    if !api.settings().connect || call.method != Method::GET {
+        return Err(ApiError::internal(NO_MESH));
+    }
+    empty_list(api, call).await
+}
+
+/// `GET /v1/connect/intentions/match`: says first what is missing from the question.
+pub(super) async fn intentions_match(_: Api, call: Call) -> Result<Answer, ApiError> {
+    for name in ["by", "name"] {
+        if !call.query.has(name) {
+            return Err(ApiError::internal(format!("required query parameter '{name}' not set")));
+        }
+    }
+    Err(ApiError::internal(NO_MESH))
+}
+
+/// Lists that are empty because nothing of their kind can be made: peerings, exported services.
+pub(super) async fn empty_list(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let asked = call.read_options()?;
+    api.serves(asked.datacenter.as_deref())?;
+    let mut answer = Answer::json(&[(); 0]);
+    let known = api.0.registry.leadership().leader().is_some();
+    read_headers(&mut answer, 1, known, 0, Family::Plain, &asked);
+    Ok(answer)
+}
+
+/// `GET /v1/peering/:name`: there is none of that name.
+pub(super) async fn peering(_: Api, call: Call) -> Result<Answer, ApiError> {
+    match call.method {
+        Method::GET => Err(ApiError::not_found(format!("Peering not found for {:?}", call.name()))),
+        _ => Err(ApiError::absent("Cluster peering")),
+    }
+}
+
+/// `GET /v1/internal/ui/metrics-proxy/…`.
+pub(super) async fn metrics_proxy(_: Api, _: Call) -> Result<Answer, ApiError> {
+    Err(ApiError::not_found("Metrics proxy is not enabled"))
+}
+
+/// `/v1/query/…`: prepared queries, whose endpoint tells of its methods in its own way.
+pub(super) async fn prepared_query(api: Api, call: Call) -> Result<Answer, ApiError> {
+    match call.method {
+        Method::GET | Method::PUT | Method::DELETE => prepared_queries(api, call).await,
+        Method::OPTIONS => {
+            let allow = HeaderValue::from_static("OPTIONS,GET,PUT,DELETE");
+            Ok(Answer::encoded(Bytes::from_static(b"{}")).with(ALLOW, allow))
+        }
+        method => Err(ApiError::method(&method, "GET,PUT,DELETE")),
+    }
+}
+
+/// A handler for endpoints of a part that is not here: 501 naming it.
+macro_rules! absent_parts {
+    ($($name:ident = $what:literal),* $(,)?) => {$(
+        #[doc = concat!($what, ": 501.")]
+        pub(super) async fn $name(_: Api, call: Call) -> Result<Answer, ApiError> {
+            call.read_options()?;
+            Err(ApiError::absent($what))
+        }
+    )*};
+}
+
+absent_parts! {
+    autopilot = "Autopilot",
+    config_entries = "Config entries",
+    coordinates = "Network coordinates",
+    events = "User events",
+    federation = "Federation of datacenters",
+    keyring = "Changing the gossip key",
+    peerings = "Cluster peering",
+    prepared_queries = "Prepared queries",
+    raft_changes = "Changing the set of servers",
+    snapshots = "Snapshots over HTTP",
+    ui = "The web interface's own endpoints",
+    usage = "Usage counts",
+    virtual_ip = "Virtual IP addresses",
+}

@@ -1,0 +1,94 @@
+//! `/v1/health/`: instances with their checks, and checks by themselves.
+
+use std::sync::Arc;
+
+use http_api::{Answer, ApiError, Call};
+use registry_state::{
+    Caseless, Check, Stored,
+    read::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState},
+};
+use registry_wire::options::ReadOptions;
+
+use super::{
+    Api,
+    catalog::{is_native, node_meta, tags},
+    respond::{Encoded, Family, Form, encoded, read},
+    shape,
+};
+
+/// `GET /v1/health/service/:service`.
+pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let (asked, question) = service_question(&call)?;
+    if call.query.filled("sg").is_some() {
+        return Err(ApiError::internal("sameness groups are not supported in consul CE"));
+    }
+    if call.query.filled("peer").is_some() {
+        // There are no peers, so none of them has instances.
+        return read(&api, &asked, Family::Cached, question, Form::new(&api), |_, _| encoded(&[(); 0])).await;
+    }
+    read(&api, &asked, Family::Cached, question, Form::new(&api), |found, form| instances(found, form, false))
+        .await
+}
+
+/// `GET /v1/health/connect/:service`: the instances that say they are part of a mesh.
+pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let (asked, question) = service_question(&call)?;
+    read(&api, &asked, Family::Discovery, question, Form::new(&api), |found, form| {
+        instances(found, form, true)
+    })
+    .await
+}
+
+fn service_question(call: &Call) -> Result<(ReadOptions, HealthService), ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    let passing = passing(call)?;
+    let service = Caseless::new(&call.name_or("Missing service name")?);
+    Ok((asked, HealthService { service, tags: tags(call), node_meta: node_meta(call), passing }))
+}
+
+/// `?passing`, `?passing=1`, `?passing=true` mean yes; the other words Go knows for false mean no.
+fn passing(call: &Call) -> Result<bool, ApiError> {
+    match call.query.text("passing").as_deref() {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some("" | "1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some(_) => Err(ApiError::bad_request("Invalid value for ?passing")),
+    }
+}
+
+fn instances(found: &[HealthInstance], form: &Form, mesh_only: bool) -> Encoded {
+    let wanted = found.iter().filter(|i| !mesh_only || is_native(&i.service.connect));
+    let shown: Vec<_> = wanted.map(|i| shape::health(i, &form.datacenter)).collect();
+    encoded(&shown)
+}
+
+/// `GET /v1/health/node/:node`.
+pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    let node = Caseless::new(&call.name_or("Missing node name")?);
+    read(&api, &asked, Family::Discovery, HealthNode { node }, (), checks_shown).await
+}
+
+/// `GET /v1/health/checks/:service`.
+pub(super) async fn checks(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    let service = Caseless::new(&call.name_or("Missing service name")?);
+    let question = HealthChecks { service, node_meta: node_meta(&call) };
+    read(&api, &asked, Family::Discovery, question, (), checks_shown).await
+}
+
+/// `GET /v1/health/state/:state`.
+pub(super) async fn state(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    let state = Caseless::new(&call.name_or("Missing check state")?);
+    let question = HealthState { state, node_meta: node_meta(&call) };
+    read(&api, &asked, Family::Discovery, question, (), checks_shown).await
+}
+
+fn checks_shown(found: &Vec<Arc<Stored<Check>>>, (): &()) -> Encoded {
+    let shown: Vec<_> = found.iter().map(|check| shape::check(check)).collect();
+    encoded(&shown)
+}

@@ -1,0 +1,107 @@
+//! Consul's HTTP API over the registry: one file for each family of endpoints.
+//!
+//! `routes` is the table, `respond` puts answers and their headers together, `shape` is the one translator between the
+//! state's types and Consul's JSON. `/v1/agent/*` is not here: every node's agent answers it.
+
+mod absent;
+mod catalog;
+mod health;
+mod kv;
+mod operator;
+mod register;
+mod respond;
+mod routes;
+mod session;
+pub mod shape;
+mod status;
+mod txn;
+
+use std::{sync::Arc, time::Duration};
+
+use http_api::{ApiError, Call, Router};
+use registry_wire::options;
+
+use crate::{Reader, Registry, Writer};
+
+/// What the configuration says about the API.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `limits.kv_max_value_size`.
+    pub kv_value_bytes_max: usize,
+    /// `limits.txn_max_req_len`.
+    pub txn_bytes_max: usize,
+    /// `session_ttl_min`.
+    pub session_ttl_min: Duration,
+    /// `connect.enabled`: whether the lists of the mesh are there, though empty.
+    pub connect: bool,
+    /// `-dev`: JSON is always laid out for people.
+    pub indented: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kv_value_bytes_max: 524_288,
+            txn_bytes_max: 524_288,
+            session_ttl_min: Duration::from_secs(10),
+            connect: true,
+            indented: false,
+        }
+    }
+}
+
+/// What every handler works with; cloning it copies a pointer.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    registry: Arc<Registry>,
+    settings: Settings,
+    /// The datacenter's name, shared with the answers that show it.
+    datacenter: Arc<str>,
+}
+
+/// The router of all endpoints but `/v1/agent/*`.
+pub fn router(registry: Arc<Registry>, settings: Settings) -> Router<Api> {
+    let table = routes::table(settings.indented);
+    let datacenter = Arc::from(registry.settings().datacenter.as_str());
+    Router::new(table, Api(Arc::new(Inner { registry, settings, datacenter })))
+}
+
+impl Api {
+    fn reader(&self) -> &Reader {
+        self.0.registry.reader()
+    }
+
+    fn writer(&self) -> &Writer {
+        self.0.registry.writer()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    fn datacenter(&self) -> &Arc<str> {
+        &self.0.datacenter
+    }
+
+    /// Refuses a datacenter that is not this one: there is no way to others yet.
+    fn serves(&self, datacenter: Option<&str>) -> Result<(), ApiError> {
+        match datacenter {
+            Some(name) if !name.is_empty() && name != &*self.0.datacenter => {
+                Err(ApiError::internal("No path to datacenter"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a request whose query string names another datacenter.
+    fn serves_call(&self, call: &Call) -> Result<(), ApiError> {
+        self.serves(options::datacenter(&call.query).as_deref())
+    }
+}
+
+/// The node that asks: its agent puts its name into the request.
+fn asking_node(call: &Call) -> Option<&str> {
+    call.headers.get(agent::backend::NODE_HEADER)?.to_str().ok()
+}

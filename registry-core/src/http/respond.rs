@@ -1,0 +1,142 @@
+//! Reads answered: how a question is asked, and which headers its answer gets.
+
+use std::{hash::Hash, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_api::{Answer, ApiError};
+use registry_state::{Outcome, read::Read};
+use registry_wire::{
+    header, json,
+    options::{self, ReadOptions},
+};
+use serde::Serialize;
+
+use super::Api;
+use crate::{Absent, Consistency, Options, ReadError, Wait, WriteFailed};
+
+/// An answer's body; `None` is 404 without one.
+pub(super) type Encoded = Option<Bytes>;
+
+/// Which of the read headers an endpoint sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// Keys and sessions: without the effective consistency.
+    Plain,
+    /// Catalog and health: with it.
+    Discovery,
+    /// Those of catalog and health that `?cached` reaches.
+    Cached,
+}
+
+/// What shapes a body besides the question.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Form {
+    pub(super) datacenter: Arc<str>,
+}
+
+impl Form {
+    pub(super) fn new(api: &Api) -> Self {
+        Self { datacenter: api.datacenter().clone() }
+    }
+}
+
+/// Asks a question and encodes its answer; those who wait for the same share both.
+pub(super) async fn read<R, F>(
+    api: &Api,
+    asked: &ReadOptions,
+    family: Family,
+    question: R,
+    form: F,
+    encode: fn(&R::Output, &F) -> Encoded,
+) -> Result<Answer, ApiError>
+where
+    R: Read + Hash + Send + Sync + 'static,
+    R::Output: Absent + Send,
+    F: Hash + Send + Sync + 'static,
+{
+    api.serves(asked.datacenter.as_deref())?;
+    let found = if asked.index == 0 {
+        let found = api.reader().read(&question, reader_options(asked)).await?;
+        crate::Answer {
+            value: encode(&found.value, &form),
+            index: found.index,
+            known_leader: found.known_leader,
+            last_contact_ms: found.last_contact_ms,
+        }
+    } else {
+        api.reader().encoded(question, form, reader_options(asked), encode).await?
+    };
+    let mut answer = match found.value {
+        Some(body) => Answer::encoded(body),
+        None => Answer::empty().status(StatusCode::NOT_FOUND),
+    };
+    read_headers(&mut answer, found.index, found.known_leader, found.last_contact_ms, family, asked);
+    Ok(answer)
+}
+
+/// The reader's options for what a client asked.
+pub(super) fn reader_options(asked: &ReadOptions) -> Options {
+    let consistency = match asked.consistency {
+        options::Consistency::Default => Consistency::Default,
+        options::Consistency::Consistent => Consistency::Consistent,
+        options::Consistency::Stale => Consistency::Stale,
+    };
+    let wait = (asked.index > 0).then(|| Wait { index: asked.index, limit: asked.wait.unwrap_or_default() });
+    Options { consistency, wait }
+}
+
+/// Puts the headers of a read on its answer.
+pub(super) fn read_headers(
+    answer: &mut Answer,
+    index: u64,
+    known_leader: bool,
+    last_contact_ms: u64,
+    family: Family,
+    asked: &ReadOptions,
+) {
+    let mut set = |name: HeaderName, value: HeaderValue| drop(answer.headers.insert(name, value));
+    set(header::INDEX, index.into());
+    set(header::KNOWN_LEADER, HeaderValue::from_static(if known_leader { "true" } else { "false" }));
+    set(header::LAST_CONTACT, last_contact_ms.into());
+    set(header::QUERY_BACKEND, HeaderValue::from_static("blocking-query"));
+    if family != Family::Plain {
+        set(header::EFFECTIVE_CONSISTENCY, HeaderValue::from_static(asked.consistency.name()));
+    }
+    if family == Family::Cached && asked.cached {
+        mark_cached(answer);
+    }
+}
+
+/// An answer to `?cached`: there is no cache, so it is always as fresh as a hit of age 0.
+pub(super) fn mark_cached(answer: &mut Answer) {
+    answer.headers.insert(header::CACHE, HeaderValue::from_static("HIT"));
+    answer.headers.insert(http::header::AGE, HeaderValue::from_static("0"));
+}
+
+/// The JSON of a value as a body.
+pub(super) fn encoded(value: &(impl Serialize + ?Sized)) -> Encoded {
+    Some(Bytes::from(json::to_vec(value)))
+}
+
+/// What a write that says true or false answers; `prefix` stands before the text of a failure.
+pub(super) fn written(outcome: Outcome, prefix: &str) -> Result<Answer, ApiError> {
+    match outcome {
+        Outcome::Done => Ok(Answer::encoded(Bytes::from_static(b"true"))),
+        Outcome::Refused => Ok(Answer::encoded(Bytes::from_static(b"false"))),
+        Outcome::Failed(why) => Err(ApiError::internal(format!("{prefix}{why}"))),
+        Outcome::Txn(_) | Outcome::TxnFailed(_) => unreachable!("only a transaction has such an outcome"),
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<WriteFailed> for ApiError {
+    fn from(error: WriteFailed) -> Self {
+        Self::internal(error.to_string())
+    }
+}

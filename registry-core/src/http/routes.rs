@@ -1,0 +1,143 @@
+//! The table of endpoints.
+
+use http::Method;
+use http_api::Table;
+
+use super::{Api, absent, catalog, health, kv, operator, register, session, status, txn};
+
+const GET: &[Method] = &[Method::GET];
+const PUT: &[Method] = &[Method::PUT];
+const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+const GET_PUT: &[Method] = &[Method::GET, Method::PUT];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
+const GET_PUT_DELETE: &[Method] = &[Method::GET, Method::PUT, Method::DELETE];
+const GET_POST_PUT_DELETE: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::DELETE];
+
+/// Every path with its methods; a path that ends in a slash stands for all below it.
+pub(super) fn table(indented: bool) -> Table<Api> {
+    let mut table = Table::new(indented);
+    table
+        .add("/v1/kv/", GET_PUT_DELETE, kv::serve)
+        .add("/v1/txn", PUT, txn::serve)
+        .add("/v1/catalog/register", PUT, register::register)
+        .add("/v1/catalog/deregister", PUT, register::deregister)
+        .add("/v1/catalog/datacenters", GET, catalog::datacenters)
+        .add("/v1/catalog/nodes", GET, catalog::nodes)
+        .add("/v1/catalog/services", GET, catalog::services)
+        .add("/v1/catalog/service/", GET, catalog::service)
+        .add("/v1/catalog/connect/", GET, catalog::connect)
+        .add("/v1/catalog/node/", GET, catalog::node)
+        .add("/v1/catalog/node-services/", GET, catalog::node_services)
+        .add("/v1/catalog/gateway-services/", GET, catalog::nothing)
+        .add("/v1/health/service/", GET, health::service)
+        .add("/v1/health/connect/", GET, health::connect)
+        .add("/v1/health/ingress/", GET, catalog::nothing)
+        .add("/v1/health/node/", GET, health::node)
+        .add("/v1/health/checks/", GET, health::checks)
+        .add("/v1/health/state/", GET, health::state)
+        .add("/v1/session/create", PUT, session::create)
+        .add("/v1/session/destroy/", PUT, session::destroy)
+        .add("/v1/session/renew/", PUT, session::renew)
+        .add("/v1/session/info/", GET, session::info)
+        .add("/v1/session/node/", GET, session::of_node)
+        .add("/v1/session/list", GET, session::list)
+        .add("/v1/status/leader", GET, status::leader)
+        .add("/v1/status/peers", GET, status::peers)
+        .add("/v1/operator/raft/configuration", GET, operator::raft_configuration);
+    add_operation(&mut table);
+    add_acl(&mut table);
+    add_mesh(&mut table);
+    table
+}
+
+/// Operators' endpoints, events, queries, coordinates.
+fn add_operation(table: &mut Table<Api>) {
+    table
+        .add("/v1/operator/raft/transfer-leader", POST, absent::raft_changes)
+        .add("/v1/operator/raft/peer", DELETE, absent::raft_changes)
+        .add("/v1/operator/keyring", GET_POST_PUT_DELETE, absent::keyring)
+        .add("/v1/operator/usage", GET, absent::usage)
+        .add("/v1/operator/utilization", GET, absent::usage)
+        .add("/v1/operator/autopilot/configuration", GET_PUT, absent::autopilot)
+        .add("/v1/operator/autopilot/health", GET, absent::autopilot)
+        .add("/v1/operator/autopilot/state", GET, absent::autopilot)
+        .add("/v1/event/fire/", PUT, absent::events)
+        .add("/v1/event/list", GET, absent::events)
+        .add("/v1/query", GET_POST, absent::prepared_queries)
+        .add("/v1/query/", &[], absent::prepared_query)
+        .add("/v1/coordinate/datacenters", GET, absent::coordinates)
+        .add("/v1/coordinate/nodes", GET, absent::coordinates)
+        .add("/v1/coordinate/node/", GET, absent::coordinates)
+        .add("/v1/coordinate/update", PUT, absent::coordinates)
+        .add("/v1/snapshot", GET_PUT, absent::snapshots)
+        .add("/v1/config", PUT, absent::config_entries)
+        .add("/v1/config/", GET_DELETE, absent::config_entries)
+        .add("/v1/internal/ui/nodes", GET, absent::ui)
+        .add("/v1/internal/ui/node/", GET, absent::ui)
+        .add("/v1/internal/ui/services", GET, absent::ui)
+        .add("/v1/internal/ui/catalog-overview", GET, absent::ui)
+        .add("/v1/internal/ui/exported-services", GET, absent::empty_list)
+        .add("/v1/internal/ui/gateway-services-nodes/", GET, absent::empty_list)
+        .add("/v1/internal/ui/gateway-intentions/", GET, absent::empty_list)
+        .add("/v1/internal/ui/service-topology/", GET, absent::ui)
+        .add("/v1/internal/ui/metrics-proxy/", GET, absent::metrics_proxy);
+}
+
+/// Access control: all of it off.
+fn add_acl(table: &mut Table<Api>) {
+    for (path, methods) in [
+        ("/v1/acl/bootstrap", PUT),
+        ("/v1/acl/login", POST),
+        ("/v1/acl/logout", POST),
+        ("/v1/acl/replication", GET),
+        ("/v1/acl/tokens", GET),
+        ("/v1/acl/token", PUT),
+        ("/v1/acl/token/self", GET),
+        ("/v1/acl/token/", GET_PUT_DELETE),
+        ("/v1/acl/policies", GET),
+        ("/v1/acl/policy", PUT),
+        ("/v1/acl/policy/", GET_PUT_DELETE),
+        ("/v1/acl/policy/name/", GET),
+        ("/v1/acl/roles", GET),
+        ("/v1/acl/role", PUT),
+        ("/v1/acl/role/name/", GET),
+        ("/v1/acl/role/", GET_PUT_DELETE),
+        ("/v1/acl/binding-rules", GET),
+        ("/v1/acl/binding-rule", PUT),
+        ("/v1/acl/binding-rule/", GET_PUT_DELETE),
+        ("/v1/acl/auth-methods", GET),
+        ("/v1/acl/auth-method", PUT),
+        ("/v1/acl/auth-method/", GET_PUT_DELETE),
+        ("/v1/acl/templated-policies", GET),
+        ("/v1/acl/templated-policy/name/", GET),
+        ("/v1/acl/templated-policy/preview/", POST),
+        ("/v1/internal/acl/authorize", POST),
+    ] {
+        table.add(path, methods, absent::acl);
+    }
+}
+
+/// The mesh, peering and federation: not here.
+fn add_mesh(table: &mut Table<Api>) {
+    table
+        .add("/v1/connect/ca/configuration", GET_PUT, absent::mesh)
+        .add("/v1/connect/ca/roots", GET, absent::mesh)
+        .add("/v1/connect/intentions", GET_POST, absent::intentions)
+        .add("/v1/connect/intentions/exact", GET_PUT_DELETE, absent::mesh)
+        .add("/v1/connect/intentions/match", GET, absent::intentions_match)
+        .add("/v1/connect/intentions/check", GET, absent::mesh)
+        .add("/v1/connect/intentions/", GET_PUT_DELETE, absent::mesh)
+        .add("/v1/discovery-chain/", GET_POST, absent::mesh)
+        .add("/v1/exported-services", GET, absent::empty_list)
+        .add("/v1/internal/federation-states", GET, absent::federation)
+        .add("/v1/internal/federation-states/mesh-gateways", GET, absent::federation)
+        .add("/v1/internal/federation-state/", GET, absent::federation)
+        .add("/v1/internal/service-virtual-ip", PUT, absent::virtual_ip)
+        .add("/v1/imported-services", GET, absent::empty_list)
+        .add("/v1/peering/token", POST, absent::peerings)
+        .add("/v1/peering/establish", POST, absent::peerings)
+        .add("/v1/peering/", GET_DELETE, absent::peering)
+        .add("/v1/peerings", GET, absent::empty_list);
+}

@@ -1,0 +1,163 @@
+//! `/v1/session/`: what locks are held by.
+
+use std::{sync::Arc, time::Duration};
+
+use http_api::{Answer, ApiError, Call};
+use registry_state::{
+    Action, Behavior, Caseless, Outcome, ServiceCheckRef, Session, SessionId, Stored,
+    read::{SessionInfo, SessionList, SessionsOfNode},
+};
+use registry_wire::{
+    duration,
+    json::{Json, Unknown, decode},
+    session::SessionBody,
+};
+use serde_json::json;
+
+use super::{
+    Api, asking_node,
+    respond::{Encoded, Family, encoded, read, written},
+    shape,
+};
+use crate::{Consistency, Options};
+
+const MISSING_SESSION: &str = "Missing session";
+/// The check of a node's agent, which a session depends on unless it says otherwise.
+const SERF_HEALTH: &str = "serfHealth";
+/// The delay of a lock whose session ended, unless it says otherwise.
+const LOCK_DELAY: Duration = Duration::from_secs(15);
+/// The longest TTL.
+const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// `PUT /v1/session/create`.
+pub(super) async fn create(api: Api, mut call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    api.serves_call(&call)?;
+    let sent = call.body().await?;
+    let body = if sent.is_empty() { Ok(SessionBody::default()) } else { decode(&sent, Unknown::Skip) };
+    let undecodable =
+        |e: &dyn std::fmt::Display| ApiError::bad_request(format!("Request decode failed: {e}"));
+    let body = body.map_err(|e| undecodable(&e))?;
+    let lock_delay = lock_delay(&body.lock_delay).map_err(|e| undecodable(&e))?;
+    let behavior = match body.behavior.as_str() {
+        "" | "release" => Behavior::Release,
+        "delete" => Behavior::Delete,
+        other => return Err(ApiError::internal(format!("Invalid Behavior setting '{other}'"))),
+    };
+    vet_ttl(&body.ttl, api.settings().session_ttl_min)?;
+    let node = if body.node.is_empty() {
+        asking_node(&call).unwrap_or(&api.0.registry.settings().node_name).to_owned()
+    } else {
+        body.node.clone()
+    };
+    let id = api.writer().session_id();
+    let (node_checks, checks) = checks(&body);
+    let linked = |checks: Vec<registry_wire::session::ServiceCheck>| {
+        checks.into_iter().map(|c| ServiceCheckRef { id: c.id, namespace: c.namespace }).collect()
+    };
+    let session = Session {
+        id: id.clone(),
+        name: body.name,
+        node,
+        lock_delay_ns: lock_delay,
+        behavior,
+        ttl: body.ttl,
+        node_checks,
+        service_checks: body.service_checks.map(linked),
+        checks,
+    };
+    match api.writer().write(Action::SessionCreate(Box::new(session))).await?.outcome {
+        Outcome::Done => Ok(Answer::json(&json!({ "ID": &*id }))),
+        outcome => written(outcome, "apply failed: "),
+    }
+}
+
+/// The checks of the node, and the old field. An empty one of either means that no agent has to be alive.
+fn checks(body: &SessionBody) -> (Option<Vec<String>>, Vec<String>) {
+    let old = body.checks.0.clone().flatten();
+    let node_checks = match (&body.node_checks.0, &old) {
+        (Some(given), _) => given.clone(),
+        (None, Some(old)) if old.is_empty() => Some(Vec::new()),
+        _ => Some(vec![SERF_HEALTH.to_owned()]),
+    };
+    (node_checks, old.unwrap_or_default())
+}
+
+/// The lock-delay in nanoseconds: a text, or a number of seconds below 1000, else of nanoseconds.
+fn lock_delay(sent: &Json) -> Result<i64, duration::DurationError> {
+    let default = i64::try_from(LOCK_DELAY.as_nanos()).expect("15 s in nanoseconds fit");
+    match sent {
+        Json::Text(text) => duration::parse_nanos(text),
+        Json::Number(number) => {
+            let number = number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)).unwrap_or_default();
+            Ok(if number < 1000 { number.saturating_mul(1_000_000_000) } else { number })
+        }
+        _ => Ok(default),
+    }
+}
+
+fn vet_ttl(ttl: &str, min: Duration) -> Result<(), ApiError> {
+    if ttl.is_empty() {
+        return Ok(());
+    }
+    let nanos = duration::parse_nanos(ttl)
+        .map_err(|e| ApiError::internal(format!("Session TTL '{ttl}' invalid: {e}")))?;
+    let fits = u64::try_from(nanos).is_ok_and(|n| (min..=TTL_MAX).contains(&Duration::from_nanos(n)));
+    if nanos == 0 || fits {
+        return Ok(());
+    }
+    let (min, max) = (duration::format(min), duration::format(TTL_MAX));
+    Err(ApiError::internal(format!("Invalid Session TTL '{nanos}', must be between [{min}={max}]")))
+}
+
+/// `PUT /v1/session/destroy/:id`.
+pub(super) async fn destroy(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let id = SessionId::from(call.name_or(MISSING_SESSION)?);
+    api.serves_call(&call)?;
+    written(api.writer().write(Action::SessionDestroy { id }).await?.outcome, "apply failed: ")
+}
+
+/// `PUT /v1/session/renew/:id`.
+pub(super) async fn renew(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let id = SessionId::from(call.name_or(MISSING_SESSION)?);
+    api.serves_call(&call)?;
+    let options = Options { consistency: Consistency::Default, wait: None };
+    let found = api.reader().read(&SessionInfo { id: id.clone() }, options).await?;
+    match found.value {
+        Some(session) => Ok(Answer::json(&[shape::session(&session)])),
+        None => Err(ApiError::not_found(format!("Session id '{id}' not found"))),
+    }
+}
+
+/// `GET /v1/session/info/:id`.
+pub(super) async fn info(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    let id = SessionId::from(call.name_or(MISSING_SESSION)?);
+    let encode: fn(&Option<Arc<Stored<Session>>>, &()) -> Encoded = |found, ()| {
+        let shown: Vec<_> = found.iter().map(|session| shape::session(session)).collect();
+        encoded(&shown)
+    };
+    read(&api, &asked, Family::Plain, SessionInfo { id }, (), encode).await
+}
+
+/// `GET /v1/session/list`.
+pub(super) async fn list(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    read(&api, &call.read_options()?, Family::Plain, SessionList, (), sessions).await
+}
+
+/// `GET /v1/session/node/:node`.
+pub(super) async fn of_node(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    let node = Caseless::new(&call.name_or("Missing node name")?);
+    read(&api, &asked, Family::Plain, SessionsOfNode { node }, (), sessions).await
+}
+
+fn sessions(found: &Vec<Arc<Stored<Session>>>, (): &()) -> Encoded {
+    let shown: Vec<_> = found.iter().map(|session| shape::session(session)).collect();
+    encoded(&shown)
+}
