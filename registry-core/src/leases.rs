@@ -361,3 +361,6 @@ fn known_leases(state: &State) -> Vec<(Lease, bool)> {
     });
     kept.collect()
 }
+
+#[cfg(test)]
+mod tests;

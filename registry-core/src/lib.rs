@@ -10,6 +10,8 @@ mod reader;
 mod replication;
 pub mod server;
 mod settings;
+#[cfg(test)]
+mod simulated;
 mod storage;
 mod store;
 pub mod timers;
@@ -33,7 +35,7 @@ use timers::Timers;
 
 pub use leadership::{Leadership, NotLeading, Role};
 pub use leases::{LeaseRefused, Leases};
-pub use reader::{Absent, Answer, Consistency, Options, ReadError, Reader, Wait};
+pub use reader::{Absent, Answer, Consistency, Looks, Options, ReadError, Reader, Wait};
 pub use replication::OpenError;
 pub use server::Handler;
 pub use settings::{CONSUL_VERSION, Settings};

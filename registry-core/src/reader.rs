@@ -16,6 +16,7 @@ use crate::{
     store::Store,
     watch::Listener,
 };
+pub use shared::Looks;
 use shared::Questions;
 
 /// How long a blocking question waits when it does not say: `default_query_time`.
@@ -174,7 +175,7 @@ impl Reader {
     }
 
     /// How many looks were shared instead of made, for tests and figures.
-    pub fn looks(&self) -> shared::Looks {
+    pub fn looks(&self) -> Looks {
         self.questions.looks()
     }
 
@@ -239,3 +240,6 @@ fn deadline(wait: Option<Wait>) -> Option<Instant> {
     let more = limit.mul_f64(rand::random_range(0.0..1.0 / 16.0));
     Some(Instant::now() + limit + more)
 }
+
+#[cfg(test)]
+mod tests;

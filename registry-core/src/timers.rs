@@ -141,3 +141,69 @@ fn life(session: &Session) -> Option<Duration> {
     let nanos = parse_nanos(&session.ttl).ok().and_then(|nanos| u64::try_from(nanos).ok())?;
     (nanos > 0).then(|| Duration::from_nanos(nanos) * TTLS)
 }
+
+#[cfg(test)]
+mod tests {
+    use registry_state::{KvDelete, KvPut, PutMode, read::KvGet};
+
+    use super::*;
+    use crate::simulated::Simulated;
+
+    async fn pass(seconds: f64) {
+        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    }
+
+    fn start() -> (Simulated, Arc<Timers>) {
+        let engine = Simulated::start();
+        let (store, writer) = (engine.store.clone(), engine.writer.clone());
+        let timers = Arc::new(Timers::new(store, writer, engine.leadership.clone()));
+        tokio::spawn(timers.clone().run(engine.shutdown.clone()));
+        (engine, timers)
+    }
+
+    async fn session(engine: &Simulated, ttl: &str) -> SessionId {
+        engine.register("n1", None, None).await;
+        let id = engine.writer.session_id();
+        let session = Session { id: id.clone(), node: "n1".into(), ttl: ttl.into(), ..Session::default() };
+        engine.done(Action::SessionCreate(Box::new(session))).await;
+        id
+    }
+
+    fn there(engine: &Simulated, id: &SessionId) -> bool {
+        SessionInfo { id: id.clone() }.run(&engine.store.state()).0.is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_at_twice_its_ttl_unless_renewed() {
+        let (engine, timers) = start();
+        let id = session(&engine, "10s").await;
+        let forever = session(&engine, "").await;
+        let lock = KvPut { key: "lock".into(), mode: PutMode::Acquire(id.clone()), ..KvPut::default() };
+        engine.done(Action::KvPut(lock)).await;
+        pass(19.5).await;
+        assert!(there(&engine, &id));
+        assert!(timers.renew(&id).is_some());
+        pass(19.5).await;
+        assert!(there(&engine, &id));
+        pass(0.6).await;
+        assert!(!there(&engine, &id) && there(&engine, &forever));
+        let (entry, _) = KvGet { key: "lock".into() }.run(&engine.store.state());
+        assert_eq!(entry.unwrap().session, None, "its lock is free");
+        assert!(timers.renew(&id).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deletions_are_forgotten_once_and_then_nothing_is_written() {
+        let (engine, _timers) = start();
+        engine.put("a", "1").await;
+        engine.done(Action::KvDelete(KvDelete::Key("a".into()))).await;
+        let tombstone = engine.store.state().index();
+        pass(14.0 * 60.0).await;
+        assert!(engine.store.state().tombstones_up_to(tombstone).is_some());
+        pass(2.0 * 60.0).await;
+        assert!(engine.store.state().tombstones_up_to(tombstone).is_none());
+        let before = engine.batches();
+        pass(3600.0).await;
+        assert_eq!(engine.batches(), before);
+    }
+}

@@ -100,6 +100,11 @@ impl Questions {
         question
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.questions().len()
+    }
+
     pub(super) fn looks(&self) -> Looks {
         Looks { made: self.0.made.load(Relaxed), shared: self.0.shared.load(Relaxed) }
     }

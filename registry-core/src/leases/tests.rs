@@ -1,0 +1,149 @@
+use registry_state::read::{CatalogNode, HealthNode};
+
+use link::calls::status;
+
+use super::*;
+use crate::{
+    Role,
+    simulated::{Simulated, leading},
+};
+
+struct Fleet {
+    engine: Simulated,
+    leases: Arc<Leases>,
+}
+
+impl Fleet {
+    fn start() -> Self {
+        let engine = Simulated::start();
+        let settings = Settings::new("registry", "11111111-2222-4333-8444-555555555555");
+        let parts = (engine.store.clone(), engine.writer.clone(), engine.leadership.clone());
+        let leases = Arc::new(Leases::new(settings, parts.0, parts.1, parts.2));
+        tokio::spawn(leases.clone().tend(engine.shutdown.clone()));
+        Self { engine, leases }
+    }
+
+    fn health(&self, node: &str) -> Option<String> {
+        let (checks, _) = HealthNode { node: Caseless::new(node) }.run(&self.engine.store.state());
+        checks.first().map(|check| check.status.clone())
+    }
+
+    fn id(&self, node: &str) -> Option<String> {
+        let (node, _) = CatalogNode { node: node.to_owned() }.run(&self.engine.store.state());
+        node.map(|found| found.node.id.clone())
+    }
+
+    fn status(&self, node: &str) -> Option<u8> {
+        self.leases.members().iter().find(|m| m.name == node).map(|m| m.status)
+    }
+}
+
+fn lease(node: &str, id: char, boot_ms: u64) -> Lease {
+    Lease {
+        version: VERSION,
+        node: node.to_owned(),
+        id: id.to_string().repeat(8) + "-2222-4333-8444-555555555555",
+        address: format!("10.0.0.{boot_ms}"),
+        datacenter: "dc1".to_owned(),
+        boot_ms,
+        ..Lease::default()
+    }
+}
+
+async fn pass(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_lives_as_long_as_its_lease_is_kept_and_an_idle_fleet_writes_nothing() {
+    let fleet = Fleet::start();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
+    pass(0.1).await;
+    let before = fleet.engine.batches();
+    for _ in 0..60 {
+        pass(1.0).await;
+        fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    }
+    assert_eq!(fleet.engine.batches(), before, "signs of life alone are not written");
+    pass(3.9).await;
+    assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
+    pass(0.2).await;
+    assert_eq!(fleet.health("web1").as_deref(), Some("critical"));
+    assert_eq!(fleet.status("web1"), Some(status::FAILED));
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
+    assert_eq!(fleet.status("web1"), Some(status::ALIVE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_container_of_the_name_takes_over_and_the_old_one_cannot_come_back() {
+    let fleet = Fleet::start();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    fleet.leases.keep(lease("web1", 'b', 2)).await.unwrap();
+    assert_eq!(fleet.id("web1"), Some(lease("web1", 'b', 2).id));
+    let refused = fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap_err();
+    assert!(matches!(&refused, LeaseRefused::Unfit(why) if why.contains("younger agent")), "{refused}");
+    fleet.leases.release(&lease("web1", 'a', 1)).await.unwrap();
+    assert_eq!(fleet.id("web1"), Some(lease("web1", 'b', 2).id), "the old one's goodbye does not count");
+    fleet.leases.release(&lease("web1", 'b', 2)).await.unwrap();
+    assert_eq!((fleet.id("web1"), fleet.status("web1")), (None, Some(status::LEFT)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_gone_is_forgotten_and_one_that_is_forced_stays_away() {
+    let fleet = Fleet::start();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    fleet.leases.keep(lease("web2", 'b', 1)).await.unwrap();
+    assert!(fleet.leases.force_leave("web2").await.unwrap());
+    assert_eq!(fleet.status("web2"), Some(status::ALIVE), "a node that is alive stays");
+    pass(5.0).await;
+    assert!(fleet.leases.force_leave("web2").await.unwrap());
+    assert_eq!((fleet.id("web2"), fleet.status("web2")), (None, Some(status::LEFT)));
+    assert!(!fleet.leases.force_leave("nope").await.unwrap());
+    pass(598.0).await;
+    assert!(fleet.id("web1").is_some());
+    pass(5.0).await;
+    assert_eq!((fleet.id("web1"), fleet.status("web1")), (None, None));
+    pass(10.0).await;
+    assert_eq!(fleet.status("web2"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_known_nodes_have_time_for_a_sign_of_life() {
+    let fleet = Fleet::start();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    fleet.engine.register("outside", Some("db"), None).await;
+    // The leases of a new leader are empty; the catalog is all it knows.
+    fleet.engine.role.send_replace(Role::default());
+    pass(0.1).await;
+    *fleet.leases.table() = Table::default();
+    fleet.engine.role.send_replace(leading());
+    pass(7.0).await;
+    assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
+    let before = fleet.engine.batches();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    assert_eq!(fleet.engine.batches(), before, "a node that is as it was is not written again");
+    pass(3.0).await;
+    assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
+    pass(1.5).await;
+    assert_eq!(fleet.health("web1").as_deref(), Some("critical"));
+    pass(700.0).await;
+    assert!(fleet.id("outside").is_some(), "a node registered from outside has no lease to lose");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_refused_with_the_reason() {
+    let fleet = Fleet::start();
+    for (lease, reason) in [
+        (Lease { datacenter: "dc2".into(), ..lease("web1", 'a', 1) }, "wrong datacenter 'dc2'"),
+        (lease("Registry", 'a', 1), "the registry's own"),
+        (Lease { address: String::new(), ..lease("web1", 'a', 1) }, "name, id and address"),
+    ] {
+        let refused = fleet.leases.keep(lease).await.unwrap_err();
+        assert!(matches!(&refused, LeaseRefused::Unfit(why) if why.contains(reason)), "{refused}");
+    }
+    pass(0.1).await;
+    assert_eq!(fleet.leases.members().len(), 1);
+    assert_eq!(fleet.health("registry").as_deref(), Some("passing"));
+}
