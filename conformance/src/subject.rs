@@ -10,6 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -92,7 +96,7 @@ impl Server {
     fn spawn(command: &str, bin: &Path, config: impl Fn(&Ports, &Path) -> Value) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let ports = Ports::free();
-        let path = folder.path().join("config.json");
+        let path = folder.path().join(".config.json");
         fs::write(&path, config(&ports, folder.path()).to_string())?;
         let text = |path: &Path| path.display().to_string();
         let mut values = vec![
@@ -105,8 +109,14 @@ impl Server {
         let words = split_words(command).into_iter().map(|word| fill(&word, &values));
         let words: Vec<String> = words.collect();
         let (program, rest) = words.split_first().context("the server's command is empty")?;
-        let log = File::create(folder.path().join("log"))?;
-        let process = Command::new(program)
+        let log = File::create(folder.path().join(".log"))?;
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("CONSUL_")) {
+                command.env_remove(name);
+            }
+        }
+        let process = command
             .args(rest)
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -151,16 +161,15 @@ impl Server {
     /// The end of its log.
     pub fn log_tail(&self) -> String {
         const LENGTH_MAX: usize = 1500;
-        let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        let log = fs::read(self.folder.path().join(".log")).unwrap_or_default();
         let tail = &log[log.len().saturating_sub(LENGTH_MAX)..];
         String::from_utf8_lossy(tail).into_owned()
     }
 
     /// Asks it to end with SIGINT, and kills it when it has not after `limit`.
     pub fn interrupt(&mut self, limit: Duration) {
-        let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
         // Fails when it has ended already.
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
+        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGINT);
         let end = Instant::now() + limit;
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < end {
             pause(Duration::from_millis(20));
@@ -173,6 +182,20 @@ impl Drop for Server {
         // Both fail only when it has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Ends what a scenario's programs left behind: the processes whose working directory is in the folder.
+pub fn end_all_in(folder: &Path) {
+    let pid = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let here = fs::read_link(entry.path().join("cwd")).ok()?;
+        here.starts_with(folder).then(|| Pid::from_raw(pid))
+    };
+    for pid in fs::read_dir("/proc").into_iter().flatten().filter_map(pid) {
+        // Fails when it has just ended by itself.
+        let _ = kill(pid, Signal::SIGKILL);
     }
 }
 

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{proxy::Proxy, registry::Registry};
-use crate::{pause, ports};
+use crate::{pause, ports, subject};
 
 static LOG_STAMP: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?m)^\d{4}[-/]\d\d[-/]\d\d[T ][0-9:.]+(?:Z|[+-]\d\d:?\d\d)? ")
@@ -234,22 +234,8 @@ impl Drop for Sandbox<'_> {
             let _ = process.kill();
             let _ = process.wait();
         }
-        for pid in processes_in(&self.folder) {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
+        subject::end_all_in(&self.folder);
     }
-}
-
-/// What the program started and left behind: processes whose working directory is in the folder.
-fn processes_in(folder: &Path) -> Vec<Pid> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pid = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry.ok()?;
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let here = fs::read_link(entry.path().join("cwd")).ok()?;
-        here.starts_with(folder).then(|| Pid::from_raw(pid))
-    };
-    entries.filter_map(pid).collect()
 }
 
 fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
