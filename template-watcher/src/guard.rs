@@ -38,13 +38,14 @@ impl Guard {
         }
         let doubted = self.doubt_until.is_some_and(|until| now < until);
         if doubted && is_empty(&new) && known.is_some_and(|known| !is_empty(known)) {
-            if self.held.insert(query.clone(), new).is_none() {
+            if self.held.is_empty() {
+                let grace = registry_wire::duration::format(self.grace);
                 tracing::warn!(
                     target: "runner",
-                    "{query} is suddenly empty after the registry was away; keeping what was known for {}",
-                    registry_wire::duration::format(self.grace)
+                    "{query} is suddenly empty after the registry was away; what was known is kept for {grace}"
                 );
             }
+            self.held.insert(query.clone(), new);
             return None;
         }
         self.held.remove(query);

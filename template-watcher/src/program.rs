@@ -76,7 +76,13 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     // Held for as long as files are to be watched.
     let _files = if config.watch_files { watch_files(&config, &sender) } else { None };
     let ended = match Runner::start(config, Host::default()).await {
-        Ok(mut runner) => runner.run(&Shutdown::default(), &mut controls, Some(reread)).await,
+        Ok(mut runner) => {
+            runner.when_ready(|| {
+                // Fails only where systemd does not listen, and then nobody wants to know.
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+            });
+            runner.run(&Shutdown::default(), &mut controls, Some(reread)).await
+        }
         Err(e) => Err(e),
     };
     let exit = match ended {

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    answers::Answer,
+    answers::{Answer, CatalogNode},
     ask,
     config::go_io,
     query::{Query, Region},
@@ -132,7 +132,10 @@ impl Source {
         loop {
             let what = match watch.next().await {
                 Event::Answer { response, after_reset } => match ask::answer(&self.query, &response) {
-                    Ok(answer) => What::Answer(Box::new(answer), after_reset),
+                    Ok(answer) => {
+                        self.warn_of_no_node(&answer);
+                        What::Answer(Box::new(answer), after_reset)
+                    }
                     Err(e) => What::Failing(e.to_string()),
                 },
                 Event::Failing(e) => What::Failing(e.to_string()),
@@ -141,6 +144,15 @@ impl Source {
             if news.send(News { query: self.query.clone(), what }).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// A template that asks for a node by name rarely means one that is not there.
+    fn warn_of_no_node(&self, answer: &Answer) {
+        if let (Query::Node { name, .. }, Answer::Node(CatalogNode { node: None, .. })) =
+            (&self.query, answer)
+        {
+            tracing::warn!(target: "watcher", "{}: no node exists with the name {name:?}", self.query);
         }
     }
 

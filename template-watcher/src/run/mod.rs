@@ -5,6 +5,7 @@
 
 mod actions;
 mod child;
+mod cover;
 mod deliver;
 mod slot;
 
@@ -25,7 +26,7 @@ use tokio::{
 
 use crate::{
     action::{self, Host},
-    answers::Answers,
+    answers::{Answer, Answers},
     config::{Config, ConfigError},
     guard::Guard,
     query::Query,
@@ -82,6 +83,8 @@ pub(crate) struct Runner {
     watches: Watches,
     news: mpsc::Receiver<News>,
     guard: Guard,
+    /// Keys that are answered by the prefix above them, and that prefix.
+    covered: HashMap<Query, Query>,
     /// Questions that find no answer at the moment.
     failing: HashSet<Query>,
     /// Since when a key that is asked for is absent; kept for `err_on_failed_lookup` alone.
@@ -90,6 +93,8 @@ pub(crate) struct Runner {
     child: Option<Kept>,
     started: Instant,
     settled: bool,
+    /// Called once, when all templates are rendered for the first time.
+    ready: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Runner {
@@ -107,14 +112,21 @@ impl Runner {
             answers: Arc::default(),
             watches,
             news,
+            covered: HashMap::new(),
             failing: HashSet::new(),
             absent: HashMap::new(),
             actions: Actions::default(),
             child,
             started: Instant::now(),
             settled: false,
+            ready: None,
             config,
         })
+    }
+
+    /// Says what to do once all templates are rendered for the first time.
+    pub(crate) fn when_ready(&mut self, tell: impl FnOnce() + Send + 'static) {
+        self.ready = Some(Box::new(tell));
     }
 
     /// The loop. It ends by `shutdown`, a signal, the child, or when `once` has done its work.
@@ -151,23 +163,15 @@ impl Runner {
 
     /// Renders what must be rendered, then writes in the order of the templates, then queues commands.
     async fn pass(&mut self) -> Result<(), RunError> {
-        for slot in &mut self.slots {
-            if slot.dirty && !(self.config.once && slot.rendered) {
-                slot.render(&self.answers);
-            }
-        }
+        self.render_all();
         if !self.config.parse_only {
-            let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
-            self.watches.follow(&used);
             if !self.settled {
                 self.settled = self.is_settled();
             }
             if !self.settled {
                 return Ok(());
             }
-            let watches = &self.watches;
-            Arc::make_mut(&mut self.answers).retain(|query| watches.is_followed(query));
-            self.failing.retain(|query| watches.is_followed(query));
+            self.forget_unused();
             self.check_lookups()?;
         }
         let mut written = false;
@@ -175,14 +179,59 @@ impl Runner {
             written |= self.deliver(index).await?;
         }
         self.actions.start();
+        let all = self.slots.iter().all(|slot| slot.rendered);
+        if all && let Some(tell) = self.ready.take() {
+            tell();
+        }
         if let Some(child) = &mut self.child {
-            if self.slots.iter().all(|slot| slot.rendered) && !child.is_started() {
+            if all && !child.is_started() {
                 child.start().map_err(RunError::Failed)?;
             } else if written {
                 child.reload().await.map_err(RunError::Failed)?;
             }
         }
         Ok(())
+    }
+
+    /// Renders what must be rendered, until no answer is known that some template has not seen, and watches what they ask.
+    fn render_all(&mut self) {
+        loop {
+            self.derive();
+            for slot in
+                self.slots.iter_mut().filter(|slot| slot.dirty && !(self.config.once && slot.rendered))
+            {
+                slot.render(&self.answers);
+            }
+            if self.config.parse_only {
+                return;
+            }
+            let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
+            self.covered = cover::keys_under_prefixes(&used, &self.failing);
+            let asked = used.into_iter().filter(|query| !self.covered.contains_key(query)).collect();
+            self.watches.follow(&asked);
+            if !self.derive() {
+                return;
+            }
+        }
+    }
+
+    /// Answers keys from the prefixes that cover them; tells whether something new came of it.
+    fn derive(&mut self) -> bool {
+        let mut news = Vec::new();
+        for (key, prefix) in &self.covered {
+            if let (Query::Key { path, .. }, Some(pairs)) = (key, self.answers.get(prefix)) {
+                news.push((key.clone(), cover::key_answer(path, pairs)));
+            }
+        }
+        // Not `any`: each must be learned.
+        news.into_iter().filter_map(|(key, answer)| self.learn(key, answer).then_some(())).count() > 0
+    }
+
+    fn forget_unused(&mut self) {
+        let (watches, covered) = (&self.watches, &self.covered);
+        Arc::make_mut(&mut self.answers)
+            .retain(|query| watches.is_followed(query) || covered.contains_key(query));
+        self.failing.retain(|query| watches.is_followed(query));
     }
 
     /// Whether every question has been answered or refused, so that all files and commands come in one pass.
@@ -288,12 +337,15 @@ impl Runner {
         Ok(())
     }
 
-    fn learn(&mut self, query: Query, answer: crate::answers::Answer) {
-        if Arc::make_mut(&mut self.answers).put(query.clone(), answer) {
+    /// Takes an answer in; `false` when it was known.
+    fn learn(&mut self, query: Query, answer: Answer) -> bool {
+        let new = Arc::make_mut(&mut self.answers).put(query.clone(), answer);
+        if new {
             for slot in self.slots.iter_mut().filter(|slot| slot.asked.used.contains(&query)) {
                 slot.dirty = true;
             }
         }
+        new
     }
 
     async fn control(&mut self, control: Control, reread: Option<&Reread>) -> Option<Exit> {

@@ -1,0 +1,80 @@
+//! One watch for many keys: a key below a prefix that some template lists needs no question of its own.
+//!
+//! A template that walks `ls "acl"` and asks `key` for each of them costs one question instead of one per key, and sees
+//! all of them as they were at one moment.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    answers::{Answer, KeyAnswer, KeyPair},
+    query::Query,
+};
+
+/// Of the questions used, the keys that lie below a prefix among them, each with that prefix.
+///
+/// A prefix that finds no answer covers nothing: a token may be allowed to read a key but not to list.
+pub(super) fn keys_under_prefixes(used: &HashSet<&Query>, failing: &HashSet<Query>) -> HashMap<Query, Query> {
+    let prefixes: Vec<&Query> = used
+        .iter()
+        .copied()
+        .filter(|query| matches!(query, Query::Prefix { .. }) && !failing.contains(query))
+        .collect();
+    let covering = |key: &Query| {
+        let above = prefixes.iter().copied().filter(|prefix| covers(prefix, key));
+        above.min_by_key(|prefix| prefix.to_string().len()).cloned()
+    };
+    used.iter().filter_map(|key| Some(((*key).clone(), covering(key)?))).collect()
+}
+
+fn covers(prefix: &Query, key: &Query) -> bool {
+    match (prefix, key) {
+        (Query::Prefix { prefix, region: here }, Query::Key { path, region: there }) => {
+            here == there && path.starts_with(prefix.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// The answer for one key out of those below a prefix.
+pub(super) fn key_answer(path: &str, pairs: &Answer) -> Answer {
+    let Answer::Pairs(pairs) = pairs else { return Answer::Key(KeyAnswer::default()) };
+    let pair = pairs.iter().find(|pair| pair.path == path);
+    let now = pair.map(|pair| KeyPair { key: path.trim_start_matches('/').to_owned(), ..pair.clone() });
+    Answer::Key(KeyAnswer { now, last: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covered(texts: &[&str], failing: &[&str]) -> Vec<String> {
+        let read = |text: &&str| match text.strip_suffix('*') {
+            Some(prefix) => Query::prefix(prefix).unwrap(),
+            None => Query::key(text).unwrap(),
+        };
+        let used: Vec<Query> = texts.iter().map(read).collect();
+        let failing = failing.iter().map(read).collect();
+        let covered = keys_under_prefixes(&used.iter().collect(), &failing);
+        let mut shown: Vec<String> = covered.iter().map(|(key, prefix)| format!("{key} {prefix}")).collect();
+        shown.sort();
+        shown
+    }
+
+    #[test]
+    fn keys_below_a_listed_prefix_are_covered() {
+        let texts = ["acl*", "acl/a/host", "aclx", "other", "acl/a@dc2", "acl/a*"];
+        assert_eq!(covered(&texts, &[]), ["kv.get(acl/a/host) kv.list(acl)", "kv.get(aclx) kv.list(acl)"]);
+        assert_eq!(covered(&["acl/a", "acl/b"], &[]), [""; 0]);
+        assert_eq!(covered(&["acl*", "acl/a"], &["acl*"]), [""; 0]);
+    }
+
+    #[test]
+    fn the_answer_is_that_of_the_key_itself() {
+        let pair =
+            KeyPair { path: "acl/a".into(), key: "a".into(), value: b"x".to_vec(), ..KeyPair::default() };
+        let pairs = Answer::Pairs(vec![pair]);
+        let Answer::Key(found) = key_answer("acl/a", &pairs) else { panic!("a key") };
+        assert_eq!(found.now.map(|pair| (pair.key, pair.value)), Some(("acl/a".into(), b"x".to_vec())));
+        assert_eq!(key_answer("acl/b", &pairs), Answer::Key(KeyAnswer::default()));
+    }
+}
