@@ -21,6 +21,7 @@ mod writer;
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -169,6 +170,11 @@ impl Registry {
                 tracing::error!(target: "agent.server", %error, "a part of the registry ended badly");
             }
         }
+    }
+
+    /// Where its files are; for a registry in memory, a folder that goes with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The cluster's id, a UUID made with its first server.

@@ -141,7 +141,6 @@ impl AsciiChart {
     }
 
     /// The chart with one histogram more.
-    #[expect(clippy::should_implement_trait, reason = "the name its callers use")]
     pub fn add(mut self, name: impl Into<String>, histogram: Histogram) -> Self {
         self.0.push((name.into(), histogram));
         self

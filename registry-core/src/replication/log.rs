@@ -23,7 +23,7 @@ use raft_log::{
     api::raft_log_writer::RaftLogWriter,
     codeq::{Decode, Encode},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use super::{
@@ -39,7 +39,13 @@ const READ_BUFFER_BYTES: usize = 1 << 20;
 
 /// The log; clones share it.
 #[derive(Clone)]
-pub(super) struct Log(Arc<Mutex<RaftLog<OnDisk>>>);
+pub(super) struct Log(Arc<Files>);
+
+struct Files {
+    log: Mutex<RaftLog<OnDisk>>,
+    /// Goes after the log's files have been closed.
+    open: watch::Sender<()>,
+}
 
 impl Log {
     /// Opens the log. A record that a crash cut off at the end was never acknowledged: it is removed and told once.
@@ -58,7 +64,7 @@ impl Log {
             let folder = folder.display();
             warn!(target: "agent.server", %folder, bytes = before - after, "removed a torn record at the end of the log");
         }
-        Ok(Self(Arc::new(Mutex::new(log))))
+        Ok(Self(Arc::new(Files { log: Mutex::new(log), open: watch::channel(()).0 })))
     }
 
     /// The last entry that only snapshots hold.
@@ -66,8 +72,13 @@ impl Log {
         self.locked().log_state().purged().map(Position::id)
     }
 
+    /// What tells when the last clone is gone.
+    pub(super) fn while_open(&self) -> Open {
+        Open(self.0.open.subscribe())
+    }
+
     fn locked(&self) -> MutexGuard<'_, RaftLog<OnDisk>> {
-        self.0.lock().expect("nobody panics while holding the log")
+        self.0.log.lock().expect("nobody panics while holding the log")
     }
 
     /// Waits until everything written so far is on disk.
@@ -75,6 +86,17 @@ impl Log {
         let (done, flushed) = oneshot::channel();
         self.locked().flush(true, Some(Flushed::Told(done)))?;
         flushed.await.map_err(io::Error::other)?
+    }
+}
+
+/// Watches over a log's files without holding them open.
+#[derive(Clone)]
+pub(super) struct Open(watch::Receiver<()>);
+
+impl Open {
+    /// Returns once the files are closed.
+    pub(super) async fn closed(mut self) {
+        while self.0.changed().await.is_ok() {}
     }
 }
 

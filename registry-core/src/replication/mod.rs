@@ -20,6 +20,7 @@ use registry_state::{Command, Index, Outcome};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
+    time::timeout,
 };
 use tracing::{error, info};
 
@@ -39,6 +40,9 @@ const HEARTBEAT_MS: u64 = 250;
 const ELECTION_MS: std::ops::Range<u64> = 1000..2000;
 /// How many entries before a snapshot stay in the log, for servers that lag a little.
 const KEPT_ENTRIES: u64 = 128;
+
+/// How long the engine's last tasks may take to let go of the log's files.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 type Raft = openraft::Raft<Kinds, Machine>;
 
@@ -67,6 +71,7 @@ pub enum OpenError {
 #[derive(Clone)]
 pub(crate) struct Replication {
     raft: Raft,
+    open: log::Open,
 }
 
 impl Replication {
@@ -80,6 +85,7 @@ impl Replication {
         snapshot_every: u64,
     ) -> Result<(Self, Arc<Notify>), OpenError> {
         let log = log::Log::open(&folder.join("log"))?;
+        let open = log.while_open();
         let snapshots = Snapshots::open(folder.join("snapshots"))?;
         let full = Arc::new(Notify::new());
         let machine = Machine::open(store, snapshots, log.purged(), snapshot_every, full.clone())?;
@@ -91,7 +97,7 @@ impl Replication {
             let members = BTreeMap::from([(identity.server, BasicNode::new(address))]);
             raft.initialize(members).await.map_err(|e| engine(&e))?;
         }
-        Ok((Self { raft }, full))
+        Ok((Self { raft, open }, full))
     }
 
     /// Puts a batch into the log; gives its outcomes once it is on disk and applied.
@@ -127,6 +133,10 @@ impl Replication {
             role.send_replace(Role::default());
             if let Err(error) = self.raft.shutdown().await {
                 error!(target: "agent.server", %error, "the replicated log ended badly");
+            }
+            // The engine's last tasks let go of the files only now; the next process must find them free.
+            if timeout(CLOSE_LIMIT, self.open.closed()).await.is_err() {
+                error!(target: "agent.server", "the log's files are still open");
             }
         })
     }
