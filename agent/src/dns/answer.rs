@@ -62,11 +62,10 @@ pub(super) fn target<'a>(
         return Some(Target::Own(ip));
     }
     // An instance that gives its own service's name as its address means its node.
-    let itself = fqdn(own).is_some_and(|name| name == *asked);
-    match node_address.filter(|_| itself).and_then(address::parse_ip) {
-        Some(ip) => Some(Target::Node(ip)),
-        None => Some(Target::Name(own)),
+    if address::parse_ip(&node.address).is_some() && fqdn(own).is_some_and(|name| name == *asked) {
+        return node_address.and_then(address::parse_ip).map(Target::Node);
     }
+    Some(Target::Name(own))
 }
 
 /// The A or AAAA record of an address, if questions of this type are given it. TXT is answered with addresses too (as
@@ -273,6 +272,7 @@ mod tests {
             ("10.0.0.1", "x.example.org", Family::V6, Some("Name(\"x.example.org\")")),
             ("x.example.org", "", Family::V4, Some("Name(\"x.example.org\")")),
             ("10.0.0.1", "Web.service.consul", Family::V4, Some("Node(10.0.0.1)")),
+            ("10.0.0.1", "web.service.consul.", Family::V6, None),
         ];
         for (node, own, family, wanted) in table {
             assert_eq!(find(node, own, family).as_deref(), wanted, "{node} {own} {family:?}");

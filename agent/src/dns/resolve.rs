@@ -35,7 +35,7 @@ const SERVERS: &str = "consul";
 /// Name servers given at most.
 const NAME_SERVERS_MAX: usize = 3;
 /// How often a name that leads to a name is followed, so that a loop ends.
-const CHASES_MAX: u8 = 2;
+const CHASES_MAX: u8 = 3;
 /// Records a followed name may add for a client without EDNS.
 const CHASED_RECORDS_MAX: usize = 5;
 
@@ -129,7 +129,9 @@ impl Resolver {
                 Some(reply) => Reply { flags: own, edns: request.edns.clone(), ..reply },
                 None if recursion != 0 => return self.recurse(request, transport, client).await,
                 None => {
-                    let authorities = vec![self.soa(request)];
+                    // Once because there is no such name, once more when it was asked for (as recorded).
+                    let times = if request.kind == RecordType::SOA { 2 } else { 1 };
+                    let authorities = vec![self.soa(request); times];
                     let edns = request.edns.clone();
                     Reply { rcode: Rcode::NxDomain, flags: own, authorities, edns, ..Reply::default() }
                 }
@@ -264,7 +266,7 @@ impl Resolver {
                 break;
             }
         }
-        if let Some(text) = alias.filter(|_| answers.is_empty() && asked.kind != RecordType::CNAME)
+        if let Some(text) = alias.filter(|_| answers.is_empty())
             && let Some(record) = answer::cname_record(asked.name, text, ttl)
         {
             answers.push(record);

@@ -21,6 +21,8 @@ const UDP_BYTES_MAX: usize = 65_507;
 const TCP_BYTES_MAX: usize = 65_523;
 /// So much of a UDP reply stays free.
 const SPARE_BYTES: usize = 7;
+/// So far beyond its limit, a reply is searched for what fits.
+const FAR_BYTES: usize = 100;
 /// More answers are never given over plain UDP, whatever `udp_answer_limit` says.
 const PLAIN_UDP_ANSWERS: usize = 8;
 /// Answers that can fit 64 kB at all; SRV brings its glue along.
@@ -96,8 +98,11 @@ fn fit(request: &Request, reply: &mut Reply, settings: &Settings, transport: Tra
     let encoded = encode(request, reply, compress);
     let fits = encoded.len() <= limits.bytes;
     if !fits {
+        // Far beyond the limit, to drop what is no glue may be enough; near it, an answer goes first (as recorded).
+        let far = encoded.len() > limits.bytes + SPARE_BYTES + FAR_BYTES;
+        let most = reply.answers.len() - usize::from(!far);
         Glue::of(&reply.additionals)
-            .keep_most(reply, |reply| encode(request, reply, compress).len() <= limits.bytes);
+            .keep_most(reply, most, |reply| encode(request, reply, compress).len() <= limits.bytes);
     }
     let cut = reply.answers.len() < all;
     if cut && settings.enable_truncate {
@@ -118,18 +123,18 @@ impl Glue {
         Self(first)
     }
 
-    /// Keeps as many answers as fit, at least one.
-    fn keep_most(&self, reply: &mut Reply, fits: impl Fn(&Reply) -> bool) {
+    /// Keeps as many answers as fit, at most so many and at least one.
+    fn keep_most(&self, reply: &mut Reply, most: usize, fits: impl Fn(&Reply) -> bool) {
         let whole = reply.answers.clone();
-        let (mut most, mut too_many) = (1, whole.len());
-        while too_many - most > 1 {
-            let middle = most + (too_many - most) / 2;
+        let (mut kept, mut too_many) = (1, most + 1);
+        while too_many - kept > 1 {
+            let middle = kept + (too_many - kept) / 2;
             reply.answers.clone_from(&whole);
             self.keep_first(reply, middle);
-            if fits(reply) { most = middle } else { too_many = middle }
+            if fits(reply) { kept = middle } else { too_many = middle }
         }
         reply.answers = whole;
-        self.keep_first(reply, most);
+        self.keep_first(reply, kept);
     }
 
     /// Keeps so many answers, and of the additional records what the SRV records among them point to.

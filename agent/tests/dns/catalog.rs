@@ -9,7 +9,7 @@ use std::{
 use agent::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailable};
 use http::{Request, Response};
 use http_api::Body;
-use registry_wire::catalog::{CheckServiceNode, HealthCheck, Node, NodeService};
+use registry_wire::catalog::{CheckServiceNode, HealthCheck, Node, NodeService, Weights};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -79,7 +79,10 @@ impl Catalog {
                 ..Node::default()
             };
         }
-        if let Some(service) = body.service {
+        if let Some(mut service) = body.service {
+            if service.weights.passing < 1 {
+                service.weights = Weights::default();
+            }
             entry.services.insert(service.id.clone(), service);
         }
         for check in body.checks {

@@ -73,7 +73,7 @@ impl Asker {
         let Some(bytes) = reply else { return Ok(None) };
         let mut reply = wire::parse(&bytes)?;
         ensure!(reply.id == id, "the reply has another id");
-        for record in reply.sections.iter_mut().flatten() {
+        for record in reply.question.iter_mut().chain(reply.sections.iter_mut().flatten()) {
             *record = self.generalise(record);
         }
         let seen = self.stubs.iter().map(|(name, stub)| (name.clone(), stub.take_seen())).collect();
