@@ -46,9 +46,21 @@ pub(crate) enum What {
     /// An answer; the flag says that the registry was away or began anew before it.
     Answer(Box<Answer>, bool),
     /// No answer can be had at the moment; said once.
-    Failing(String),
+    Failing {
+        /// Why.
+        error: String,
+        /// The registry is there and does not permit the question.
+        denied: bool,
+    },
     /// The permitted attempts are used up.
     GaveUp(String),
+}
+
+impl What {
+    fn failing(error: &RequestError) -> Self {
+        let denied = matches!(error, RequestError::Status { status: 401 | 403, .. });
+        Self::Failing { error: error.to_string(), denied }
+    }
 }
 
 /// The questions that are watched.
@@ -136,9 +148,9 @@ impl Source {
                         self.warn_of_no_node(&answer);
                         What::Answer(Box::new(answer), after_reset)
                     }
-                    Err(e) => What::Failing(e.to_string()),
+                    Err(e) => What::failing(&e),
                 },
-                Event::Failing(e) => What::Failing(e.to_string()),
+                Event::Failing(e) => What::failing(&e),
                 Event::GaveUp(e) => What::GaveUp(e.to_string()),
             };
             if news.send(News { query: self.query.clone(), what }).await.is_err() {
@@ -207,7 +219,7 @@ impl Source {
 
     async fn tell_failing(&self, failing: &mut bool, error: &RequestError, news: &mpsc::Sender<News>) {
         if !std::mem::replace(failing, true) {
-            let what = What::Failing(error.to_string());
+            let what = What::failing(error);
             // A closed channel means that the runner is gone, and this task is about to be.
             let _ = news.send(News { query: self.query.clone(), what }).await;
         }

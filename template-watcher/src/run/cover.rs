@@ -12,12 +12,12 @@ use crate::{
 
 /// Of the questions used, the keys that lie below a prefix among them, each with that prefix.
 ///
-/// A prefix that finds no answer covers nothing: a token may be allowed to read a key but not to list.
-pub(super) fn keys_under_prefixes(used: &HashSet<&Query>, failing: &HashSet<Query>) -> HashMap<Query, Query> {
+/// A prefix that may not be listed covers nothing: a token may well be allowed to read the key.
+pub(super) fn keys_under_prefixes(used: &HashSet<&Query>, denied: &HashSet<Query>) -> HashMap<Query, Query> {
     let prefixes: Vec<&Query> = used
         .iter()
         .copied()
-        .filter(|query| matches!(query, Query::Prefix { .. }) && !failing.contains(query))
+        .filter(|query| matches!(query, Query::Prefix { .. }) && !denied.contains(query))
         .collect();
     let covering = |key: &Query| {
         let above = prefixes.iter().copied().filter(|prefix| covers(prefix, key));
@@ -47,14 +47,14 @@ pub(super) fn key_answer(path: &str, pairs: &Answer) -> Answer {
 mod tests {
     use super::*;
 
-    fn covered(texts: &[&str], failing: &[&str]) -> Vec<String> {
+    fn covered(texts: &[&str], denied: &[&str]) -> Vec<String> {
         let read = |text: &&str| match text.strip_suffix('*') {
             Some(prefix) => Query::prefix(prefix).unwrap(),
             None => Query::key(text).unwrap(),
         };
         let used: Vec<Query> = texts.iter().map(read).collect();
-        let failing = failing.iter().map(read).collect();
-        let covered = keys_under_prefixes(&used.iter().collect(), &failing);
+        let denied = denied.iter().map(read).collect();
+        let covered = keys_under_prefixes(&used.iter().collect(), &denied);
         let mut shown: Vec<String> = covered.iter().map(|(key, prefix)| format!("{key} {prefix}")).collect();
         shown.sort();
         shown

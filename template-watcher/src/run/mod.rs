@@ -87,6 +87,8 @@ pub(crate) struct Runner {
     covered: HashMap<Query, Query>,
     /// Questions that find no answer at the moment.
     failing: HashSet<Query>,
+    /// Questions that the registry does not permit.
+    denied: HashSet<Query>,
     /// Since when a key that is asked for is absent; kept for `err_on_failed_lookup` alone.
     absent: HashMap<Query, Instant>,
     actions: Actions,
@@ -114,6 +116,7 @@ impl Runner {
             news,
             covered: HashMap::new(),
             failing: HashSet::new(),
+            denied: HashSet::new(),
             absent: HashMap::new(),
             actions: Actions::default(),
             child,
@@ -206,7 +209,7 @@ impl Runner {
                 return;
             }
             let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
-            self.covered = cover::keys_under_prefixes(&used, &self.failing);
+            self.covered = cover::keys_under_prefixes(&used, &self.denied);
             let asked = used.into_iter().filter(|query| !self.covered.contains_key(query)).collect();
             self.watches.follow(&asked);
             if !self.derive() {
@@ -232,6 +235,7 @@ impl Runner {
         Arc::make_mut(&mut self.answers)
             .retain(|query| watches.is_followed(query) || covered.contains_key(query));
         self.failing.retain(|query| watches.is_followed(query));
+        self.denied.retain(|query| watches.is_followed(query));
     }
 
     /// Whether every question has been answered or refused, so that all files and commands come in one pass.
@@ -306,6 +310,11 @@ impl Runner {
     }
 
     fn take(&mut self, News { query, what }: News) -> Result<(), RunError> {
+        match &what {
+            What::Failing { denied: true, .. } => self.denied.insert(query.clone()),
+            What::Answer(..) => self.denied.remove(&query),
+            _ => false,
+        };
         match what {
             What::Answer(answer, after_break) => {
                 tracing::debug!(target: "watcher", "received {query}");
@@ -327,7 +336,7 @@ impl Runner {
             What::GaveUp(error) if self.config.once => {
                 return Err(RunError::Failed(format!("{query}: {error}")));
             }
-            What::Failing(error) | What::GaveUp(error) => {
+            What::Failing { error, .. } | What::GaveUp(error) => {
                 if self.failing.is_empty() {
                     tracing::warn!(target: "watcher", "{query}: {error} (asking again until there is an answer)");
                 }
@@ -398,6 +407,7 @@ impl Runner {
             (self.watches, self.news) = watches(&config)?;
             self.answers = Arc::default();
             self.failing.clear();
+            self.denied.clear();
         }
         self.settled = false;
         self.started = Instant::now();
