@@ -18,7 +18,11 @@ fn main() -> ExitCode {
     let called = words.next().unwrap_or_default();
     let called = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or("ryo");
     let exit = match program::choose(called, words.collect()) {
-        Program::Agent(_) | Program::Watcher(_) => output::failure("not there yet"),
+        Program::Agent(_) => output::failure("not there yet"),
+        Program::Watcher(words) => {
+            let name = if called == "ryo" { "ryo template" } else { called };
+            template_watcher::main(name, &words)
+        }
         Program::Command(words) => program::run_command(called, words),
     };
     exit.into()
