@@ -8,4 +8,12 @@ pub mod checks;
 pub mod config;
 pub mod definition;
 pub mod dns;
-pub mod sync;
+mod local;
+mod sync;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// A name as a segment of a path.
+pub(crate) fn api_path(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}

@@ -1,257 +1,274 @@
-//! What must be done so that the catalog says what the agent has: pure.
+//! What to tell the catalog. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use registry_wire::catalog::{HealthCheck, NodeService, no_proxy};
-use serde_json::Value;
+use registry_wire::catalog::{HealthCheck, NodeService, ServiceAddress, TextMap};
 
-use super::Snapshot;
+use crate::local::{Item, Snapshot};
 
-/// The service that every server has, kept by the registry itself.
+/// The check that the registry keeps by the node's lease.
+const LEASE_CHECK: &str = "serfHealth";
+/// The service that a server is registered as.
 const SERVER_SERVICE: &str = "consul";
-/// The node's own health, kept by the registry's leases.
-const NODE_HEALTH: &str = "serfHealth";
 
-/// What the catalog says of the node.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Catalog {
-    pub(super) services: Vec<NodeService>,
-    pub(super) checks: Vec<HealthCheck>,
+/// What the catalog says about this node.
+#[derive(Debug, Default)]
+pub(super) struct Remote {
+    pub(super) services: BTreeMap<String, NodeService>,
+    pub(super) checks: BTreeMap<String, HealthCheck>,
 }
 
-/// One call that brings the catalog nearer.
+/// One thing to tell the catalog.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
-    /// Register a service with those of its checks that differ.
-    Service(Box<NodeService>, Vec<HealthCheck>),
-    /// Register checks whose services are as they should be.
-    Checks(Vec<HealthCheck>),
-    /// Remove a service, and its checks with it.
-    RemoveService(String),
-    /// Remove a check.
-    RemoveCheck(String),
-    /// Take over the catalog's tags of a service.
-    AdoptTags(String, Vec<String>),
+    /// Register a service together with these checks of it.
+    Service(String, Vec<String>),
+    /// Register a check.
+    Check(String),
+    /// Deregister a service with its checks.
+    DropService(String),
+    /// Deregister a check.
+    DropCheck(String),
 }
 
-/// The steps from `catalog` to `local`, and the checks of which only the output differs.
-///
-/// Such an output travels when `output_is_due` says so for the check's id, or with the next change of its status.
-pub(super) fn plan(
-    local: &Snapshot,
-    catalog: &Catalog,
-    output_is_due: impl Fn(&str) -> bool,
-) -> (Vec<Step>, Vec<String>) {
-    let mut steps = Vec::new();
-    let mut only_output = Vec::new();
-    let mut checks = differing(local, catalog, output_is_due, &mut only_output);
-    for service in &local.services {
-        let known = catalog.services.iter().find(|known| known.id.eq_ignore_ascii_case(&service.id));
-        let mut wanted = service.clone();
-        if let Some(known) = known.filter(|_| service.enable_tag_override)
-            && tags(known) != tags(service)
+/// What the whole comparison gives.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// Tags that the catalog is right about: `enable_tag_override`.
+    pub(super) tags: Vec<(String, Option<Vec<String>>)>,
+}
+
+/// Compares everything.
+pub(super) fn full(local: &Snapshot, remote: &Remote, server: bool) -> Plan {
+    let mut plan = Plan::default();
+    let dropped: BTreeSet<&str> = remote
+        .services
+        .keys()
+        .map(String::as_str)
+        .filter(|id| !local.services.contains_key(*id) && !(server && *id == SERVER_SERVICE))
+        .collect();
+    plan.steps.extend(dropped.iter().map(|id| Step::DropService((*id).to_owned())));
+    for (id, check) in &remote.checks {
+        let with_its_service = dropped.contains(check.service_id.as_str());
+        let servers_own = server && check.service_id == SERVER_SERVICE;
+        if !local.checks.contains_key(id) && id != LEASE_CHECK && !with_its_service && !servers_own {
+            plan.steps.push(Step::DropCheck(id.clone()));
+        }
+    }
+    let mut told = BTreeSet::new();
+    for (id, service) in &local.services {
+        let there = remote.services.get(id);
+        if let Some(there) = there.filter(|there| service.enable_tag_override && tags(there) != tags(service))
         {
-            wanted.tags.clone_from(&known.tags);
-            steps.push(Step::AdoptTags(service.id.clone(), tags(known).to_vec()));
+            plan.tags.push((id.clone(), there.tags.clone()));
         }
-        if !known.is_some_and(|known| same_service(known, &wanted)) {
-            let own = checks.remove(&service.id).unwrap_or_default();
-            steps.push(Step::Service(Box::new(wanted), own));
+        if there.is_some_and(|there| same_service(service, there)) {
+            continue;
+        }
+        let checks: Vec<String> = local
+            .checks
+            .iter()
+            .filter(|(_, check)| check.service_id == *id)
+            .map(|(id, _)| id.clone())
+            .collect();
+        told.extend(checks.iter().cloned());
+        plan.steps.push(Step::Service(id.clone(), checks));
+    }
+    for (id, check) in &local.checks {
+        let same = remote
+            .checks
+            .get(id)
+            .is_some_and(|there| same_check(check, there, local.output_waits.contains(id)));
+        if !same && !told.contains(id) {
+            plan.steps.push(Step::Check(id.clone()));
         }
     }
-    let rest: Vec<_> = checks.into_values().flatten().collect();
-    if !rest.is_empty() {
-        steps.push(Step::Checks(rest));
-    }
-    steps.extend(removals(local, catalog));
-    (steps, only_output)
+    plan
 }
 
-/// The checks that the catalog lacks or has otherwise, by their service.
-fn differing(
-    local: &Snapshot,
-    catalog: &Catalog,
-    output_is_due: impl Fn(&str) -> bool,
-    only_output: &mut Vec<String>,
-) -> BTreeMap<String, Vec<HealthCheck>> {
-    let mut differing: BTreeMap<String, Vec<HealthCheck>> = BTreeMap::new();
-    for check in &local.checks {
-        let known = catalog.checks.iter().find(|known| known.check_id.eq_ignore_ascii_case(&check.check_id));
-        match known {
-            Some(known) if same_check(known, check) && known.output == check.output => continue,
-            Some(known) if same_check(known, check) && !output_is_due(&check.check_id) => {
-                only_output.push(check.check_id.clone());
-                continue;
-            }
-            _ => differing.entry(check.service_id.clone()).or_default().push(check.clone()),
+/// What a few local changes mean, without asking the catalog first.
+pub(super) fn partial(local: &Snapshot, changed: &BTreeSet<Item>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut told = BTreeSet::new();
+    for item in changed {
+        let Item::Service(id) = item else { continue };
+        if !local.services.contains_key(id) {
+            steps.push(Step::DropService(id.clone()));
+            continue;
         }
+        let of_it = |check: &&String| local.checks.get(*check).is_some_and(|c| c.service_id == *id);
+        let checks: Vec<String> = changed
+            .iter()
+            .filter_map(|item| if let Item::Check(check) = item { Some(check) } else { None })
+            .filter(of_it)
+            .cloned()
+            .collect();
+        told.extend(checks.iter().cloned());
+        steps.push(Step::Service(id.clone(), checks));
     }
-    differing
+    for item in changed {
+        let Item::Check(id) = item else { continue };
+        if told.contains(id) {
+            continue;
+        }
+        steps.push(match local.checks.contains_key(id) {
+            true => Step::Check(id.clone()),
+            false => Step::DropCheck(id.clone()),
+        });
+    }
+    steps
 }
 
-/// What the catalog has and the agent does not.
-fn removals(local: &Snapshot, catalog: &Catalog) -> Vec<Step> {
-    let has_service = |id: &str| local.services.iter().any(|service| service.id.eq_ignore_ascii_case(id));
-    let kept = |id: &str| has_service(id) || (local.server && id == SERVER_SERVICE);
-    let has_check = |id: &str| local.checks.iter().any(|check| check.check_id.eq_ignore_ascii_case(id));
-    let services = catalog.services.iter().map(|service| &service.id).filter(|id| !kept(id));
-    // A check goes with its service.
-    let checks = catalog.checks.iter().filter(|check| {
-        let service_stays = check.service_id.is_empty() || kept(&check.service_id);
-        service_stays && check.check_id != NODE_HEALTH && !has_check(&check.check_id)
-    });
-    let services = services.cloned().map(Step::RemoveService);
-    services.chain(checks.map(|check| Step::RemoveCheck(check.check_id.clone()))).collect()
+/// Which items a step stands for, to give them back when it failed.
+pub(super) fn items(step: &Step) -> Vec<Item> {
+    match step {
+        Step::Service(id, checks) => {
+            let checks = checks.iter().map(|check| Item::Check(check.clone()));
+            std::iter::once(Item::Service(id.clone())).chain(checks).collect()
+        }
+        Step::DropService(id) => vec![Item::Service(id.clone())],
+        Step::Check(id) | Step::DropCheck(id) => vec![Item::Check(id.clone())],
+    }
 }
 
 fn tags(service: &NodeService) -> &[String] {
     service.tags.as_deref().unwrap_or_default()
 }
 
-/// Whether two records say the same; indexes do not count, and nothing is the same as an empty list.
-fn same_service(known: &NodeService, wanted: &NodeService) -> bool {
-    let pairs = |service: &NodeService| service.meta.clone().unwrap_or_default();
-    let addresses = |service: &NodeService| service.tagged_addresses.clone().unwrap_or_default();
-    known.id == wanted.id
-        && known.service == wanted.service
-        && known.kind == wanted.kind
-        && tags(known) == tags(wanted)
-        && known.address == wanted.address
-        && addresses(known) == addresses(wanted)
-        && pairs(known) == pairs(wanted)
-        && known.port == wanted.port
-        && known.socket_path == wanted.socket_path
-        && known.weights == wanted.weights
-        && known.enable_tag_override == wanted.enable_tag_override
-        && known.locality == wanted.locality
-        && same_data(&known.proxy, &wanted.proxy)
-        && same_data(&known.connect, &wanted.connect)
+fn same_service(ours: &NodeService, there: &NodeService) -> bool {
+    let pairs = |meta: &Option<TextMap>| meta.clone().unwrap_or_default();
+    // Tagged addresses that others added stay, where their names say that they are the registry's own.
+    let addresses = |service: &NodeService| -> BTreeMap<String, ServiceAddress> {
+        let all = service.tagged_addresses.clone().unwrap_or_default();
+        all.into_iter().filter(|(tag, _)| !tag.starts_with("consul-")).collect()
+    };
+    ours.kind == there.kind
+        && ours.service == there.service
+        && (ours.enable_tag_override || tags(ours) == tags(there))
+        && ours.address == there.address
+        && addresses(ours) == addresses(there)
+        && pairs(&ours.meta) == pairs(&there.meta)
+        && ours.port == there.port
+        && ours.socket_path == there.socket_path
+        && ours.weights == there.weights
+        && ours.enable_tag_override == there.enable_tag_override
 }
 
-fn same_data(known: &Value, wanted: &Value) -> bool {
-    let empty =
-        |value: &Value| *value == Value::Null || *value == no_proxy() || *value == serde_json::json!({});
-    known == wanted || (empty(known) && empty(wanted))
-}
-
-/// Whether two checks say the same but for their output.
-fn same_check(known: &HealthCheck, wanted: &HealthCheck) -> bool {
-    known.check_id == wanted.check_id
-        && known.name == wanted.name
-        && known.status == wanted.status
-        && known.notes == wanted.notes
-        && known.service_id == wanted.service_id
-        && known.kind == wanted.kind
-        && known.interval == wanted.interval
-        && known.timeout == wanted.timeout
+fn same_check(ours: &HealthCheck, there: &HealthCheck, output_waits: bool) -> bool {
+    ours.name == there.name
+        && ours.status == there.status
+        && ours.notes == there.notes
+        && (output_waits || ours.output == there.output)
+        && ours.service_id == there.service_id
+        && ours.service_name == there.service_name
+        && ours.kind == there.kind
+        && ours.interval == there.interval
+        && ours.timeout == there.timeout
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn service(id: &str) -> NodeService {
-        NodeService { id: id.into(), service: id.into(), ..NodeService::default() }
+    fn service(name: &str, port: i64) -> (String, NodeService) {
+        (name.into(), NodeService { id: name.into(), service: name.into(), port, ..NodeService::default() })
     }
 
-    fn check(id: &str, service: &str, status: &str, output: &str) -> HealthCheck {
-        HealthCheck {
+    fn check(id: &str, of: &str, status: &str) -> (String, HealthCheck) {
+        let check = HealthCheck {
             check_id: id.into(),
-            service_id: service.into(),
             status: status.into(),
-            output: output.into(),
+            service_id: of.into(),
+            service_name: of.into(),
             ..HealthCheck::default()
+        };
+        (id.into(), check)
+    }
+
+    fn local() -> Snapshot {
+        Snapshot {
+            services: [service("web", 80)].into(),
+            checks: [check("c", "web", "passing"), check("n", "", "passing")].into(),
+            output_waits: BTreeSet::new(),
         }
     }
 
-    fn local(services: &[NodeService], checks: &[HealthCheck]) -> Snapshot {
-        Snapshot { services: services.to_vec(), checks: checks.to_vec(), ..Snapshot::default() }
-    }
-
-    fn catalog(services: &[NodeService], checks: &[HealthCheck]) -> Catalog {
-        Catalog { services: services.to_vec(), checks: checks.to_vec() }
-    }
-
-    fn steps(local: &Snapshot, catalog: &Catalog) -> Vec<Step> {
-        plan(local, catalog, |_| false).0
-    }
-
-    #[test]
-    fn nothing_to_do_when_both_say_the_same() {
-        let seen = NodeService {
-            tags: Some(vec![]),
-            meta: Some(BTreeMap::new()),
-            proxy: no_proxy(),
-            connect: serde_json::json!({}),
-            create_index: 7,
-            modify_index: 9,
-            ..service("web")
-        };
-        let health = check("serfHealth", "", "passing", "Agent alive and reachable");
-        let ours = check("c", "web", "passing", "fine");
-        let known = catalog(&[seen], &[health, HealthCheck { modify_index: 9, ..ours.clone() }]);
-        assert_eq!(steps(&local(&[service("web")], &[ours]), &known), []);
+    fn remote() -> Remote {
+        Remote {
+            services: [service("web", 80)].into(),
+            checks: [
+                check("c", "web", "passing"),
+                check("n", "", "passing"),
+                check("serfHealth", "", "critical"),
+            ]
+            .into(),
+        }
     }
 
     #[test]
-    fn a_missing_service_comes_with_its_checks() {
-        let own = check("c", "web", "critical", "");
-        let node = check("n", "", "passing", "");
-        let found = steps(&local(&[service("web")], &[own.clone(), node.clone()]), &Catalog::default());
-        assert_eq!(found, [Step::Service(Box::new(service("web")), vec![own]), Step::Checks(vec![node])]);
+    fn equal_needs_nothing_and_the_lease_check_is_not_ours() {
+        assert_eq!(full(&local(), &remote(), false), Plan::default());
     }
 
     #[test]
-    fn edits_of_others_are_undone() {
-        let moved = NodeService { port: 81, ..service("web") };
-        let ours = NodeService { port: 80, ..service("web") };
-        let found =
-            steps(&local(std::slice::from_ref(&ours), &[]), &catalog(&[moved, service("stray")], &[]));
-        assert_eq!(found, [Step::Service(Box::new(ours), vec![]), Step::RemoveService("stray".into())]);
+    fn an_empty_catalog_gets_everything_a_service_with_its_checks() {
+        let plan = full(&local(), &Remote::default(), false);
+        assert_eq!(plan.steps, [Step::Service("web".into(), vec!["c".into()]), Step::Check("n".into())]);
     }
 
     #[test]
-    fn what_the_registry_keeps_stays() {
-        let health = check("serfHealth", "", "passing", "");
-        let stray = check("stray", "", "passing", "");
-        let known = catalog(&[service("consul")], &[health, stray]);
-        let server = Snapshot { server: true, ..Snapshot::default() };
-        assert_eq!(steps(&server, &known), [Step::RemoveCheck("stray".into())]);
-        let client = Snapshot::default();
+    fn edits_and_additions_in_the_catalog_are_undone() {
+        let mut there = remote();
+        there.services.extend([service("stranger", 1), service("consul", 8300)]);
+        there.services.insert("web".into(), service("web", 81).1);
+        there.checks.extend([check("s", "stranger", "passing"), check("x", "", "passing")]);
+        let dropped = |server| full(&local(), &there, server).steps;
         assert_eq!(
-            steps(&client, &known),
-            [Step::RemoveService("consul".into()), Step::RemoveCheck("stray".into())]
+            dropped(true),
+            [
+                Step::DropService("stranger".into()),
+                Step::DropCheck("x".into()),
+                Step::Service("web".into(), vec!["c".into()]),
+            ]
         );
+        assert!(dropped(false).contains(&Step::DropService("consul".into())));
     }
 
     #[test]
-    fn a_check_of_a_removed_service_goes_with_it() {
-        let known = catalog(&[service("web")], &[check("c", "web", "passing", "")]);
-        assert_eq!(steps(&Snapshot::default(), &known), [Step::RemoveService("web".into())]);
+    fn tags_of_the_catalog_win_where_allowed() {
+        let (mut ours, mut there) = (local(), remote());
+        ours.services.get_mut("web").unwrap().enable_tag_override = true;
+        let web = there.services.get_mut("web").unwrap();
+        (web.enable_tag_override, web.tags) = (true, Some(vec!["new".into()]));
+        let plan = full(&ours, &there, false);
+        assert_eq!(plan, Plan { steps: vec![], tags: vec![("web".into(), Some(vec!["new".into()]))] });
     }
 
     #[test]
-    fn an_output_alone_waits_until_it_is_due() {
-        let (old, new) = (check("c", "", "passing", "1"), check("c", "", "passing", "2"));
-        let (ours, known) = (local(&[], std::slice::from_ref(&new)), catalog(&[], &[old]));
-        assert_eq!(plan(&ours, &known, |_| false), (vec![], vec!["c".to_owned()]));
-        assert_eq!(plan(&ours, &known, |id| id == "c"), (vec![Step::Checks(vec![new])], vec![]));
+    fn output_that_waits_is_no_difference_but_status_is() {
+        let (mut ours, there) = (local(), remote());
+        ours.checks.get_mut("c").unwrap().output = "new".into();
+        assert_eq!(full(&ours, &there, false).steps, [Step::Check("c".into())]);
+        ours.output_waits.insert("c".into());
+        assert_eq!(full(&ours, &there, false).steps, []);
+        ours.checks.get_mut("c").unwrap().status = "critical".into();
+        assert_eq!(full(&ours, &there, false).steps, [Step::Check("c".into())]);
     }
 
     #[test]
-    fn a_new_status_takes_its_output_along() {
-        let (old, new) = (check("c", "", "passing", "1"), check("c", "", "critical", "2"));
+    fn changes_alone_tell_what_is_there_and_drop_what_is_not() {
+        let changed = [Item::Service("web".into()), Item::Check("c".into()), Item::Check("n".into())];
+        let gone = [Item::Service("old".into()), Item::Check("old:1".into())];
+        let steps = partial(&local(), &changed.into_iter().chain(gone).collect());
         assert_eq!(
-            steps(&local(&[], std::slice::from_ref(&new)), &catalog(&[], &[old])),
-            [Step::Checks(vec![new])]
+            steps,
+            [
+                Step::DropService("old".into()),
+                Step::Service("web".into(), vec!["c".into()]),
+                Step::Check("n".into()),
+                Step::DropCheck("old:1".into()),
+            ]
         );
-    }
-
-    #[test]
-    fn tags_of_others_are_taken_over_when_allowed() {
-        let ours = NodeService { enable_tag_override: true, tags: Some(vec!["a".into()]), ..service("web") };
-        let theirs = NodeService { tags: Some(vec!["b".into()]), ..ours.clone() };
-        let found = steps(&local(&[ours], &[]), &catalog(&[theirs], &[]));
-        assert_eq!(found, [Step::AdoptTags("web".into(), vec!["b".into()])]);
     }
 }

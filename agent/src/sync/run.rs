@@ -1,245 +1,389 @@
-//! When the catalog is compared, and the calls that follow.
+//! When to sync, and the talking.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use daemon::Shutdown;
-use http::{Method, Request};
+use http::{Request, StatusCode};
 use http_api::body;
-use http_body_util::BodyExt as _;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use registry_wire::catalog::{HealthCheck, NodeService};
+use registry_wire::catalog::{HealthCheck, Node, NodeService, TextMap};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value as Json, json};
 use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{
-    Local, Snapshot,
-    plan::{Catalog, Step, plan},
+use super::plan::{self, Remote, Step};
+use crate::{
+    backend::{Backend, NODE_HEADER, Unavailable, remote::Attachment},
+    local::Local,
 };
-use crate::backend::{Backend, NODE_HEADER};
 
-/// The longest time between two passes when nothing happens; up to the same again is added by chance.
-const FULL_PASS: Duration = Duration::from_secs(60);
-/// The first pause after a failed pass; doubled up to [`PAUSE_MAX`].
+/// Time between two full syncs; up to the same again is added at random.
+const FULL: Duration = Duration::from_secs(60);
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-/// The longest pause after failed passes. A registry that comes back is also told of by [`Settings::returns`].
 const PAUSE_MAX: Duration = Duration::from_secs(15);
-/// One call to the registry takes no longer.
+/// How long a client that registers waits for the catalog to know.
+const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+/// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
-/// How many may wait for a pass at once; more wait for room.
-const ASKING_MAX: usize = 256;
+/// The longest answer about one node.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Clients that wait for their flush at once; further ones do not wait.
+const FLUSHES_MAX: usize = 64;
 
-/// How an agent syncs.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// `check_update_interval`: how long an output alone may wait; half of it is added or taken away by chance.
-    pub check_update_interval: Duration,
+/// Who this node is in the catalog.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Identity {
+    pub(crate) node: String,
+    pub(crate) id: String,
+    pub(crate) datacenter: String,
+    pub(crate) address: String,
+    pub(crate) tagged_addresses: TextMap,
+    pub(crate) meta: TextMap,
+    pub(crate) server: bool,
 }
 
-/// Asks for passes.
-#[derive(Clone, Debug)]
-pub struct Syncer {
-    asking: mpsc::Sender<oneshot::Sender<()>>,
-}
+/// Asks the running sync to hurry. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Syncer(mpsc::Sender<oneshot::Sender<()>>);
 
 impl Syncer {
-    /// Starts comparing; the task ends with shutdown.
-    ///
-    /// `returns` changes whenever a registry is reached again, so that nothing waits for its turn then.
-    pub fn start(
-        local: Arc<dyn Local>,
-        backend: Arc<dyn Backend>,
-        settings: Settings,
-        returns: tokio::sync::watch::Receiver<u64>,
-        shutdown: Shutdown,
-    ) -> (Self, JoinHandle<()>) {
-        let (asking, asked) = mpsc::channel(ASKING_MAX);
-        let run = Run { local, backend, settings, outputs: HashMap::new(), failures: 0 };
-        (Self { asking }, tokio::spawn(run.until_shutdown(asked, returns, shutdown)))
-    }
-
-    /// Returns once a pass that began after the call has ended, well or badly, and at most after `limit`.
-    pub async fn settle(&self, limit: Duration) {
-        let (done, ended) = oneshot::channel();
-        let asked = async {
-            if self.asking.send(done).await.is_ok() {
-                // The answer is dropped when the agent ends; then nobody waits for it either.
-                let _ = ended.await;
-            }
-        };
-        let _ = timeout(limit, asked).await;
+    /// Returns once the catalog knows of all local changes, or cannot be told now, or the limit is over.
+    pub(crate) async fn flush(&self) {
+        let (done, waits) = oneshot::channel();
+        if self.0.try_send(done).is_ok() {
+            // Either way the change is kept and told later.
+            let _ = timeout(FLUSH_LIMIT, waits).await;
+        }
     }
 }
 
-struct Run {
-    local: Arc<dyn Local>,
+/// Keeps the catalog in step with [`Local`].
+pub(crate) struct Sync {
+    local: Arc<Local>,
     backend: Arc<dyn Backend>,
-    settings: Settings,
-    /// Checks of which only the output differs, and when it travels.
-    outputs: HashMap<String, Instant>,
-    failures: u32,
+    identity: Arc<Mutex<Identity>>,
+    flushes: mpsc::Receiver<oneshot::Sender<()>>,
+    node_told: bool,
+    away: bool,
 }
 
-impl Run {
-    async fn until_shutdown(
+/// Why the catalog could not be told.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Nobody(#[from] Unavailable),
+    #[error("the registry does not answer")]
+    Late,
+    #[error("{status}: {text}")]
+    Refused { status: StatusCode, text: String },
+    #[error("an answer of the registry cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl Sync {
+    pub(crate) fn new(
+        local: Arc<Local>,
+        backend: Arc<dyn Backend>,
+        identity: Arc<Mutex<Identity>>,
+    ) -> (Self, Syncer) {
+        let (sender, flushes) = mpsc::channel(FLUSHES_MAX);
+        let sync = Self { local, backend, identity, flushes, node_told: false, away: false };
+        (sync, Syncer(sender))
+    }
+
+    /// Syncs until shutdown: all of it at the start, from time to time and when the registry comes back; changes at once.
+    pub(crate) async fn run(
         mut self,
-        mut asked: mpsc::Receiver<oneshot::Sender<()>>,
-        mut returns: tokio::sync::watch::Receiver<u64>,
+        mut attachment: Option<watch::Receiver<Attachment>>,
         shutdown: Shutdown,
     ) {
         let mut changes = self.local.changes();
-        let mut waiting = Vec::new();
+        let mut full_at = Instant::now();
+        let mut retry_at: Option<Instant> = None;
+        let mut failures: u32 = 0;
+        let end = shutdown.requested();
+        tokio::pin!(end);
         loop {
-            changes.mark_unchanged();
-            returns.mark_unchanged();
-            let next = tokio::select! {
-                next = self.pass() => next,
-                () = shutdown.requested() => return,
+            let output_at = self.local.next_output();
+            let wake = [Some(full_at), retry_at, output_at].into_iter().flatten().min().unwrap_or(full_at);
+            let mut flushed = None;
+            let returned = async {
+                match attachment.as_mut() {
+                    Some(attachment) => attachment.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
             };
-            for done in waiting.drain(..) {
-                // Whoever asked may have stopped waiting.
-                let _: Result<(), ()> = oneshot::Sender::send(done, ());
-            }
             tokio::select! {
-                () = sleep_until(next) => {}
+                () = &mut end => return,
+                Some(waiting) = self.flushes.recv() => flushed = Some(waiting),
                 Ok(()) = changes.changed() => {}
-                Ok(()) = returns.changed() => {}
-                Some(done) = asked.recv() => waiting.push(done),
-                () = shutdown.requested() => return,
-            }
-            while let Ok(done) = asked.try_recv() {
-                waiting.push(done);
-            }
-        }
-    }
-
-    /// One comparison with all its steps; when the next one is due.
-    async fn pass(&mut self) -> Instant {
-        match self.compare().await {
-            Ok(()) => {
-                if std::mem::take(&mut self.failures) > 0 {
-                    tracing::info!(target: "agent.anti_entropy", "the registry takes our state again");
+                true = returned => {
+                    let attached = attachment.as_ref().is_some_and(|a| *a.borrow() == Attachment::Attached);
+                    if !attached {
+                        continue;
+                    }
+                    full_at = Instant::now();
                 }
-                let next = Instant::now() + FULL_PASS.mul_f64(rand::random_range(1.0..2.0));
-                self.outputs.values().copied().min().map_or(next, |due| due.min(next))
+                () = sleep_until(wake) => {}
             }
-            Err(error) => {
-                if self.failures == 0 {
-                    tracing::error!(target: "agent.anti_entropy", %error, "failed to sync remote state");
+            changes.borrow_and_update();
+            let now = Instant::now();
+            let due = full_at <= now || retry_at.is_some_and(|at| at <= now);
+            // While the registry is away, changes only wait: the return is a full sync.
+            let synced = if due {
+                self.full().await
+            } else if retry_at.is_none() {
+                self.changed().await
+            } else {
+                continue;
+            };
+            match synced {
+                Ok(()) => {
+                    self.tell(None);
+                    (failures, retry_at) = (0, None);
+                    if due {
+                        full_at = Instant::now() + FULL + FULL.mul_f64(rand::random_range(0.0..1.0));
+                    }
                 }
-                let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(16)).min(PAUSE_MAX);
-                self.failures = self.failures.saturating_add(1);
-                Instant::now() + pause.mul_f64(rand::random_range(0.75..1.25))
+                Err(error) => {
+                    self.tell(Some(&error));
+                    failures += 1;
+                    let pause = PAUSE_MIN.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
+                    retry_at = Some(Instant::now() + pause.mul_f64(rand::random_range(0.75..1.25)));
+                    full_at = Instant::now() + FULL;
+                }
+            }
+            if let Some(waiting) = flushed {
+                // The client may have gone.
+                let _ = waiting.send(());
             }
         }
     }
 
-    async fn compare(&mut self) -> Result<(), String> {
-        let local = self.local.snapshot();
-        let catalog = self.catalog(&local).await?;
-        let now = Instant::now();
-        let (steps, only_output) =
-            plan(&local, &catalog, |id| self.outputs.get(id).is_some_and(|due| *due <= now));
-        let interval = self.settings.check_update_interval;
-        self.outputs.retain(|id, _| only_output.contains(id));
-        for id in only_output {
-            self.outputs.entry(id).or_insert_with(|| now + interval.mul_f64(rand::random_range(0.5..1.5)));
+    /// One log line for each change of state.
+    fn tell(&mut self, error: Option<&Failed>) {
+        let away = error.is_some();
+        match error {
+            Some(error) if !self.away => {
+                // An agent that has not joined yet has said so already.
+                match error {
+                    Failed::Nobody(Unavailable::NoServers) if !self.node_told => {}
+                    _ => {
+                        tracing::warn!(target: "agent.anti_entropy", %error, "failed to sync, will try until it works")
+                    }
+                }
+            }
+            None if self.away => tracing::info!(target: "agent.anti_entropy", "syncing again"),
+            _ => {}
         }
-        for step in steps {
-            self.take(&local, step).await?;
-        }
-        Ok(())
+        self.away = away;
     }
 
-    async fn catalog(&self, local: &Snapshot) -> Result<Catalog, String> {
+    /// Compares everything with the catalog and tells the difference.
+    async fn full(&mut self) -> Result<(), Failed> {
+        let identity = self.identity();
+        let node = crate::api_path(&identity.node);
         #[derive(Default, Deserialize)]
         #[serde(rename_all = "PascalCase", default)]
         struct NodeServices {
+            node: Option<Node>,
             services: Option<Vec<NodeService>>,
         }
-        let node = utf8_percent_encode(&local.node, NON_ALPHANUMERIC).to_string();
-        let services: NodeServices = self.get(local, &format!("/v1/catalog/node-services/{node}")).await?;
-        let checks: Vec<HealthCheck> = self.get(local, &format!("/v1/health/node/{node}")).await?;
-        Ok(Catalog { services: services.services.unwrap_or_default(), checks })
+        // Before the questions: what changes meanwhile is told once more, and nothing is missed.
+        let items = self.local.take_unsynced();
+        let there = async {
+            let there: Option<NodeServices> = self.ask(&format!("/v1/catalog/node-services/{node}")).await?;
+            let checks: Option<Vec<HealthCheck>> = self.ask(&format!("/v1/health/node/{node}")).await?;
+            Ok::<_, Failed>((there.unwrap_or_default(), checks.unwrap_or_default()))
+        };
+        let (there, checks) = match there.await {
+            Ok(there) => there,
+            Err(error) => {
+                self.local.not_synced(items);
+                return Err(error);
+            }
+        };
+        let known = there.node.as_ref().is_some_and(|node| is_same(node, &identity));
+        if !known {
+            self.register(&identity, Map::new(), false)
+                .await
+                .inspect_err(|_| self.local.not_synced(items.clone()))?;
+        }
+        if !known || !self.node_told {
+            tracing::info!(target: "agent", "Synced node info");
+            self.node_told = true;
+        }
+        let remote = Remote {
+            services: there.services.unwrap_or_default().into_iter().map(|s| (s.id.clone(), s)).collect(),
+            checks: checks.into_iter().map(|check| (check.check_id.clone(), check)).collect(),
+        };
+        let plan = plan::full(&self.local.snapshot(), &remote, identity.server);
+        for (id, tags) in plan.tags {
+            self.local.take_tags(&id, tags);
+        }
+        self.carry_out(&identity, plan.steps).await
     }
 
-    async fn take(&self, local: &Snapshot, step: Step) -> Result<(), String> {
-        match step {
-            Step::Service(service, checks) => {
-                let name = service.id.clone();
-                self.register(local, json!({ "Service": service, "Checks": checks })).await?;
-                tracing::info!(target: "agent", service = %name, "Synced service");
-            }
-            Step::Checks(checks) => {
-                self.register(local, json!({ "Checks": checks })).await?;
-                for check in checks {
-                    tracing::info!(target: "agent", check = %check.check_id, status = %check.status, "Synced check");
+    /// Tells what changed here.
+    async fn changed(&mut self) -> Result<(), Failed> {
+        let items = self.local.take_unsynced();
+        if items.is_empty() {
+            return Ok(());
+        }
+        let steps = plan::partial(&self.local.snapshot(), &items);
+        self.carry_out(&self.identity(), steps).await
+    }
+
+    /// Tells step by step. One that the registry refuses is logged and skipped; when nobody answers, all is kept.
+    async fn carry_out(&self, identity: &Identity, steps: Vec<Step>) -> Result<(), Failed> {
+        let mut steps = steps.into_iter();
+        while let Some(step) = steps.next() {
+            match self.tell_step(identity, &step).await {
+                Ok(()) => log(&step),
+                Err(Failed::Refused { status, text }) if status.is_client_error() => {
+                    tracing::error!(target: "agent", step = ?step, error = text, "the registry refuses a registration");
+                }
+                Err(error) => {
+                    let rest = std::iter::once(&step).chain(steps.as_slice());
+                    let rest: BTreeSet<_> = rest.flat_map(plan::items).collect();
+                    self.local.not_synced(rest);
+                    return Err(error);
                 }
             }
-            Step::RemoveService(id) => {
-                self.deregister(local, json!({ "ServiceID": id })).await?;
-                tracing::info!(target: "agent", service = %id, "Deregistered service");
-            }
-            Step::RemoveCheck(id) => {
-                self.deregister(local, json!({ "CheckID": id })).await?;
-                tracing::info!(target: "agent", check = %id, "Deregistered check");
-            }
-            Step::AdoptTags(id, tags) => self.local.adopt_tags(&id, tags),
         }
         Ok(())
     }
 
-    async fn register(&self, local: &Snapshot, mut body: Value) -> Result<(), String> {
-        body["Node"] = json!(local.node);
-        body["Address"] = json!(local.address);
-        body["SkipNodeUpdate"] = json!(true);
-        if let Some(checks) = body["Checks"].as_array_mut() {
-            for check in checks {
-                check["Node"] = json!(local.node);
+    async fn tell_step(&self, identity: &Identity, step: &Step) -> Result<(), Failed> {
+        let local = self.local.snapshot();
+        let mut body = Map::new();
+        match step {
+            Step::Service(id, checks) => {
+                let Some(service) = local.services.get(id) else { return Ok(()) };
+                body.insert("Service".into(), service_body(service));
+                let checks = checks.iter().filter_map(|check| local.checks.get(check)).map(check_body);
+                body.insert("Checks".into(), checks.collect());
+                self.register(identity, body, true).await
             }
+            Step::Check(id) => {
+                let Some(check) = local.checks.get(id) else { return Ok(()) };
+                body.insert("Check".into(), check_body(check));
+                self.register(identity, body, true).await
+            }
+            Step::DropService(id) => self.deregister(identity, "ServiceID", id).await,
+            Step::DropCheck(id) => self.deregister(identity, "CheckID", id).await,
         }
-        self.call(local, Method::PUT, "/v1/catalog/register", body.to_string()).await.map(drop)
     }
 
-    async fn deregister(&self, local: &Snapshot, mut body: Value) -> Result<(), String> {
-        body["Node"] = json!(local.node);
-        self.call(local, Method::PUT, "/v1/catalog/deregister", body.to_string()).await.map(drop)
-    }
-
-    async fn get<T: DeserializeOwned>(&self, local: &Snapshot, target: &str) -> Result<T, String> {
-        let text = self.call(local, Method::GET, target, String::new()).await?;
-        serde_json::from_slice(&text).map_err(|error| format!("{target}: {error}"))
-    }
-
-    async fn call(
+    async fn register(
         &self,
-        local: &Snapshot,
-        method: Method,
-        target: &str,
-        sent: String,
-    ) -> Result<Vec<u8>, String> {
-        let node = http::HeaderValue::from_str(&local.node).map_err(|error| format!("node name: {error}"))?;
-        let request = Request::builder().method(method).uri(target).header(NODE_HEADER, node);
-        let request = request.body(body::full(sent)).expect("method, target and header are well-formed");
-        let answered = async {
-            let answer = self.backend.call(request).await.map_err(|error| error.to_string())?;
-            let status = answer.status();
-            let mut sent = answer.into_body();
-            let mut bytes = Vec::new();
-            while let Some(frame) = sent.frame().await {
-                if let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() {
-                    bytes.extend_from_slice(&data);
+        identity: &Identity,
+        more: Map<String, Json>,
+        skip_node: bool,
+    ) -> Result<(), Failed> {
+        let mut body = json!({
+            "Datacenter": identity.datacenter,
+            "ID": identity.id,
+            "Node": identity.node,
+            "Address": identity.address,
+            "TaggedAddresses": identity.tagged_addresses,
+            "NodeMeta": identity.meta,
+            "SkipNodeUpdate": skip_node,
+        });
+        body.as_object_mut().expect("made just now").extend(more);
+        self.put("/v1/catalog/register", &body).await
+    }
+
+    async fn deregister(&self, identity: &Identity, key: &str, id: &str) -> Result<(), Failed> {
+        let body = json!({ "Datacenter": identity.datacenter, "Node": identity.node, key: id });
+        self.put("/v1/catalog/deregister", &body).await
+    }
+
+    async fn put(&self, path: &str, value: &Json) -> Result<(), Failed> {
+        let request = Request::put(path).body(body::full(value.to_string())).expect("a fixed path");
+        self.call(request).await.map(drop)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failed> {
+        let request = Request::get(path).body(body::empty()).expect("the name is percent-encoded");
+        let bytes = self.call(request).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Failed::Unreadable(error.to_string()))
+    }
+
+    async fn call(&self, mut request: Request<http_api::Body>) -> Result<bytes::Bytes, Failed> {
+        if let Ok(name) = self.identity().node.parse() {
+            request.headers_mut().insert(NODE_HEADER, name);
+        }
+        let called = async {
+            let answer = self.backend.call(request).await?;
+            let (head, sent) = answer.into_parts();
+            let bytes = body::collect(sent, ANSWER_BYTES_MAX).await;
+            let bytes = bytes.map_err(|error| Failed::Unreadable(error.to_string()))?;
+            match head.status {
+                status if status.is_success() => Ok(bytes),
+                status => {
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    Err(Failed::Refused { status, text })
                 }
             }
-            if !status.is_success() {
-                return Err(format!("{target}: {} ({})", String::from_utf8_lossy(&bytes), status.as_u16()));
-            }
-            Ok(bytes)
         };
-        timeout(CALL_LIMIT, answered).await.unwrap_or_else(|_| Err(format!("{target}: no answer")))
+        timeout(CALL_LIMIT, called).await.unwrap_or(Err(Failed::Late))
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn is_same(node: &Node, identity: &Identity) -> bool {
+    node.id.eq_ignore_ascii_case(&identity.id)
+        && node.address == identity.address
+        && node.tagged_addresses.clone().unwrap_or_default() == identity.tagged_addresses
+        && node.meta.clone().unwrap_or_default() == identity.meta
+}
+
+fn service_body(service: &NodeService) -> Json {
+    let mut body = json!({
+        "ID": service.id, "Service": service.service, "Tags": service.tags, "Address": service.address,
+        "Port": service.port, "Meta": service.meta, "EnableTagOverride": service.enable_tag_override,
+        "Weights": { "Passing": service.weights.passing, "Warning": service.weights.warning },
+    });
+    let fields = body.as_object_mut().expect("made just now");
+    for (key, text) in [("Kind", &service.kind), ("SocketPath", &service.socket_path)] {
+        if !text.is_empty() {
+            fields.insert(key.into(), text.as_str().into());
+        }
+    }
+    if let Some(addresses) = &service.tagged_addresses {
+        fields.insert("TaggedAddresses".into(), serde_json::to_value(addresses).unwrap_or_default());
+    }
+    for (key, value) in [("Proxy", &service.proxy), ("Connect", &service.connect)] {
+        if !value.is_null() {
+            fields.insert(key.into(), value.clone());
+        }
+    }
+    body
+}
+
+fn check_body(check: &HealthCheck) -> Json {
+    json!({
+        "Node": check.node, "CheckID": check.check_id, "Name": check.name, "Status": check.status,
+        "Notes": check.notes, "Output": check.output, "ServiceID": check.service_id,
+        "ServiceName": check.service_name, "Type": check.kind, "Interval": check.interval, "Timeout": check.timeout,
+    })
+}
+
+fn log(step: &Step) {
+    match step {
+        Step::Service(id, _) => tracing::info!(target: "agent", service = id, "Synced service"),
+        Step::Check(id) => tracing::info!(target: "agent", check = id, "Synced check"),
+        Step::DropService(id) => tracing::info!(target: "agent", service = id, "Deregistered service"),
+        Step::DropCheck(id) => tracing::info!(target: "agent", check = id, "Deregistered check"),
     }
 }

@@ -1,0 +1,158 @@
+//! Taking over what the configuration's files define, at the start and at each reload, and what the disk kept.
+
+use std::collections::BTreeSet;
+
+use super::{AddError, Folder, KeptCheck, KeptService, KeptWord, Local, Source, store};
+use crate::{
+    checks::Status,
+    config::Config,
+    definition::{CheckDefinition, Kind, ServiceDefinition},
+};
+
+impl Local {
+    /// Registers what the files define and what was registered over the API before the last stop.
+    ///
+    /// A definition of the files replaces a kept one of the same id. Errors with the first definition that cannot be
+    /// registered; then the agent does not start.
+    pub(crate) fn load(&self, config: &Config) -> Result<(), AddError> {
+        self.define(config)?;
+        self.restore();
+        Ok(())
+    }
+
+    /// Takes over changed files: adds, changes and removes, and leaves alone what came over the API.
+    ///
+    /// Unchanged checks keep their status. Errors leave everything as it was.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), AddError> {
+        let all = config.services.iter().flat_map(|service| &service.checks).chain(&config.checks);
+        for check in all {
+            self.allowed(&check.runs, Source::File)?;
+        }
+        let services: BTreeSet<&str> = config.services.iter().map(|s| s.service.id.as_str()).collect();
+        let checks: BTreeSet<&str> = config
+            .services
+            .iter()
+            .flat_map(|service| &service.checks)
+            .chain(&config.checks)
+            .map(|check| check.id.as_str())
+            .collect();
+        let (gone_services, gone_checks): (Vec<String>, Vec<String>) = {
+            let state = self.state();
+            let services = state
+                .services
+                .iter()
+                .filter(|(id, held)| held.source == Source::File && !services.contains(id.as_str()));
+            let checks = state
+                .checks
+                .iter()
+                .filter(|(id, held)| held.source == Source::File && !checks.contains(id.as_str()));
+            (services.map(|(id, _)| id.clone()).collect(), checks.map(|(id, _)| id.clone()).collect())
+        };
+        for id in &gone_services {
+            self.remove_service(id);
+        }
+        for id in &gone_checks {
+            self.remove_check(id);
+        }
+        self.define(config)?;
+        // What was removed over the API comes back with the files; what the API changed is the files' again.
+        Ok(())
+    }
+
+    fn define(&self, config: &Config) -> Result<(), AddError> {
+        for definition in &config.services {
+            if !self.is_defined(definition) {
+                self.add_service(definition.clone(), Source::File, false)?;
+            }
+        }
+        for definition in &config.checks {
+            if !self.is_defined_check(definition) {
+                self.add_check(definition.clone(), Source::File)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the service stands as defined: then a reload does not even restart its checks.
+    fn is_defined(&self, definition: &ServiceDefinition) -> bool {
+        let same = self.state().services.get(&definition.service.id).is_some_and(|held| {
+            held.source == Source::File
+                && held.service == definition.service
+                && held.token == definition.token
+        });
+        same && definition.checks.iter().all(|check| self.is_defined_check(check))
+    }
+
+    fn is_defined_check(&self, definition: &CheckDefinition) -> bool {
+        self.state().checks.get(&definition.id).is_some_and(|held| {
+            held.source == Source::File
+                && held.runs.as_ref() == Some(&definition.runs)
+                && held.check.service_id == definition.service_id
+        })
+    }
+
+    fn restore(&self) {
+        for kept in self.store.load::<KeptService>(Folder::Services) {
+            let id = kept.service.id.clone();
+            if id.is_empty() || self.state().services.contains_key(&id) {
+                continue;
+            }
+            let definition =
+                ServiceDefinition { service: kept.service, checks: Vec::new(), token: kept.token };
+            if let Err(error) = self.add_service(definition, Source::Api, false) {
+                tracing::warn!(target: "agent", service = id, %error, "cannot restore service");
+            }
+        }
+        for kept in self.store.load::<KeptCheck>(Folder::Checks) {
+            self.restore_check(kept);
+        }
+        for word in self.store.load::<KeptWord>(Folder::Words) {
+            self.restore_word(&word);
+        }
+    }
+
+    fn restore_check(&self, kept: KeptCheck) {
+        let id = kept.check.check_id.clone();
+        let orphan =
+            !kept.check.service_id.is_empty() && !self.state().services.contains_key(&kept.check.service_id);
+        if id.is_empty() || orphan || self.state().checks.contains_key(&id) {
+            self.store.forget(Folder::Checks, &id);
+            return;
+        }
+        let Some(mut runs) = kept.chk_type else {
+            self.hold(kept.check);
+            self.changed();
+            return;
+        };
+        // Nobody has looked since: critical, until the check runs or its word turns out to hold.
+        runs.status = String::new();
+        let definition = CheckDefinition {
+            id: id.clone(),
+            name: kept.check.name,
+            service_id: kept.check.service_id,
+            token: kept.token,
+            shown_type: if kept.check.kind.is_empty() { "" } else { runs.kind().map_or("", Kind::name) },
+            shown_interval: kept.check.interval,
+            shown_timeout: kept.check.timeout,
+            runs,
+        };
+        if let Err(error) = self.add_check(definition, Source::Api) {
+            tracing::warn!(target: "agent", check = id, %error, "cannot restore check");
+        }
+    }
+
+    fn restore_word(&self, word: &KeptWord) {
+        let Some(left) = store::left_until(word.expires) else {
+            return self.store.forget(Folder::Words, &word.check_id);
+        };
+        let ttl = {
+            let state = self.state();
+            let held = state.checks.get(&word.check_id);
+            held.and_then(|held| held.running.as_ref()?.ttl().cloned())
+        };
+        if let (Some(ttl), Some(status)) = (ttl, Status::from_name(&word.status)) {
+            ttl.resume(left, word.output.clone());
+            self.observed(&word.check_id, crate::checks::Observed { status, output: word.output.clone() });
+        }
+    }
+}
