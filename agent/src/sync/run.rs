@@ -322,8 +322,8 @@ impl Sync {
         }
         let called = async {
             let answer = self.backend.call(request).await?;
-            let (head, sent) = answer.into_parts();
-            let bytes = body::collect(sent, ANSWER_BYTES_MAX).await;
+            let (head, mut sent) = answer.into_parts();
+            let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await;
             let bytes = bytes.map_err(|error| Failed::Unreadable(error.to_string()))?;
             match head.status {
                 status if status.is_success() => Ok(bytes),
