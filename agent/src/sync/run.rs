@@ -27,8 +27,6 @@ use crate::{
 const FULL: Duration = Duration::from_secs(60);
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
-/// How long a client that registers waits for the catalog to know.
-const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// The longest answer about one node.
@@ -53,12 +51,12 @@ pub(crate) struct Identity {
 pub(crate) struct Syncer(mpsc::Sender<oneshot::Sender<()>>);
 
 impl Syncer {
-    /// Returns once the catalog knows of all local changes, or cannot be told now, or the limit is over.
-    pub(crate) async fn flush(&self) {
+    /// Returns once the catalog knows of all local changes, or cannot be told now, or `limit` is over.
+    pub(crate) async fn settle(&self, limit: Duration) {
         let (done, waits) = oneshot::channel();
         if self.0.try_send(done).is_ok() {
             // Either way the change is kept and told later.
-            let _ = timeout(FLUSH_LIMIT, waits).await;
+            let _ = timeout(limit, waits).await;
         }
     }
 }
