@@ -3,14 +3,7 @@
 //! A question that is answered from memory is answered where it was read, without a task of its own. Only one that has
 //! to wait (a recursor, a registry elsewhere) gets one.
 
-use std::{
-    io,
-    net::SocketAddr,
-    num::NonZero,
-    sync::{Arc, atomic::AtomicBool},
-    thread::available_parallelism,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use daemon::Shutdown;
 use futures_util::FutureExt;
@@ -82,9 +75,9 @@ pub async fn serve(
     backend: Arc<dyn Backend>,
     shutdown: Shutdown,
 ) {
-    let first = Arc::clone(&settings.borrow());
-    let resolver = Resolver { backend, settings: first, failing: Arc::new(AtomicBool::new(false)) };
-    let server = Server { resolver, settings };
+    let own: Arc<[SocketAddr]> = listeners.addresses().into();
+    let first = without_own(&settings.borrow(), &own);
+    let server = Server { resolver: Resolver::new(backend, first), settings, own };
     let mut tasks = JoinSet::new();
     for socket in listeners.udp {
         tasks.spawn(serve_udp(Arc::new(socket), server.clone(), shutdown.clone()));
@@ -104,16 +97,32 @@ pub async fn serve(
 struct Server {
     resolver: Resolver,
     settings: watch::Receiver<Arc<Settings>>,
+    own: Arc<[SocketAddr]>,
 }
 
 impl Server {
     /// The resolver with the settings that hold now.
     fn resolver(&mut self) -> &Resolver {
         if self.settings.has_changed().unwrap_or(false) {
-            self.resolver.settings = Arc::clone(&self.settings.borrow_and_update());
+            self.resolver.settings = without_own(&self.settings.borrow_and_update(), &self.own);
         }
         &self.resolver
     }
+}
+
+/// The settings without recursors that are this listener: a question would go round until its client gives up.
+fn without_own(settings: &Arc<Settings>, own: &[SocketAddr]) -> Arc<Settings> {
+    let is_own = |at: &SocketAddr| {
+        let reaches =
+            |own: &SocketAddr| own.ip() == at.ip() || own.ip().is_unspecified() && at.ip().is_loopback();
+        own.iter().any(|own| own.port() == at.port() && reaches(own))
+    };
+    if !settings.recursors.iter().any(is_own) {
+        return Arc::clone(settings);
+    }
+    let mut others = Settings::clone(settings);
+    others.recursors.retain(|at| !is_own(at));
+    Arc::new(others)
 }
 
 async fn serve_udp(socket: Arc<UdpSocket>, mut server: Server, shutdown: Shutdown) {

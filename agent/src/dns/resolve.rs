@@ -17,6 +17,10 @@ use hickory_proto::rr::{
 };
 use rand::seq::SliceRandom;
 use registry_wire::catalog::{CheckServiceNode, Node};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{
     address::{self, Family},
@@ -32,6 +36,8 @@ use crate::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailabl
 
 /// The service every server registers itself under.
 const SERVERS: &str = "consul";
+/// Questions to recursors under way at once.
+const RECURSIONS_MAX: usize = 256;
 /// Name servers given at most.
 const NAME_SERVERS_MAX: usize = 3;
 /// How often a name that leads to a name is followed, so that a loop ends.
@@ -42,10 +48,12 @@ const CHASED_RECORDS_MAX: usize = 5;
 /// Answers questions. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    pub(super) backend: Arc<dyn Backend>,
+    backend: Arc<dyn Backend>,
     pub(super) settings: Arc<Settings>,
     /// Whether the last look-up failed, so that a failure is logged once and not once per question.
-    pub(super) failing: Arc<AtomicBool>,
+    failing: Arc<AtomicBool>,
+    /// Places for questions to recursors, for each takes a socket.
+    recursions: Arc<Semaphore>,
 }
 
 /// A question of the own zone, with what its answer's names depend on.
@@ -114,6 +122,11 @@ impl Zone {
 }
 
 impl Resolver {
+    pub(super) fn new(backend: Arc<dyn Backend>, settings: Arc<Settings>) -> Self {
+        let recursions = Arc::new(Semaphore::new(RECURSIONS_MAX));
+        Self { backend, settings, failing: Arc::new(AtomicBool::new(false)), recursions }
+    }
+
     /// The reply to a request; always one.
     pub(super) async fn reply(&self, request: &Request, transport: Transport, client: SocketAddr) -> Vec<u8> {
         let recursion = if self.settings.recursors.is_empty() { 0 } else { flags::RECURSION_AVAILABLE };
@@ -143,7 +156,10 @@ impl Resolver {
     }
 
     async fn recurse(&self, request: &Request, transport: Transport, client: SocketAddr) -> Vec<u8> {
-        if let Some(reply) = recurse::forward(request, transport, &self.settings).await {
+        let place = self.recursion().await;
+        if place.is_some()
+            && let Some(reply) = recurse::forward(request, transport, &self.settings).await
+        {
             return reply;
         }
         tracing::error!(
@@ -158,6 +174,11 @@ impl Resolver {
         let reply =
             Reply { rcode: Rcode::ServFail, flags: flags::RECURSION_AVAILABLE, edns, ..Reply::default() };
         encode(request, &reply, !self.settings.disable_compression)
+    }
+
+    /// A place for a question to the recursors; `None` when none gets free in the time that a recursor has.
+    async fn recursion(&self) -> Option<SemaphorePermit<'_>> {
+        timeout(self.settings.recursor_timeout, self.recursions.acquire()).await.ok()?.ok()
     }
 
     async fn own_zone(&self, request: &Request, domain: Name, transport: Transport) -> Reply {
@@ -377,7 +398,10 @@ impl Resolver {
                 let next = Asked { name: &name, kind, domain, edns: false, enough: asked.enough, chases };
                 self.dispatch(&next).await.answers
             }
-            _ => recurse::addresses(&name, &self.settings).await,
+            _ => match self.recursion().await {
+                Some(_place) => recurse::addresses(&name, &self.settings).await,
+                None => Vec::new(),
+            },
         }
     }
 

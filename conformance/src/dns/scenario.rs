@@ -1,4 +1,4 @@
-//! A scenario's file, as `README.md` describes it.
+//! A scenario's file, as `conformance/dns/README.md` describes it.
 
 use std::{collections::BTreeMap, path::Path};
 
