@@ -3,6 +3,7 @@
 //! Behind the door stands a [`backend::Backend`]: a registry elsewhere, or the state in the same process. Nothing else
 //! differs between an agent in a container and the registry's own node.
 
+mod api;
 pub mod backend;
 pub mod checks;
 pub mod config;

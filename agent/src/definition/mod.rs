@@ -6,6 +6,7 @@
 mod check;
 mod service;
 
+pub(crate) use check::is_status;
 pub use check::{CheckDefinition, CheckType, Kind};
 pub use service::{InvalidService, ServiceDefinition};
 

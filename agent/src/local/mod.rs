@@ -6,6 +6,7 @@
 
 mod alias;
 mod maintenance;
+mod read;
 mod reload;
 mod store;
 
@@ -25,6 +26,7 @@ use crate::{
     definition::{CheckDefinition, CheckType, Kind, ServiceDefinition, Source, duration},
 };
 
+pub(crate) use maintenance::is_maintenance;
 pub(crate) use store::write_aside;
 
 /// The shortest `deregister_critical_service_after`; anything shorter means this.

@@ -16,6 +16,8 @@ pub const MEMBERS: &str = "/internal/members";
 /// `PUT`, followed by a node's name: removes a node that is gone.
 pub const FORCE_LEAVE: &str = "/internal/force-leave/";
 
+/// `GET`: what the registry in this process tells of itself, as `{"raft":{"state":"Leader"},…}`; for `/v1/agent/self`.
+pub const STATS: &str = "/internal/stats";
 /// `GET`, followed by an IP address: an [`AddressOwner`], or `null`.
 pub const ADDRESS: &str = "/internal/address/";
 

@@ -1,0 +1,253 @@
+//! The agent itself and its fleet: who it is, who is there, and what it is told to do.
+
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::{Method, StatusCode};
+use http_api::{Answer, ApiError, Call};
+use link::calls::{self, Member};
+use serde_json::{Value, json};
+
+use super::{Context, Order, done, enable, no_filter};
+
+/// The version of Consul whose interface this is; its clients look at it.
+pub(crate) const CONSUL_VERSION: &str = "1.21.4";
+/// When that version was built; clients show it.
+const BUILD_DATE: &str = "2025-08-12T00:00:00Z";
+
+/// `GET /v1/agent/self`.
+pub(super) async fn own(context: Context, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let config = context.config();
+    let member = members_of(&context).await.ok().and_then(|members| {
+        members.into_iter().find(|member| member.name.eq_ignore_ascii_case(&config.node_name))
+    });
+    let member = member.unwrap_or_else(|| Member {
+        name: config.node_name.clone(),
+        addr: config.advertise_addr.to_string(),
+        port: config.ports.serf_lan.unwrap_or_default(),
+        ..Member::default()
+    });
+    let mut meta = config.node_meta.clone();
+    meta.insert("consul-network-segment".into(), String::new());
+    meta.insert("consul-version".into(), CONSUL_VERSION.into());
+    let at = |port: Option<u16>| {
+        json!(format!("tcp://{}", std::net::SocketAddr::new(config.advertise_addr, port.unwrap_or_default())))
+    };
+    Ok(Answer::json(&json!({
+        "Config": {
+            "Datacenter": config.datacenter,
+            "PrimaryDatacenter": config.primary_datacenter,
+            "NodeName": config.node_name,
+            "NodeID": &*context.node_id,
+            "Revision": "",
+            "Server": config.server,
+            "Version": CONSUL_VERSION,
+            "BuildDate": BUILD_DATE,
+        },
+        "DebugConfig": {
+            "Datacenter": config.datacenter,
+            "NodeName": config.node_name,
+            "NodeID": &*context.node_id,
+            "ServerMode": config.server,
+            "AdvertiseAddrLAN": config.advertise_addr,
+            "AdvertiseAddrWAN": config.advertise_addr_wan,
+            "SerfAdvertiseAddrLAN": at(config.ports.serf_lan),
+            "SerfAdvertiseAddrWAN": at(config.ports.serf_wan),
+            "EnableScriptChecks": config.script_checks.remote,
+            "DevMode": config.dev,
+        },
+        "Coord": { "Vec": [0, 0, 0, 0, 0, 0, 0, 0], "Error": 1.5, "Adjustment": 0, "Height": 0.00001 },
+        "Member": member,
+        "Stats": stats(&context).await,
+        "Meta": meta,
+        "xDS": { "SupportedProxies": {}, "Port": -1, "Ports": { "Plaintext": -1, "TLS": -1 } },
+    })))
+}
+
+/// Figures by section, all of them texts, as `consul info` prints them.
+async fn stats(context: &Context) -> Value {
+    let config = context.config();
+    let checks = context.local.checks();
+    let (at_intervals, ttls) = context.local.check_counts();
+    let mut stats = json!({
+        "agent": {
+            "check_monitors": at_intervals.to_string(),
+            "check_ttls": ttls.to_string(),
+            "checks": checks.len().to_string(),
+            "services": context.local.services().len().to_string(),
+        },
+        "build": { "prerelease": "", "revision": "", "version": CONSUL_VERSION, "version_metadata": "" },
+        "consul": { "acl": "disabled", "known_servers": "0", "server": config.server.to_string() },
+        "runtime": {
+            "arch": std::env::consts::ARCH,
+            "os": std::env::consts::OS,
+            "cpu_count": std::thread::available_parallelism().map_or(1, usize::from).to_string(),
+        },
+    });
+    if !config.server {
+        let peers = match context.ask(Method::GET, "/v1/status/peers").await {
+            Ok((StatusCode::OK, bytes)) => serde_json::from_slice::<Vec<String>>(&bytes).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        stats["consul"]["known_servers"] = json!(peers.len().to_string());
+        return stats;
+    }
+    if let Ok((StatusCode::OK, bytes)) = context.ask(Method::GET, calls::STATS).await
+        && let Ok(sections) = serde_json::from_slice::<BTreeMap<String, Value>>(&bytes)
+    {
+        for (section, figures) in sections {
+            stats[section] = figures;
+        }
+    }
+    stats
+}
+
+/// `GET /v1/agent/version`.
+pub(super) async fn version(_: Context, _: Call) -> Result<Answer, ApiError> {
+    Ok(Answer::json(&json!({
+        "SHA": "",
+        "BuildDate": BUILD_DATE,
+        "HumanVersion": CONSUL_VERSION,
+        "FIPS": "",
+    })))
+}
+
+/// `GET /v1/agent/host`: what the kernel tells of the machine, as far as it is cheap to ask.
+pub(super) async fn host(_: Context, _: Call) -> Result<Answer, ApiError> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let memory: BTreeMap<String, u64> = read("/proc/meminfo")
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.split_once(':')?;
+            let kilobytes: u64 = rest.trim().split(' ').next()?.parse().ok()?;
+            Some((name.to_owned(), kilobytes * 1024))
+        })
+        .collect();
+    let of = |name: &str| memory.get(name).copied().unwrap_or_default();
+    let uptime =
+        read("/proc/uptime").split('.').next().and_then(|s| s.parse::<u64>().ok()).unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Answer::json(&json!({
+        "Memory": { "total": of("MemTotal"), "available": of("MemAvailable"), "free": of("MemFree") },
+        "CPU": [],
+        "Host": {
+            "hostname": read("/proc/sys/kernel/hostname").trim(),
+            "uptime": uptime,
+            "bootTime": now.as_secs().saturating_sub(uptime),
+            "os": std::env::consts::OS,
+            "kernelVersion": read("/proc/sys/kernel/osrelease").trim(),
+            "kernelArch": std::env::consts::ARCH,
+        },
+        "Disk": null,
+        "CollectionTime": u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
+        "Errors": null,
+    })))
+}
+
+/// `GET /v1/agent/members`.
+pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    no_filter(&call)?;
+    let wan = call.query.filled("wan").is_some() || call.query.has("wan");
+    match call.query.filled("segment") {
+        Some(_) if wan => return Err(ApiError::bad_request("Cannot provide a segment with wan=true")),
+        Some(segment) if segment != "_all" => {
+            return Err(ApiError::internal("Network segments are not supported in this version of Consul"));
+        }
+        _ => {}
+    }
+    let mut members = members_of(&context).await?;
+    if wan {
+        // Only servers speak with other datacenters; this is the one there is.
+        members.retain(|member| member.tags.get("role").is_some_and(|role| role == "consul"));
+        let datacenter = context.config().datacenter.clone();
+        for member in &mut members {
+            member.name = format!("{}.{datacenter}", member.name);
+        }
+    }
+    Ok(Answer::json(&members))
+}
+
+async fn members_of(context: &Context) -> Result<Vec<Member>, ApiError> {
+    let (status, bytes) = context.ask(Method::GET, calls::MEMBERS).await?;
+    if status != StatusCode::OK {
+        return Err(ApiError::internal(String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// `PUT /v1/agent/maintenance`.
+pub(super) async fn maintenance(context: Context, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let enable = enable(&call)?;
+    let reason = call.query.text("reason").unwrap_or_default();
+    context.local.node_maintenance(enable, &reason);
+    context.synced().await;
+    done()
+}
+
+/// `PUT /v1/agent/reload`.
+pub(super) async fn reload(context: Context, _: Call) -> Result<Answer, ApiError> {
+    context.order(Order::Reload).await?.map_err(ApiError::internal)?;
+    done()
+}
+
+/// `PUT /v1/agent/join/:address`.
+pub(super) async fn join(context: Context, call: Call) -> Result<Answer, ApiError> {
+    if call.query.has("wan") {
+        return Err(ApiError::absent("joining other datacenters"));
+    }
+    let target = call.name().into_owned();
+    context.order(|done| Order::Join(target, done)).await?.map_err(ApiError::internal)?;
+    done()
+}
+
+/// `PUT /v1/agent/leave`.
+pub(super) async fn leave(context: Context, _: Call) -> Result<Answer, ApiError> {
+    context.order(Order::Leave).await?;
+    done()
+}
+
+/// `PUT /v1/agent/force-leave/:node`.
+pub(super) async fn force_leave(context: Context, call: Call) -> Result<Answer, ApiError> {
+    let node = call.name();
+    let unknown = || ApiError::internal(format!("agent: No node found with name '{node}'"));
+    if node.is_empty() {
+        return Err(unknown());
+    }
+    let encoded = percent_encoding::utf8_percent_encode(&node, percent_encoding::NON_ALPHANUMERIC);
+    let (status, bytes) = context.ask(Method::PUT, &format!("{}{encoded}", calls::FORCE_LEAVE)).await?;
+    match status {
+        StatusCode::OK => done(),
+        StatusCode::NOT_FOUND => Err(unknown()),
+        _ => Err(ApiError::internal(String::from_utf8_lossy(&bytes).into_owned())),
+    }
+}
+
+/// `GET /v1/agent/monitor`: not here yet.
+pub(super) async fn monitor(_: Context, call: Call) -> Result<Answer, ApiError> {
+    if let Some(level) = call.query.filled("loglevel")
+        && daemon::logs::level(&level).is_none()
+    {
+        return Err(ApiError::bad_request(format!("Unknown log level: {level}")));
+    }
+    Err(ApiError::absent("agent/monitor"))
+}
+
+/// `GET /v1/agent/metrics`: not here yet.
+pub(super) async fn metrics(_: Context, _: Call) -> Result<Answer, ApiError> {
+    Err(ApiError::absent("agent/metrics"))
+}
+
+/// `PUT /v1/agent/token/:kind`: there is no access control yet.
+pub(super) async fn token(_: Context, _: Call) -> Result<Answer, ApiError> {
+    Err(ApiError::new(StatusCode::UNAUTHORIZED, "ACL support disabled"))
+}
+
+/// The mesh's endpoints: there is no mesh.
+pub(super) async fn mesh(_: Context, _: Call) -> Result<Answer, ApiError> {
+    Err(ApiError::internal("Connect must be enabled in order to use this endpoint"))
+}

@@ -1,0 +1,108 @@
+//! The agent's services and checks as its API shows them.
+
+use std::{
+    collections::{BTreeMap, hash_map::DefaultHasher},
+    hash::{Hash as _, Hasher as _},
+};
+
+use registry_wire::catalog::{HealthCheck, NodeService, ServiceAddress, TextMap, Weights};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A service of this agent: `{"ID":"web","Service":"web","Tags":[],"Meta":{},"Port":80,…,"Datacenter":"dc1"}`.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AgentService {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    kind: String,
+    #[serde(rename = "ID")]
+    id: String,
+    service: String,
+    tags: Vec<String>,
+    meta: TextMap,
+    port: i64,
+    address: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    socket_path: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tagged_addresses: BTreeMap<String, ServiceAddress>,
+    weights: Weights,
+    enable_tag_override: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) content_hash: String,
+    #[serde(skip_serializing_if = "nothing")]
+    proxy: Value,
+    #[serde(skip_serializing_if = "nothing")]
+    connect: Value,
+    datacenter: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locality: Option<Value>,
+}
+
+fn nothing(value: &Value) -> bool {
+    value.is_null() || *value == json!({}) || *value == registry_wire::catalog::no_proxy()
+}
+
+impl AgentService {
+    pub(super) fn new(service: &NodeService, datacenter: &str) -> Self {
+        Self {
+            kind: service.kind.clone(),
+            id: service.id.clone(),
+            service: service.service.clone(),
+            tags: service.tags.clone().unwrap_or_default(),
+            meta: service.meta.clone().unwrap_or_default(),
+            port: service.port,
+            address: service.address.clone(),
+            socket_path: service.socket_path.clone(),
+            tagged_addresses: service.tagged_addresses.clone().unwrap_or_default(),
+            weights: service.weights,
+            enable_tag_override: service.enable_tag_override,
+            content_hash: String::new(),
+            proxy: service.proxy.clone(),
+            connect: service.connect.clone(),
+            datacenter: datacenter.to_owned(),
+            locality: service.locality.clone(),
+        }
+    }
+
+    /// The same with a hash of everything it shows but its datacenter: equal services have equal hashes.
+    pub(super) fn with_hash(mut self) -> Self {
+        let datacenter = std::mem::take(&mut self.datacenter);
+        let shown = serde_json::to_vec(&self).expect("a service is plain data");
+        // Keys that never change: the hash is the same in every process.
+        let mut hasher = DefaultHasher::new();
+        shown.hash(&mut hasher);
+        self.content_hash = format!("{:016x}", hasher.finish());
+        self.datacenter = datacenter;
+        self
+    }
+}
+
+/// A check as `/v1/agent/checks` shows it: tags are a list, the definition stays here.
+pub(super) fn check(check: &HealthCheck) -> HealthCheck {
+    HealthCheck { service_tags: Some(check.service_tags.clone().unwrap_or_default()), ..check.clone() }
+}
+
+/// A check as `/v1/agent/health/service` shows it: in the client library's older form.
+pub(super) fn old_check(check: &HealthCheck) -> Value {
+    json!({
+        "Node": check.node,
+        "CheckID": check.check_id,
+        "Name": check.name,
+        "Status": check.status,
+        "Notes": check.notes,
+        "Output": check.output,
+        "ServiceID": check.service_id,
+        "ServiceName": check.service_name,
+        "ServiceTags": check.service_tags.as_ref().filter(|tags| !tags.is_empty()),
+        "Type": "",
+        "ExposedPort": 0,
+        "Definition": {
+            "Interval": "0s", "Timeout": "0s", "DeregisterCriticalServiceAfter": "0s",
+            "HTTP": "", "Header": null, "Method": "", "Body": "", "TLSServerName": "", "TLSSkipVerify": false,
+            "TCP": "", "TCPUseTLS": false, "UDP": "", "GRPC": "", "OSService": "", "GRPCUseTLS": false,
+        },
+        "CreateIndex": 0,
+        "ModifyIndex": 0,
+    })
+}
