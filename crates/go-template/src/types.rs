@@ -110,7 +110,7 @@ impl Type {
     }
 
     /// Whether a value of this type may be given where `wanted` is expected, without any conversion.
-    pub(crate) fn assignable_to(self, wanted: Type) -> bool {
+    pub fn assignable_to(self, wanted: Type) -> bool {
         match (self, wanted) {
             (_, Type::Any | Type::Reflect) => true,
             (Type::NamedList(_, a), Type::List(b)) | (Type::List(a), Type::NamedList(_, b)) => a == b,
@@ -119,7 +119,7 @@ impl Type {
     }
 
     /// The type of the elements of a list or map.
-    pub(crate) fn element(self) -> Type {
+    pub fn element(self) -> Type {
         match self {
             Type::List(element) | Type::NamedList(_, element) | Type::Map(_, element) => *element,
             Type::Stream => Type::INT64,

@@ -156,6 +156,14 @@ fn string(arg: &Value) -> String {
     String::from_utf8_lossy(bytes(arg)).into_owned()
 }
 
+/// A value as compact JSON.
+///
+/// # Errors
+/// The value has something in it that JSON cannot say.
+pub fn json(value: &Value) -> Result<String, String> {
+    encode_json::encode(value, false, None)
+}
+
 /// A value as `print` shows it.
 fn shown(value: &Value) -> String {
     String::from_utf8_lossy(&go_template::fmt::print(std::slice::from_ref(value))).into_owned()
