@@ -1,9 +1,8 @@
 //! From a question to its reply: decides who answers (the own zone, the reverse zone, a recursor), looks things up and
-//! follows names that lead to names.
+//! follows names that lead to names. What each kind of name has for an answer stands in the files beside this one.
 
 use std::{
-    collections::{HashMap, HashSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,20 +10,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hickory_proto::rr::{
-    Name, RData, Record, RecordType,
-    rdata::{NS, PTR},
-};
-use rand::seq::SliceRandom;
-use registry_wire::catalog::{CheckServiceNode, Node};
+use hickory_proto::rr::{Name, Record, RecordType};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
 use super::{
-    address::{self, Family},
-    answer::{self, Target},
+    answer,
     encode::{Reply, encode},
     question::{self, Place, Question},
     recurse,
@@ -32,18 +25,15 @@ use super::{
     settings::Settings,
     size::{self, Transport},
 };
-use crate::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailable};
+use crate::backend::{Backend, BoxFuture, Found, Lookup, Unavailable};
 
-/// The service every server registers itself under.
-const SERVERS: &str = "consul";
+mod node;
+mod service;
+
 /// Questions to recursors under way at once.
 const RECURSIONS_MAX: usize = 256;
-/// Name servers given at most.
-const NAME_SERVERS_MAX: usize = 3;
 /// How often a name that leads to a name is followed, so that a loop ends.
 const CHASES_MAX: u8 = 3;
-/// Records a followed name may add for a client without EDNS.
-const CHASED_RECORDS_MAX: usize = 5;
 
 /// Answers questions. Cheap to clone.
 #[derive(Clone)]
@@ -241,150 +231,6 @@ impl Resolver {
         })
     }
 
-    /// The instances to be given, in random order, and whether their `wan` addresses are to be given.
-    async fn instances(&self, name: &str, tag: Option<&str>, place: &Place) -> Result<Instances, Outcome> {
-        let datacenter = self.datacenter(place)?;
-        let wan = self.settings.translate_wan_addrs && datacenter.is_some();
-        let lookup = Lookup::Service { name: name.to_owned(), datacenter };
-        let Found::Service(all) = self.look_up(lookup).await? else { return Err(Verdict::Failed.into()) };
-        let only_passing = self.settings.only_passing;
-        let given = |at: &usize| answer::is_given(&all[*at], tag, only_passing);
-        let mut order: Vec<usize> = (0..all.len()).filter(given).collect();
-        if order.is_empty() {
-            return Err(Verdict::NoName.into());
-        }
-        order.shuffle(&mut rand::rng());
-        Ok(Instances { all, order, wan })
-    }
-
-    async fn service(&self, asked: &Asked<'_>, name: &str, found: Instances) -> Outcome {
-        let ttl = answer::ttl_seconds(self.settings.ttl_of_service(name));
-        let outcome = if asked.kind == RecordType::SRV {
-            self.service_srv(asked, &found, ttl).await
-        } else {
-            self.service_addresses(asked, &found, ttl).await
-        };
-        if outcome.answers.is_empty() { Verdict::NoData.into() } else { outcome }
-    }
-
-    /// Addresses, each once; when there are none, one of the names with what it leads to.
-    async fn service_addresses(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
-        let family = Family::asked_by(asked.kind);
-        let limit = match self.settings.a_record_limit {
-            0 => asked.enough,
-            limit => limit.min(asked.enough),
-        };
-        let (mut answers, mut seen, mut alias) = (Vec::new(), HashSet::new(), None);
-        for instance in found.iter() {
-            match answer::target(instance, asked.name, family, found.wan) {
-                Some(Target::Node(ip) | Target::Own(ip)) if seen.insert(ip) => {
-                    answers.extend(answer::address_record(asked.kind, ip, asked.name, ttl));
-                }
-                Some(Target::Name(text)) => alias = alias.or(Some(text)),
-                _ => {}
-            }
-            if answers.len() == limit {
-                break;
-            }
-        }
-        if let Some(text) = alias.filter(|_| answers.is_empty())
-            && let Some(record) = answer::cname_record(asked.name, text, ttl)
-        {
-            answers.push(record);
-            answers.extend(self.chase_for_service(asked, text, ttl).await);
-        }
-        Outcome { answers, ..Outcome::default() }
-    }
-
-    async fn service_srv(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
-        let mut outcome = Outcome::default();
-        let (mut seen, mut chased) = (HashSet::new(), HashMap::new());
-        for instance in found.iter() {
-            if !seen.insert(answer::srv_identity(instance, found.wan)) {
-                continue;
-            }
-            let datacenter = answer::datacenter_of(&instance.node, &self.settings);
-            let node_name = answer::node_name(&instance.node, &self.settings, &asked.domain);
-            let (target, ip) = match answer::target(instance, asked.name, Family::Any, found.wan) {
-                Some(Target::Node(ip)) => (node_name.clone(), Some(ip)),
-                Some(Target::Own(ip)) => (answer::address_name(ip, datacenter, &asked.domain), Some(ip)),
-                Some(Target::Name(text)) => {
-                    if !chased.contains_key(text) {
-                        chased.insert(text, self.chase_for_service(asked, text, ttl).await);
-                    }
-                    outcome.additionals.extend(chased.get(text).into_iter().flatten().cloned());
-                    (answer::fqdn(text), None)
-                }
-                None => continue,
-            };
-            let Some(target) = target else { continue };
-            let glue = ip.and_then(|ip| answer::address_record(asked.kind, ip, &target, ttl));
-            outcome.additionals.extend(glue);
-            outcome.answers.push(answer::srv_record(instance, asked.name, target, found.wan, ttl));
-            if let Some(name) = node_name.filter(|_| self.settings.enable_additional_node_meta_txt) {
-                outcome.additionals.extend(answer::meta_records(instance.node.meta.as_ref(), &name, ttl));
-            }
-            if outcome.answers.len() == asked.enough {
-                break;
-            }
-        }
-        outcome
-    }
-
-    /// What a service's name leads to: addresses and further names only, all with the service's TTL.
-    async fn chase_for_service(&self, asked: &Asked<'_>, text: &str, ttl: u32) -> Vec<Record> {
-        let limit = if asked.edns { usize::MAX } else { CHASED_RECORDS_MAX };
-        let usable = |record: &Record| {
-            matches!(record.record_type(), RecordType::CNAME | RecordType::A | RecordType::AAAA)
-        };
-        let mut records = self.chase(asked, text).await;
-        records.retain(usable);
-        records.truncate(limit);
-        records.iter_mut().for_each(|record| record.ttl = ttl);
-        records
-    }
-
-    async fn node(&self, asked: &Asked<'_>, name: String, place: &Place) -> Outcome {
-        let kind = asked.kind;
-        if !matches!(kind, RecordType::A | RecordType::AAAA | RecordType::ANY | RecordType::TXT) {
-            return Outcome::default();
-        }
-        let datacenter = match self.datacenter(place) {
-            Ok(datacenter) => datacenter,
-            Err(outcome) => return outcome,
-        };
-        let wan = self.settings.translate_wan_addrs && datacenter.is_some();
-        let node = match self.look_up(Lookup::Node { name, datacenter }).await {
-            Ok(Found::Node(Some(node))) => node,
-            Ok(_) => return Verdict::NoName.into(),
-            Err(outcome) => return outcome,
-        };
-        let ttl = answer::ttl_seconds(self.settings.node_ttl);
-        let mut outcome = Outcome::default();
-        if kind != RecordType::TXT {
-            outcome.answers = self.node_addresses(asked, &node, wan, ttl).await;
-        }
-        let texts = || answer::meta_records(node.meta.as_ref(), asked.name, ttl);
-        if matches!(kind, RecordType::TXT | RecordType::ANY) {
-            outcome.answers.extend(texts());
-        } else if self.settings.enable_additional_node_meta_txt {
-            outcome.additionals = texts();
-        }
-        outcome
-    }
-
-    /// A node's address, or the name that is its address with what it leads to.
-    async fn node_addresses(&self, asked: &Asked<'_>, node: &Node, wan: bool, ttl: u32) -> Vec<Record> {
-        let Some(text) = address::of_node(node, Family::asked_by(asked.kind), wan) else { return Vec::new() };
-        if let Some(ip) = address::parse_ip(text) {
-            return answer::address_record(asked.kind, ip, asked.name, ttl).into_iter().collect();
-        }
-        let Some(record) = answer::cname_record(asked.name, text, ttl) else { return Vec::new() };
-        let mut records = vec![record];
-        records.extend(self.chase(asked, text).await);
-        records
-    }
-
     /// What a name leads to: in the own zone whatever it has, elsewhere what a recursor knows of its addresses.
     async fn chase(&self, asked: &Asked<'_>, text: &str) -> Vec<Record> {
         let Some(name) = answer::fqdn(text) else { return Vec::new() };
@@ -403,57 +249,6 @@ impl Resolver {
                 None => Vec::new(),
             },
         }
-    }
-
-    /// An address in hex. Asked for by another type, its record is additional (as recorded).
-    fn address(&self, asked: &Asked<'_>, ip: IpAddr) -> Outcome {
-        let name =
-            Name::from_labels(lower_labels(asked).iter().map(String::as_bytes).chain(asked.domain.iter()));
-        let Ok(name) = name else { return Verdict::NoName.into() };
-        let kind = if ip.is_ipv4() { RecordType::A } else { RecordType::AAAA };
-        let ttl = answer::ttl_seconds(self.settings.node_ttl);
-        let record = answer::address_record(kind, ip, &name, ttl).into_iter().collect();
-        if asked.kind == kind || asked.kind == RecordType::ANY {
-            Outcome { answers: record, ..Outcome::default() }
-        } else {
-            Outcome { additionals: record, ..Outcome::default() }
-        }
-    }
-
-    /// The healthy servers' names and their addresses; empty when there are none or nobody can be asked.
-    async fn name_servers(&self, asked: &Asked<'_>) -> (Vec<Record>, Vec<Record>) {
-        let ttl = answer::ttl_seconds(self.settings.node_ttl);
-        let (mut names, mut glue) = (Vec::new(), Vec::new());
-        let Ok(found) = self.instances(SERVERS, None, &Place::Here).await else { return (names, glue) };
-        for instance in found.iter().filter(|instance| is_host_name(&instance.node.node)) {
-            let Some(name) = answer::node_name(&instance.node, &self.settings, &asked.domain) else {
-                continue;
-            };
-            let name = name.to_lowercase();
-            let (kind, domain) = (RecordType::ANY, asked.domain.clone());
-            let any = Asked { name: &name, kind, domain, edns: false, enough: asked.enough, chases: 0 };
-            glue.extend(self.node_addresses(&any, &instance.node, false, ttl).await);
-            names.push(Record::from_rdata(asked.domain.clone(), ttl, RData::NS(NS(name))));
-            if names.len() == NAME_SERVERS_MAX {
-                break;
-            }
-        }
-        (names, glue)
-    }
-
-    /// The name of an address: `None` when nothing here has it.
-    async fn reverse_zone(&self, request: &Request) -> Option<Reply> {
-        let ip = question::reverse(&request.name)?;
-        let Ok(Found::Address(Some(owner))) = self.look_up(Lookup::Address(ip)).await else { return None };
-        let (name, kind) = match &owner {
-            AddressOwner::Node(name) => (name, "node"),
-            AddressOwner::Service(name) => (name, "service"),
-        };
-        let name = answer::canonical_name(name, kind, &self.settings.datacenter, &self.settings.domain.0)?;
-        let record = Record::from_rdata(request.name.clone(), 0, RData::PTR(PTR(name)));
-        // Whatever type was asked for, the answer is this one (as recorded).
-        let authorities = if request.kind == RecordType::SOA { vec![self.soa(request)] } else { Vec::new() };
-        Some(Reply { answers: vec![record], authorities, ..Reply::default() })
     }
 
     /// The datacenter to name to the backend; there are no peers to be asked.
@@ -484,19 +279,6 @@ impl Resolver {
     }
 }
 
-/// The instances of a service that are given, in the order of one answer.
-pub(super) struct Instances {
-    all: Arc<Vec<CheckServiceNode>>,
-    order: Vec<usize>,
-    wan: bool,
-}
-
-impl Instances {
-    fn iter(&self) -> impl Iterator<Item = &CheckServiceNode> {
-        self.order.iter().map(|at| &self.all[*at])
-    }
-}
-
 fn question_of(asked: &Asked<'_>) -> Question {
     question::parse(&lower_labels(asked), asked.kind)
 }
@@ -505,11 +287,6 @@ fn question_of(asked: &Asked<'_>) -> Question {
 fn lower_labels(asked: &Asked<'_>) -> Vec<String> {
     let before = label_count(asked.name) - label_count(&asked.domain);
     asked.name.iter().take(before).map(question::label_text).collect()
-}
-
-/// Only such names may stand in NS records.
-fn is_host_name(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// All labels; hickory's own count leaves a `*` out.

@@ -1,0 +1,146 @@
+//! Answers to names of services.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use hickory_proto::rr::{Record, RecordType};
+use rand::seq::SliceRandom;
+use registry_wire::catalog::CheckServiceNode;
+
+use super::{Asked, Outcome, Resolver, Verdict};
+use crate::{
+    backend::{Found, Lookup},
+    dns::{
+        address::Family,
+        answer::{self, Target},
+        question::Place,
+    },
+};
+
+/// Records a followed name may add for a client without EDNS.
+const CHASED_RECORDS_MAX: usize = 5;
+
+impl Resolver {
+    /// The instances to be given, in random order, and whether their `wan` addresses are to be given.
+    pub(super) async fn instances(
+        &self,
+        name: &str,
+        tag: Option<&str>,
+        place: &Place,
+    ) -> Result<Instances, Outcome> {
+        let datacenter = self.datacenter(place)?;
+        let wan = self.settings.translate_wan_addrs && datacenter.is_some();
+        let lookup = Lookup::Service { name: name.to_owned(), datacenter };
+        let Found::Service(all) = self.look_up(lookup).await? else { return Err(Verdict::Failed.into()) };
+        let only_passing = self.settings.only_passing;
+        let given = |at: &usize| answer::is_given(&all[*at], tag, only_passing);
+        let mut order: Vec<usize> = (0..all.len()).filter(given).collect();
+        if order.is_empty() {
+            return Err(Verdict::NoName.into());
+        }
+        order.shuffle(&mut rand::rng());
+        Ok(Instances { all, order, wan })
+    }
+
+    pub(super) async fn service(&self, asked: &Asked<'_>, name: &str, found: Instances) -> Outcome {
+        let ttl = answer::ttl_seconds(self.settings.ttl_of_service(name));
+        let outcome = if asked.kind == RecordType::SRV {
+            self.service_srv(asked, &found, ttl).await
+        } else {
+            self.service_addresses(asked, &found, ttl).await
+        };
+        if outcome.answers.is_empty() { Verdict::NoData.into() } else { outcome }
+    }
+
+    /// Addresses, each once; when there are none, one of the names with what it leads to.
+    pub(super) async fn service_addresses(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
+        let family = Family::asked_by(asked.kind);
+        let limit = match self.settings.a_record_limit {
+            0 => asked.enough,
+            limit => limit.min(asked.enough),
+        };
+        let (mut answers, mut seen, mut alias) = (Vec::new(), HashSet::new(), None);
+        for instance in found.iter() {
+            match answer::target(instance, asked.name, family, found.wan) {
+                Some(Target::Node(ip) | Target::Own(ip)) if seen.insert(ip) => {
+                    answers.extend(answer::address_record(asked.kind, ip, asked.name, ttl));
+                }
+                Some(Target::Name(text)) => alias = alias.or(Some(text)),
+                _ => {}
+            }
+            if answers.len() == limit {
+                break;
+            }
+        }
+        if let Some(text) = alias.filter(|_| answers.is_empty())
+            && let Some(record) = answer::cname_record(asked.name, text, ttl)
+        {
+            answers.push(record);
+            answers.extend(self.chase_for_service(asked, text, ttl).await);
+        }
+        Outcome { answers, ..Outcome::default() }
+    }
+
+    pub(super) async fn service_srv(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
+        let mut outcome = Outcome::default();
+        let (mut seen, mut chased) = (HashSet::new(), HashMap::new());
+        for instance in found.iter() {
+            if !seen.insert(answer::srv_identity(instance, found.wan)) {
+                continue;
+            }
+            let datacenter = answer::datacenter_of(&instance.node, &self.settings);
+            let node_name = answer::node_name(&instance.node, &self.settings, &asked.domain);
+            let (target, ip) = match answer::target(instance, asked.name, Family::Any, found.wan) {
+                Some(Target::Node(ip)) => (node_name.clone(), Some(ip)),
+                Some(Target::Own(ip)) => (answer::address_name(ip, datacenter, &asked.domain), Some(ip)),
+                Some(Target::Name(text)) => {
+                    if !chased.contains_key(text) {
+                        chased.insert(text, self.chase_for_service(asked, text, ttl).await);
+                    }
+                    outcome.additionals.extend(chased.get(text).into_iter().flatten().cloned());
+                    (answer::fqdn(text), None)
+                }
+                None => continue,
+            };
+            let Some(target) = target else { continue };
+            let glue = ip.and_then(|ip| answer::address_record(asked.kind, ip, &target, ttl));
+            outcome.additionals.extend(glue);
+            outcome.answers.push(answer::srv_record(instance, asked.name, target, found.wan, ttl));
+            if let Some(name) = node_name.filter(|_| self.settings.enable_additional_node_meta_txt) {
+                outcome.additionals.extend(answer::meta_records(instance.node.meta.as_ref(), &name, ttl));
+            }
+            if outcome.answers.len() == asked.enough {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// What a service's name leads to: addresses and further names only, all with the service's TTL.
+    pub(super) async fn chase_for_service(&self, asked: &Asked<'_>, text: &str, ttl: u32) -> Vec<Record> {
+        let limit = if asked.edns { usize::MAX } else { CHASED_RECORDS_MAX };
+        let usable = |record: &Record| {
+            matches!(record.record_type(), RecordType::CNAME | RecordType::A | RecordType::AAAA)
+        };
+        let mut records = self.chase(asked, text).await;
+        records.retain(usable);
+        records.truncate(limit);
+        records.iter_mut().for_each(|record| record.ttl = ttl);
+        records
+    }
+}
+
+/// The instances of a service that are given, in the order of one answer.
+pub(super) struct Instances {
+    all: Arc<Vec<CheckServiceNode>>,
+    order: Vec<usize>,
+    wan: bool,
+}
+
+impl Instances {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CheckServiceNode> {
+        self.order.iter().map(|at| &self.all[*at])
+    }
+}
