@@ -173,7 +173,7 @@ impl Program {
     }
 }
 
-/// The process group of a child that is waited for; dropped before its end, it is killed.
+/// The process group of a child that is waited for; dropped before its end, it is told to end.
 #[derive(Debug)]
 pub(crate) struct Group(Option<Pid>);
 
@@ -213,7 +213,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::SIGTERM);
     }
 }
 

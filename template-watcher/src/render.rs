@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::answers::{Answers, Asked, Scope, Surroundings};
 
 /// A template that has been read and can be rendered again and again, of whatever language.
-pub trait Body: Send {
+pub trait Body: Send + Sync {
     /// Renders once. Errors say where and why; what was rendered until then is dropped.
     fn render(&self, scope: &Scope) -> Result<Vec<u8>, String>;
 }
@@ -20,6 +20,8 @@ pub enum Outcome {
     Text(Vec<u8>),
     /// Answers are missing; [`Asked::missing`] names them.
     Waiting,
+    /// The template cannot be read at all.
+    Unreadable(String),
     /// The template is wrong, or the data are.
     Failed(String),
 }

@@ -50,7 +50,7 @@ pub(super) struct Actions {
     failed: Vec<(Instant, Job)>,
 }
 
-/// A running batch; dropped, its present command is killed.
+/// A running batch; dropped, its present command is told to end.
 #[derive(Debug)]
 struct Batch(JoinHandle<Done>);
 

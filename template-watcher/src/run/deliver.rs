@@ -23,7 +23,7 @@ impl Runner {
     /// Deals with what came of one template; tells whether its file changed.
     ///
     /// Errors end the run: with `once` every failure, otherwise only what the user declared fatal and a template that
-    /// could never be read.
+    /// cannot be read (after a start there are none: a reload reads all before it replaces any).
     pub(super) async fn deliver(&mut self, index: usize) -> Result<bool, RunError> {
         let (once, dry, now_or_never) =
             (self.config.once, self.config.dry, self.config.once || self.config.parse_only);
@@ -33,11 +33,13 @@ impl Runner {
         }
         let text = match slot.outcome.take() {
             Some(Outcome::Text(text)) => text,
-            Some(Outcome::Failed(reason)) => {
-                let never_read = !slot.rendered && reason.contains(": parse: ");
-                if slot.config.error_fatal.unwrap_or(now_or_never || never_read) {
-                    return Err(RunError::Failed(reason));
-                }
+            Some(Outcome::Unreadable(reason)) if slot.config.error_fatal.unwrap_or(true) => {
+                return Err(RunError::Failed(reason));
+            }
+            Some(Outcome::Failed(reason)) if slot.config.error_fatal.unwrap_or(now_or_never) => {
+                return Err(RunError::Failed(reason));
+            }
+            Some(Outcome::Unreadable(reason) | Outcome::Failed(reason)) => {
                 slot.tell(reason);
                 return Ok(false);
             }

@@ -41,6 +41,9 @@ use slot::Slot;
 /// short enough that a hanging one does not hold back what is known.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long files must be left alone before they are read again: editors write in several steps.
+const FILES_QUIET: Duration = Duration::from_millis(300);
+
 /// Why a run ended; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RunError {
@@ -53,7 +56,7 @@ pub enum RunError {
 }
 
 /// Reads the configuration again.
-pub(crate) type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
+pub(crate) type Reread = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
 /// What comes from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +98,10 @@ pub(crate) struct Runner {
     child: Option<Kept>,
     started: Instant,
     settled: bool,
+    /// When watched files have been left alone for long enough.
+    read_again: Option<Instant>,
     /// Called once, when all templates are rendered for the first time.
-    ready: Option<Box<dyn FnOnce() + Send>>,
+    ready: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl Runner {
@@ -122,13 +127,14 @@ impl Runner {
             child,
             started: Instant::now(),
             settled: false,
+            read_again: None,
             ready: None,
             config,
         })
     }
 
     /// Says what to do once all templates are rendered for the first time.
-    pub(crate) fn when_ready(&mut self, tell: impl FnOnce() + Send + 'static) {
+    pub(crate) fn when_ready(&mut self, tell: impl FnOnce() + Send + Sync + 'static) {
         self.ready = Some(Box::new(tell));
     }
 
@@ -161,6 +167,9 @@ impl Runner {
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
             self.wake_up();
+            if self.read_again.is_some_and(|at| at <= Instant::now()) {
+                self.reload(reread.as_ref()).await;
+            }
         }
     }
 
@@ -288,7 +297,8 @@ impl Runner {
         let wait = self.config.block_query_wait;
         let lookups = self.absent.values().map(|since| *since + wait).min();
         let slots = self.slots.iter().filter_map(Slot::deadline).min();
-        [settle, lookups, slots, self.guard.deadline(), self.actions.deadline()].into_iter().flatten().min()
+        let others = [self.guard.deadline(), self.actions.deadline(), self.read_again];
+        [settle, lookups, slots].into_iter().chain(others).flatten().min()
     }
 
     /// Does what its time has come for.
@@ -359,7 +369,7 @@ impl Runner {
 
     async fn control(&mut self, control: Control, reread: Option<&Reread>) -> Option<Exit> {
         match control {
-            Control::FilesChanged => self.reload(reread).await,
+            Control::FilesChanged => self.read_again = Some(Instant::now() + FILES_QUIET),
             Control::Signal(signal) if Some(signal) == self.config.reload_signal => self.reload(reread).await,
             Control::Signal(signal) if Some(signal) == self.config.kill_signal => {
                 return Some(self.stop().await);
@@ -383,6 +393,7 @@ impl Runner {
 
     /// Reads templates and configuration again; what is wrong is told, and everything stays as it was.
     async fn reload(&mut self, reread: Option<&Reread>) {
+        self.read_again = None;
         let config = match reread.map(|reread| reread()) {
             Some(Ok(config)) => config,
             Some(Err(error)) => {

@@ -89,7 +89,7 @@ impl Slot {
     pub(super) fn render(&mut self, answers: &Arc<Answers>) {
         self.dirty = false;
         if let Err(reason) = self.read() {
-            self.outcome = Some(Outcome::Failed(reason));
+            self.outcome = Some(Outcome::Unreadable(reason));
             return;
         }
         let Some(body) = &self.body else { return };
@@ -99,14 +99,16 @@ impl Slot {
             asked.used.extend(self.asked.used.drain(..));
         }
         self.asked = asked;
-        if let (Outcome::Text(text), Some(wait)) = (&outcome, self.config.wait.filter(|_| self.rendered)) {
-            let now = Instant::now();
-            if self.last.as_ref() == Some(text) {
-                self.timer = None;
-            } else {
+        self.timer = match (&outcome, self.config.wait.filter(|_| self.rendered)) {
+            (Outcome::Text(text), Some(wait)) if self.last.as_ref() != Some(text) => {
+                let now = Instant::now();
                 let at_the_latest = self.timer.map_or(now + wait.max, |timer| timer.at_the_latest);
-                self.timer = Some(Timer { due: (now + wait.min).min(at_the_latest), at_the_latest });
+                Some(Timer { due: (now + wait.min).min(at_the_latest), at_the_latest })
             }
+            _ => None,
+        };
+        if !matches!(outcome, Outcome::Text(_)) {
+            self.write_again = None;
         }
         self.outcome = Some(outcome);
     }
