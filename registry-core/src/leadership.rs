@@ -53,9 +53,14 @@ impl Leadership {
         self.role.borrow_and_update().clone()
     }
 
+    /// Whether this server leads now, and its state is complete.
+    pub fn is_serving(&self) -> bool {
+        self.role.borrow().serving
+    }
+
     /// Waits until this server leads, up to Consul's seven seconds.
     pub async fn leading(&self) -> Result<(), NotLeading> {
-        if self.role.borrow().serving {
+        if self.is_serving() {
             return Ok(());
         }
         let mut role = self.role.clone();

@@ -3,6 +3,7 @@
 //! One way in ([`Writer`]), one way out ([`Reader`]). A write goes to the log (`replication/`), is applied to the state
 //! and published ([`Store`]), and wakes who waits ([`watch`]). `storage/` keeps files, `http/` speaks Consul's API.
 
+mod embedded;
 pub mod http;
 mod leadership;
 pub mod leases;
@@ -27,6 +28,7 @@ use std::{
 
 use daemon::Shutdown;
 use futures_util::future::BoxFuture;
+use http_api::Serve;
 use tokio::{sync::watch as channel, task::JoinHandle};
 
 use replication::Replication;
@@ -34,11 +36,11 @@ use server::Listeners;
 use storage::Folder;
 use timers::Timers;
 
+pub use embedded::Embedded;
 pub use leadership::{Leadership, NotLeading, Role};
 pub use leases::{LeaseRefused, Leases};
 pub use reader::{Absent, Answer, Consistency, Looks, Options, ReadError, Reader, Wait};
 pub use replication::OpenError;
-pub use server::Handler;
 pub use settings::{CONSUL_VERSION, Settings};
 pub use storage::StorageError;
 pub use store::Store;
@@ -71,6 +73,22 @@ pub enum StartError {
     Log(#[from] OpenError),
 }
 
+/// Starts the registry that a server's configuration describes, serves its link, and gives the back end of the agent in
+/// the same process.
+///
+/// `node_id` is the configured id or the one kept in the data folder. The registry ends by `shutdown`; wait for
+/// [`Registry::ended`] then.
+pub async fn start(
+    config: &agent::config::Config,
+    node_id: &str,
+    shutdown: Shutdown,
+) -> Result<(Arc<Registry>, Arc<Embedded>), StartError> {
+    let registry = Registry::start(Settings::of(config, node_id), shutdown).await?;
+    let routes: Arc<dyn Serve> = Arc::new(http::router(registry.clone(), http::Settings::of(config)));
+    registry.serve(routes.clone());
+    Ok((registry.clone(), Arc::new(Embedded::new(registry, routes))))
+}
+
 /// A running registry.
 pub struct Registry {
     settings: Settings,
@@ -97,7 +115,7 @@ impl Registry {
             None => Folder::in_memory()?,
         };
         let store = Arc::new(Store::default());
-        let address = format!("{}:{}", settings.advertise, settings.server.port());
+        let address = settings.server_address();
         let (replication, full) = Replication::open(
             folder.path(),
             folder.identity(),
@@ -119,7 +137,8 @@ impl Registry {
             Box::pin(async move { replication.propose(commands).await })
         });
         let (writer, feeding) = Writer::start(leadership.clone(), propose, shutdown.clone());
-        let following = replication.follow(address, role_sender, full, shutdown.clone());
+        let following =
+            replication.follow(settings.node_name.clone(), address, role_sender, full, shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
         let leases =
             Arc::new(Leases::new(settings.clone(), store.clone(), writer.clone(), leadership.clone()));
@@ -143,11 +162,11 @@ impl Registry {
         }))
     }
 
-    /// Serves the link and answers joins, until shutdown; `handler` answers what agents hand on. The first call counts.
-    pub fn serve(self: &Arc<Self>, handler: Handler) {
+    /// Serves the link and answers joins, until shutdown; `routes` answers what agents hand on. The first call counts.
+    pub fn serve(self: &Arc<Self>, routes: Arc<dyn Serve>) {
         let listeners = self.listeners.lock().expect("nobody panics while holding the listeners").take();
         if let Some(listeners) = listeners {
-            let serving = listeners.serve(self, handler);
+            let serving = listeners.serve(self, routes);
             self.tasks.lock().expect("nobody panics while holding the tasks").extend(serving);
         }
     }
@@ -219,7 +238,7 @@ impl Registry {
 }
 
 fn refuse_unsupported(settings: &Settings) -> Result<(), StartError> {
-    if settings.encrypt.is_some() {
+    if settings.encrypt {
         let why = "a key is set, but this release cannot encrypt the internal link yet; remove the key, and keep ports \
                    8300 to 8302 within a trusted network";
         return Err(StartError::Unsupported { key: "encrypt", why });

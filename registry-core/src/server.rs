@@ -5,9 +5,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
-use http_api::{Body, body};
+use http_api::{Body, Serve, body};
 use http_body_util::BodyExt as _;
 use link::{
     calls::{self, Lease},
@@ -18,8 +17,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{Consistency, LeaseRefused, Options, Registry, StartError, WriteFailed};
 
-/// Answers requests of Consul's HTTP API.
-pub type Handler = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+/// What the paths of calls begin with that are ours alone.
+pub(crate) const INTERNAL: &str = "/internal/";
 
 /// A call of ours is small.
 const CALL_BYTES_MAX: usize = 1 << 20;
@@ -42,7 +41,7 @@ impl Listeners {
     }
 
     /// Serves until shutdown.
-    pub(crate) fn serve(self, registry: &Arc<Registry>, handler: Handler) -> Vec<JoinHandle<()>> {
+    pub(crate) fn serve(self, registry: &Arc<Registry>, routes: Arc<dyn Serve>) -> Vec<JoinHandle<()>> {
         let mut tasks = Vec::new();
         for listener in self.joins {
             let directions = directions(registry);
@@ -55,14 +54,14 @@ impl Listeners {
         // Not the registry itself: it owns the task that owns the listener.
         let registry_weak = Arc::downgrade(registry);
         let answer = move |_: SocketAddr, request: Request<Body>| {
-            let (registry, handler) = (registry_weak.upgrade(), handler.clone());
+            let (registry, routes) = (registry_weak.upgrade(), routes.clone());
             async move {
                 match registry {
                     None => said(StatusCode::SERVICE_UNAVAILABLE, "the registry is shutting down"),
-                    Some(registry) if request.uri().path().starts_with("/internal/") => {
+                    Some(registry) if request.uri().path().starts_with(INTERNAL) => {
                         internal(&registry, request).await
                     }
-                    Some(_) => handler(request).await,
+                    Some(_) => routes.serve(request).await,
                 }
             }
         };
@@ -92,7 +91,7 @@ fn directions(registry: &Registry) -> Directions {
 }
 
 /// Answers a call that is ours alone.
-async fn internal(registry: &Registry, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn internal(registry: &Registry, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     match (&head.method, path) {

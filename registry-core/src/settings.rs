@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 /// The version of Consul whose interface this is; its clients look at it.
 pub const CONSUL_VERSION: &str = "1.21.4";
 
+/// The usual port of the internal listener.
+const SERVER_PORT: u16 = 8300;
+
 /// The settings of one registry. `Settings::new` gives those of a registry on loopback with everything in memory.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -32,8 +35,8 @@ pub struct Settings {
     pub grpc_port: u16,
     /// How many servers must be there before the first one leads. More than one is refused.
     pub bootstrap_expect: usize,
-    /// The gossip key. Not supported yet: a registry with one refuses to start.
-    pub encrypt: Option<String>,
+    /// Whether `encrypt` holds a key. Not supported yet: a registry with one refuses to start.
+    pub encrypt: bool,
     /// How long a node may be dead before it is forgotten; `reconnect_timeout` in the configuration.
     pub reap_after: Duration,
     /// How many applied log entries make a new snapshot.
@@ -41,6 +44,35 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The settings that a server's configuration means; `node_id` is the configured id or the one kept in the data folder.
+    pub fn of(config: &agent::config::Config, node_id: impl Into<String>) -> Self {
+        let at = |port: Option<u16>| port.map(|port| SocketAddr::new(config.bind_addr, port));
+        let usual = Self::new(config.node_name.clone(), node_id);
+        Self {
+            datacenter: config.datacenter.clone(),
+            data_dir: config.data_dir.clone(),
+            server: SocketAddr::new(config.bind_addr, config.ports.server.unwrap_or(SERVER_PORT)),
+            serf_lan: at(config.ports.serf_lan),
+            serf_wan: at(config.ports.serf_wan),
+            advertise: config.advertise_addr.to_string(),
+            tagged_addresses: config.tagged_addresses.clone(),
+            meta: config.node_meta.clone(),
+            grpc_port: config.ports.grpc.unwrap_or(0),
+            bootstrap_expect: config.bootstrap_expect as usize,
+            encrypt: config.encrypt.is_some(),
+            reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
+            ..usual
+        }
+    }
+
+    /// Where others reach the internal listener: `10.0.0.1:8300`, `[fd10::1]:8300`.
+    pub fn server_address(&self) -> String {
+        match self.advertise.parse() {
+            Ok(ip) => SocketAddr::new(ip, self.server.port()).to_string(),
+            Err(_) => format!("{}:{}", self.advertise, self.server.port()),
+        }
+    }
+
     /// The settings of a registry on loopback, on free ports, that keeps everything in memory.
     pub fn new(node_name: impl Into<String>, node_id: impl Into<String>) -> Self {
         let local = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -59,7 +91,7 @@ impl Settings {
             meta: BTreeMap::new(),
             grpc_port: 0,
             bootstrap_expect: 1,
-            encrypt: None,
+            encrypt: false,
             reap_after: Duration::from_secs(600),
             snapshot_every: 8192,
         }

@@ -38,6 +38,20 @@ pub struct Settings {
     pub indented: bool,
 }
 
+impl Settings {
+    /// What a server's configuration says about the API.
+    pub fn of(config: &agent::config::Config) -> Self {
+        let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        Self {
+            kv_value_bytes_max: bytes(config.limits.kv_max_value_size),
+            txn_bytes_max: bytes(config.limits.txn_max_req_len),
+            session_ttl_min: config.session_ttl_min,
+            indented: config.dev,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -69,6 +83,10 @@ pub fn router(registry: Arc<Registry>, settings: Settings) -> Router<Api> {
 }
 
 impl Api {
+    fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
     fn reader(&self) -> &Reader {
         self.0.registry.reader()
     }

@@ -124,8 +124,9 @@ pub(super) async fn renew(api: Api, call: Call) -> Result<Answer, ApiError> {
     let id = SessionId::from(call.name_or(MISSING_SESSION)?);
     api.serves_call(&call)?;
     let options = Options { consistency: Consistency::Default, wait: None };
-    let found = api.reader().read(&SessionInfo { id: id.clone() }, options).await?;
-    match found.value {
+    // The timers are the leader's, so ask for one as any other question does.
+    api.reader().read(&SessionInfo { id: id.clone() }, options).await?;
+    match api.registry().timers().renew(&id) {
         Some(session) => Ok(Answer::json(&[shape::session(&session)])),
         None => Err(ApiError::not_found(format!("Session id '{id}' not found"))),
     }

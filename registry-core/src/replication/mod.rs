@@ -119,6 +119,7 @@ impl Replication {
     /// `address` is this server's own, which may have changed since the members were written down.
     pub(crate) fn follow(
         self,
+        node: String,
         address: String,
         role: watch::Sender<Role>,
         full: Arc<Notify>,
@@ -126,7 +127,7 @@ impl Replication {
     ) -> JoinHandle<()> {
         tokio::spawn(async move {
             tokio::select! {
-                () = self.follow_role(&address, &role, &shutdown) => {}
+                () = self.follow_role(&node, &address, &role, &shutdown) => {}
                 () = self.make_snapshots(&full) => {}
                 () = shutdown.requested() => {}
             }
@@ -141,7 +142,7 @@ impl Replication {
         })
     }
 
-    async fn follow_role(&self, address: &str, role: &watch::Sender<Role>, shutdown: &Shutdown) {
+    async fn follow_role(&self, node: &str, address: &str, role: &watch::Sender<Role>, shutdown: &Shutdown) {
         let mut metrics = self.raft.metrics();
         // A restarted leader may know less than it acknowledged until everything in its log is applied.
         if let Err(error) = self.raft.wait_for_recovery(None).await {
@@ -154,14 +155,20 @@ impl Replication {
                 shutdown.request();
                 return;
             }
-            self.take_role(address, role, &now).await;
+            self.take_role(node, address, role, &now).await;
             if metrics.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    async fn take_role(&self, address: &str, role: &watch::Sender<Role>, now: &RaftMetrics<Kinds>) {
+    async fn take_role(
+        &self,
+        node: &str,
+        address: &str,
+        role: &watch::Sender<Role>,
+        now: &RaftMetrics<Kinds>,
+    ) {
         let was = role.borrow().clone();
         let leads = now.state == ServerState::Leader;
         let serving = leads && (was.serving || self.confirm().await);
@@ -172,6 +179,7 @@ impl Replication {
         }
         if serving && !was.serving {
             info!(target: "agent.server", "cluster leadership acquired");
+            info!(target: "agent.server", payload = node, "New leader elected");
         } else if was.serving && !serving {
             info!(target: "agent.server", "cluster leadership lost");
         }

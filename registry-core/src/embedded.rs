@@ -1,0 +1,124 @@
+//! The registry as the back end of the agent in the same process: no connection, no copy.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use agent::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailable};
+use http::{Request, Response};
+use http_api::{Body, Serve};
+use registry_state::{
+    Caseless, Topic,
+    read::{self, CatalogAddress, CatalogNode, HealthService, Read as _},
+};
+use registry_wire::catalog::CheckServiceNode;
+
+use crate::{Registry, http::shape, server, watch::Subscription};
+
+/// How many services' answers are kept for DNS; with more, all begin anew.
+const KEPT: usize = 4096;
+
+/// Answers the agent from the state in the same process.
+pub struct Embedded {
+    registry: Arc<Registry>,
+    routes: Arc<dyn Serve>,
+    services: Mutex<HashMap<Caseless, Kept>>,
+}
+
+/// An answer about one service, and what tells whether it is still true.
+struct Kept {
+    subscription: Subscription,
+    version: u64,
+    instances: Arc<Vec<CheckServiceNode>>,
+}
+
+impl Embedded {
+    /// The back end over this registry; `routes` answers its HTTP API.
+    pub fn new(registry: Arc<Registry>, routes: Arc<dyn Serve>) -> Self {
+        Self { registry, routes, services: Mutex::default() }
+    }
+
+    fn services(&self) -> MutexGuard<'_, HashMap<Caseless, Kept>> {
+        self.services.lock().expect("nobody panics while holding the answers")
+    }
+
+    fn find(&self, lookup: Lookup) -> Result<Found, Unavailable> {
+        if !self.registry.leadership().is_serving() {
+            return Err(Unavailable::NoLeader);
+        }
+        match lookup {
+            Lookup::Service { name, datacenter } => {
+                self.serves(datacenter)?;
+                Ok(Found::Service(self.instances(Caseless::new(&name))))
+            }
+            Lookup::Node { name, datacenter } => {
+                self.serves(datacenter)?;
+                Ok(Found::Node(self.node(name)))
+            }
+            Lookup::Address(address) => {
+                let (owner, _) = CatalogAddress { address }.run(&self.registry.store().state());
+                Ok(Found::Address(owner.map(|owner| match owner {
+                    read::AddressOwner::Node(node) => AddressOwner::Node(node.name.clone()),
+                    read::AddressOwner::Service(service) => AddressOwner::Service(service.name.clone()),
+                })))
+            }
+        }
+    }
+
+    fn serves(&self, datacenter: Option<String>) -> Result<(), Unavailable> {
+        let ours = &self.registry.settings().datacenter;
+        if datacenter.is_none_or(|dc| dc.eq_ignore_ascii_case(ours)) {
+            Ok(())
+        } else {
+            Err(Unavailable::NoPathToDatacenter)
+        }
+    }
+
+    /// A service's instances; the same pointer until something of them changes.
+    fn instances(&self, service: Caseless) -> Arc<Vec<CheckServiceNode>> {
+        let mut services = self.services();
+        if services.len() >= KEPT && !services.contains_key(&service) {
+            services.clear();
+        }
+        let store = self.registry.store();
+        let kept = services.entry(service.clone()).or_insert_with(|| Kept {
+            subscription: store.watch().subscribe(vec![Topic::Service(service.clone())]),
+            // No count that a subscription gives, so that the first look is made.
+            version: u64::MAX,
+            instances: Arc::default(),
+        });
+        // The count is taken before the look: a change in between makes the look old, never the other way round.
+        let version = kept.subscription.version();
+        if version != kept.version {
+            let question = HealthService { service, ..HealthService::default() };
+            let (instances, _) = question.run(&store.state());
+            let datacenter = &self.registry.settings().datacenter;
+            kept.instances = Arc::new(instances.iter().map(|i| shape::health(i, datacenter)).collect());
+            kept.version = version;
+        }
+        kept.instances.clone()
+    }
+
+    fn node(&self, name: String) -> Option<Arc<registry_wire::catalog::Node>> {
+        let wanted = Caseless::new(&name);
+        let (found, _) = CatalogNode { node: name }.run(&self.registry.store().state());
+        // The read also takes the beginning of an id for a node; DNS does not.
+        let found = found.filter(|found| wanted.is(&found.node.name))?;
+        Some(Arc::new(shape::node(&found.node, &self.registry.settings().datacenter)))
+    }
+}
+
+impl Backend for Embedded {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, Unavailable>> {
+        if request.uri().path().starts_with(server::INTERNAL) {
+            return Box::pin(async { Ok(server::internal(&self.registry, request).await) });
+        }
+        let answer = self.routes.serve(request);
+        Box::pin(async { Ok(answer.await) })
+    }
+
+    fn lookup(&self, lookup: Lookup) -> BoxFuture<'_, Result<Found, Unavailable>> {
+        Box::pin(std::future::ready(self.find(lookup)))
+    }
+}
