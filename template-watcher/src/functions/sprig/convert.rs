@@ -1,0 +1,142 @@
+//! Types, JSON, base64 and URLs.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use go_template::{Key, Signature, Type, Value};
+use sha2::{Digest, Sha256};
+
+use super::TEXT;
+use crate::functions::text::hex;
+use crate::functions::{Context, Row, bytes, codec, encode_json, shown, string};
+
+const TO_TEXT: Signature = Signature::new(&[Type::Any], Type::Str);
+const KIND_TEST: Signature = Signature::new(&[Type::Str, Type::Any], Type::Bool);
+
+pub(in crate::functions) const ROWS: &[Row] = &[
+    Row::pure("sprig_toString", TO_TEXT, "As text.", |_, a| Ok(Value::from(shown(&a[0])))),
+    Row::pure("sprig_toJson", TO_TEXT, "JSON, with `<`, `>` and `&` escaped.", |_, a| json(a, true, false)),
+    Row::pure("sprig_toRawJson", TO_TEXT, "JSON as it is.", |_, a| json(a, false, false)),
+    Row::pure("sprig_toPrettyJson", TO_TEXT, "JSON over several lines.", |_, a| json(a, true, true)),
+    Row::pure(
+        "sprig_fromJson",
+        Signature::new(&[Type::Str], Type::Any),
+        "A value from JSON; nil if it is wrong.",
+        |_, a| Ok(codec::read_json(&string(&a[0])).unwrap_or(Value::Nil)),
+    ),
+    Row::pure("sprig_mustFromJson", Signature::new(&[Type::Str], Type::Any), "A value from JSON.", |_, a| {
+        codec::read_json(&string(&a[0]))
+    }),
+    Row::pure("sprig_kindOf", TO_TEXT, "The kind of a value: `string`, `slice`, `map`.", |_, a| {
+        Ok(Value::from(kind(&a[0])))
+    }),
+    Row::pure("sprig_kindIs", KIND_TEST, "`KIND VALUE`.", |_, a| {
+        Ok(Value::Bool(kind(&a[1]) == string(&a[0])))
+    }),
+    Row::pure("sprig_typeOf", TO_TEXT, "The type of a value.", |_, a| Ok(Value::from(type_name(&a[0])))),
+    Row::pure("sprig_typeIs", KIND_TEST, "`TYPE VALUE`.", |_, a| {
+        Ok(Value::Bool(type_name(&a[1]) == string(&a[0])))
+    }),
+    Row::pure("sprig_typeIsLike", KIND_TEST, "`TYPE VALUE`, pointers as what they point at.", |_, a| {
+        Ok(Value::Bool(type_name(&a[1]).trim_start_matches('*') == string(&a[0]).trim_start_matches('*')))
+    }),
+    Row::pure("sprig_b64enc", TEXT, "Base64.", |_, a| Ok(Value::from(STANDARD.encode(bytes(&a[0]))))),
+    Row::pure("sprig_b64dec", TEXT, "The bytes behind base64, or what is wrong with it.", |_, a| {
+        Ok(STANDARD.decode(bytes(&a[0])).map_or_else(|error| Value::from(error.to_string()), Value::from))
+    }),
+    Row::pure("sprig_sha256sum", TEXT, "SHA-256 in hexadecimal.", |_, a| {
+        Ok(Value::from(hex(&Sha256::digest(bytes(&a[0])))))
+    }),
+    Row::pure(
+        "sprig_urlParse",
+        Signature::new(&[Type::Str], Type::ANY_MAP),
+        "The parts of a URL.",
+        url_parse,
+    ),
+    Row::pure(
+        "sprig_urlJoin",
+        Signature::new(&[Type::ANY_MAP], Type::Str),
+        "A URL from its parts.",
+        url_join,
+    ),
+];
+
+fn json(args: &[Value], escape: bool, pretty: bool) -> Result<Value, String> {
+    encode_json::encode(&args[0], escape, pretty.then_some("  ")).map(Value::from)
+}
+
+fn type_name(value: &Value) -> String {
+    match value {
+        Value::Nil => "<nil>".to_owned(),
+        value => value.ty().to_string(),
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Nil => "invalid".to_owned(),
+        Value::List(_) => "slice".to_owned(),
+        Value::Map(_) => "map".to_owned(),
+        Value::Struct(_) => "struct".to_owned(),
+        Value::Pointer(..) | Value::Object(_) => "ptr".to_owned(),
+        Value::Stream(_) => "chan".to_owned(),
+        value => value.ty().to_string(),
+    }
+}
+
+fn url_parse(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let text = string(&args[0]);
+    let (rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (scheme, rest) = match rest.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
+        _ => (String::new(), rest),
+    };
+    let (authority, path, opaque) = match rest.strip_prefix("//") {
+        Some(rest) => {
+            let slash = rest.find('/').unwrap_or(rest.len());
+            (&rest[..slash], &rest[slash..], "")
+        }
+        None if !scheme.is_empty() && !rest.starts_with('/') => ("", "", rest),
+        None => ("", rest, ""),
+    };
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some((_, port)) if !host.starts_with('[') => {
+            return Err(format!("parse {text:?}: invalid port {port:?}"));
+        }
+        _ => host,
+    };
+    let parts = [
+        ("scheme", scheme.as_str()),
+        ("host", host),
+        ("hostname", name.trim_start_matches('[').trim_end_matches(']')),
+        ("path", path),
+        ("query", query),
+        ("opaque", opaque),
+        ("fragment", fragment),
+        ("userinfo", user),
+    ];
+    let entries: BTreeMap<_, _> =
+        parts.into_iter().map(|(key, part)| (Key::text(key), Value::from(part))).collect();
+    Ok(Value::map(Type::ANY_MAP, entries))
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+fn url_join(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let part = |name: &str| match &args[0] {
+        Value::Map(map) => map.entries().get(&Key::text(name)).map(shown).unwrap_or_default(),
+        _ => String::new(),
+    };
+    let before = |mark: &str, part: String| if part.is_empty() { part } else { format!("{mark}{part}") };
+    let after = |part: String, mark: &str| if part.is_empty() { part } else { format!("{part}{mark}") };
+    let host = before("//", after(part("userinfo"), "@") + &part("host"));
+    let tail = before("?", part("query")) + &before("#", part("fragment"));
+    Ok(Value::from(after(part("scheme"), ":") + &host + &part("path") + &tail))
+}

@@ -1,0 +1,147 @@
+//! Maps. A map is shared: what is set in it shows wherever it is held.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use go_template::{Key, Map, Signature, Type, Value};
+
+use super::MANY_ANY;
+use super::list::anys;
+use crate::functions::group::merge_into;
+use crate::functions::{Context, Row, shown, string};
+
+const MAP: Type = Type::ANY_MAP;
+const MAP_AND_TEXT: Signature = Signature::new(&[MAP, Type::Str], Type::Any);
+const MAP_AND_TEXTS: Signature = Signature::variadic(&[MAP, Type::Str], MAP);
+const MAPS: Signature = Signature::variadic(&[MAP, MAP], Type::Any);
+
+pub(in crate::functions) const ROWS: &[Row] = &[
+    Row::pure("sprig_dict", Signature::variadic(&[Type::Any], MAP), "`KEY VALUE ...`: a map.", dict),
+    Row::pure("sprig_get", MAP_AND_TEXT, "`MAP KEY`: the value, or empty text.", |_, a| {
+        Ok(entry(&a[0], &a[1]).unwrap_or_else(|| Value::from("")))
+    }),
+    Row::pure(
+        "sprig_hasKey",
+        Signature::new(&[MAP, Type::Str], Type::Bool),
+        "`MAP KEY`: whether it is there.",
+        |_, a| Ok(Value::Bool(entry(&a[0], &a[1]).is_some())),
+    ),
+    Row::pure(
+        "sprig_set",
+        Signature::new(&[MAP, Type::Str, Type::Any], MAP),
+        "`MAP KEY VALUE`: sets it.",
+        |_, a| {
+            if let Value::Map(map) = &a[0] {
+                map.entries_mut().insert(key(&a[1]), a[2].clone());
+            }
+            Ok(a[0].clone())
+        },
+    ),
+    Row::pure("sprig_unset", Signature::new(&[MAP, Type::Str], MAP), "`MAP KEY`: takes it out.", |_, a| {
+        if let Value::Map(map) = &a[0] {
+            map.entries_mut().remove(&key(&a[1]));
+        }
+        Ok(a[0].clone())
+    }),
+    Row::pure("sprig_keys", Signature::variadic(&[MAP], Type::STRINGS), "All keys of the maps.", |_, a| {
+        let keys = a.iter().flat_map(|map| copy(map).into_keys());
+        Ok(Value::list(&Type::Str, keys.map(|key| key.value(Type::Str)).collect()))
+    }),
+    Row::pure("sprig_values", Signature::new(&[MAP], Type::ANYS), "All values of the map.", |_, a| {
+        Ok(anys(copy(&a[0]).into_values().collect()))
+    }),
+    Row::pure("sprig_pick", MAP_AND_TEXTS, "`MAP KEY ...`: a map of these.", |_, a| {
+        let mut entries = copy(&a[0]);
+        entries.retain(|known, _| a[1..].iter().any(|wanted| key(wanted) == *known));
+        Ok(Value::map(MAP, entries))
+    }),
+    Row::pure("sprig_omit", MAP_AND_TEXTS, "`MAP KEY ...`: a map without these.", |_, a| {
+        let mut entries = copy(&a[0]);
+        entries.retain(|known, _| !a[1..].iter().any(|gone| key(gone) == *known));
+        Ok(Value::map(MAP, entries))
+    }),
+    Row::pure(
+        "sprig_pluck",
+        Signature::variadic(&[Type::Str, MAP], Type::ANYS),
+        "`KEY MAP ...`: its value in each map.",
+        |_, a| Ok(anys(a[1..].iter().filter_map(|map| entry(map, &a[0])).collect())),
+    ),
+    Row::pure("sprig_merge", MAPS, "Adds the others to the first; what is there stays.", |_, a| {
+        merged(a, false)
+    }),
+    Row::pure("sprig_mergeOverwrite", MAPS, "Adds the others to the first; the last one wins.", |_, a| {
+        merged(a, true)
+    }),
+    Row::pure("sprig_dig", MANY_ANY, "`KEY ... DEFAULT MAP`: a value in maps in maps.", dig),
+    Row::pure("sprig_deepCopy", Signature::new(&[Type::Any], Type::Any), "A value of its own.", |_, a| {
+        Ok(deep_copy(&a[0], 0))
+    }),
+];
+
+fn key(value: &Value) -> Key {
+    Key::text(shown(value))
+}
+
+fn copy(value: &Value) -> BTreeMap<Key, Value> {
+    match value {
+        Value::Map(map) => map.entries().clone(),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn entry(map: &Value, name: &Value) -> Option<Value> {
+    match map {
+        Value::Map(map) => map.entries().get(&key(name)).cloned(),
+        _ => None,
+    }
+}
+
+fn dict(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let pairs =
+        args.chunks(2).map(|pair| (key(&pair[0]), pair.get(1).cloned().unwrap_or_else(|| Value::from(""))));
+    Ok(Value::map(MAP, pairs.collect()))
+}
+
+fn merged(args: &[Value], overwrite: bool) -> Result<Value, String> {
+    if let Value::Map(base) = &args[0] {
+        for other in &args[1..] {
+            if let Value::Map(other) = other {
+                merge_into(base, other, overwrite);
+            }
+        }
+    }
+    Ok(args[0].clone())
+}
+
+fn dig(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let [keys @ .., default, map] = args else {
+        return Err("dig needs at least three arguments".to_owned());
+    };
+    if keys.is_empty() {
+        return Err("dig needs at least three arguments".to_owned());
+    }
+    let mut found = map.clone();
+    for (position, name) in keys.iter().enumerate() {
+        match entry(&found, name) {
+            Some(next) if position + 1 < keys.len() && !matches!(next, Value::Map(_)) => {
+                return Err(format!("{} is {}, not a map", string(name), next.ty()));
+            }
+            Some(next) => found = next,
+            None => return Ok(default.clone()),
+        }
+    }
+    Ok(found)
+}
+
+/// How deep a copy goes; a map may hold itself.
+const DEPTH_MAX: usize = 100;
+
+fn deep_copy(value: &Value, depth: usize) -> Value {
+    match value {
+        Value::Map(map) if depth < DEPTH_MAX => {
+            let entries = copy(value).into_iter().map(|(key, value)| (key, deep_copy(&value, depth + 1)));
+            Value::Map(Arc::new(Map::new(map.ty, entries.collect())))
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,203 @@
+//! Lists.
+
+use std::sync::Arc;
+
+use go_template::{List, Signature, Type, Value};
+
+use super::number::int;
+use super::{ANY_TO_ANY, MANY_ANY, TWO_ANY};
+use crate::functions::group::items;
+use crate::functions::{Context, Row, shown, string};
+
+const TO_LIST: Signature = Signature::variadic(&[Type::Any], Type::ANYS);
+const LIST: Signature = Signature::new(&[Type::Any], Type::ANYS);
+const LIST_AND_ONE: Signature = Signature::new(&[Type::Any, Type::Any], Type::ANYS);
+
+pub(in crate::functions) const ROWS: &[Row] = &[
+    Row::pure("sprig_list", TO_LIST, "A list of the arguments.", |_, a| Ok(anys(a.to_vec()))),
+    Row::pure("sprig_tuple", TO_LIST, "A list of the arguments.", |_, a| Ok(anys(a.to_vec()))),
+    Row::pure("sprig_first", ANY_TO_ANY, "The first element.", |_, a| {
+        Ok(of(a, 0)?.first().cloned().unwrap_or(Value::Nil))
+    }),
+    Row::pure("sprig_last", ANY_TO_ANY, "The last element.", |_, a| {
+        Ok(of(a, 0)?.last().cloned().unwrap_or(Value::Nil))
+    }),
+    Row::pure("sprig_rest", LIST, "All but the first.", |_, a| {
+        Ok(anys(of(a, 0)?.iter().skip(1).cloned().collect()))
+    }),
+    Row::pure("sprig_initial", LIST, "All but the last.", |_, a| {
+        let list = of(a, 0)?;
+        Ok(anys(list[..list.len().saturating_sub(1)].to_vec()))
+    }),
+    Row::pure("sprig_append", LIST_AND_ONE, "The list and one more at its end.", |_, a| {
+        Ok(anys(of(a, 0)?.iter().chain([&a[1]]).cloned().collect()))
+    }),
+    Row::pure("sprig_push", LIST_AND_ONE, "The list and one more at its end.", |_, a| {
+        Ok(anys(of(a, 0)?.iter().chain([&a[1]]).cloned().collect()))
+    }),
+    Row::pure("sprig_prepend", LIST_AND_ONE, "One more before the list.", |_, a| {
+        Ok(anys([&a[1]].into_iter().chain(of(a, 0)?).cloned().collect()))
+    }),
+    Row::pure("sprig_concat", TO_LIST, "The lists one after the other.", |_, a| {
+        Ok(anys(a.iter().flat_map(items).cloned().collect()))
+    }),
+    Row::pure("sprig_reverse", LIST, "The list backwards.", |_, a| {
+        Ok(anys(of(a, 0)?.iter().rev().cloned().collect()))
+    }),
+    Row::pure("sprig_uniq", LIST, "Each element once.", |_, a| {
+        let mut kept: Vec<Value> = Vec::new();
+        for item in of(a, 0)? {
+            if !kept.iter().any(|known| equal(known, item)) {
+                kept.push(item.clone());
+            }
+        }
+        Ok(anys(kept))
+    }),
+    Row::pure(
+        "sprig_without",
+        Signature::variadic(&[Type::Any, Type::Any], Type::ANYS),
+        "The list without these elements.",
+        |_, a| Ok(anys(kept(of(a, 0)?, |item| !a[1..].iter().any(|gone| equal(gone, item))))),
+    ),
+    Row::pure("sprig_compact", LIST, "The list without empty elements.", |_, a| {
+        Ok(anys(kept(of(a, 0)?, Value::truth)))
+    }),
+    Row::pure("sprig_has", Signature::new(&[Type::Any, Type::Any], Type::Bool), "`ELEMENT LIST`.", |_, a| {
+        Ok(Value::Bool(of(a, 1)?.iter().any(|item| equal(item, &a[0]))))
+    }),
+    Row::pure(
+        "sprig_sortAlpha",
+        Signature::new(&[Type::Any], Type::STRINGS),
+        "The elements as sorted texts.",
+        |_, a| {
+            let mut texts = texts(&a[0]);
+            texts.sort();
+            Ok(Value::strings(texts))
+        },
+    ),
+    Row::pure(
+        "sprig_join",
+        Signature::new(&[Type::Str, Type::Any], Type::Str),
+        "`SEPARATOR LIST`: one text.",
+        |_, a| Ok(Value::from(texts(&a[1]).join(&string(&a[0])))),
+    ),
+    Row::pure(
+        "sprig_toStrings",
+        Signature::new(&[Type::Any], Type::STRINGS),
+        "The elements as texts.",
+        |_, a| Ok(Value::strings(texts(&a[0]))),
+    ),
+    Row::pure("sprig_slice", MANY_ANY, "`LIST [START [END]]`: a part of the list.", slice),
+    Row::pure(
+        "sprig_chunk",
+        Signature::new(&[Type::INT, Type::Any], Type::List(&Type::ANYS)),
+        "`SIZE LIST`: lists of so many elements.",
+        chunk,
+    ),
+    Row::pure(
+        "sprig_default",
+        Signature::variadic(&[Type::Any, Type::Any], Type::Any),
+        "`DEFAULT VALUE`: the value unless empty.",
+        |_, a| Ok(a.get(1).filter(|value| value.truth()).unwrap_or(&a[0]).clone()),
+    ),
+    Row::pure("sprig_coalesce", MANY_ANY, "The first that is not empty.", |_, a| {
+        Ok(a.iter().find(|value| value.truth()).cloned().unwrap_or(Value::Nil))
+    }),
+    Row::pure(
+        "sprig_all",
+        Signature::variadic(&[Type::Any], Type::Bool),
+        "Whether none is empty.",
+        |_, a| Ok(Value::Bool(a.iter().all(Value::truth))),
+    ),
+    Row::pure(
+        "sprig_any",
+        Signature::variadic(&[Type::Any], Type::Bool),
+        "Whether one is not empty.",
+        |_, a| Ok(Value::Bool(a.iter().any(Value::truth))),
+    ),
+    Row::pure("sprig_empty", Signature::new(&[Type::Any], Type::Bool), "Whether it is empty.", |_, a| {
+        Ok(Value::Bool(!a[0].truth()))
+    }),
+    Row::pure(
+        "sprig_ternary",
+        Signature::new(&[Type::Any, Type::Any, Type::Bool], Type::Any),
+        "`A B TEST`: A if true, else B.",
+        |_, a| Ok(a[usize::from(!a[2].truth())].clone()),
+    ),
+    Row::pure(
+        "sprig_deepEqual",
+        Signature::new(&[Type::Any, Type::Any], Type::Bool),
+        "Whether two values are the same.",
+        |_, a| Ok(Value::Bool(equal(&a[0], &a[1]))),
+    ),
+    Row::pure("sprig_fail", Signature::new(&[Type::Str], Type::Str), "Fails with this text.", |_, a| {
+        Err(string(&a[0]))
+    }),
+    Row::pure("sprig_mustHas", TWO_ANY, "The same as sprig_has.", |_, a| {
+        Ok(Value::Bool(of(a, 1)?.iter().any(|item| equal(item, &a[0]))))
+    }),
+];
+
+pub(super) fn anys(items: Vec<Value>) -> Value {
+    Value::list(&Type::Any, items)
+}
+
+fn of(args: &[Value], position: usize) -> Result<&[Value], String> {
+    match &args[position] {
+        list @ (Value::List(_) | Value::Nil) => Ok(items(list)),
+        other => Err(format!("Cannot take elements of type {}; give a list", other.ty())),
+    }
+}
+
+fn kept(list: &[Value], keep: impl Fn(&Value) -> bool) -> Vec<Value> {
+    list.iter().filter(|item| keep(item)).cloned().collect()
+}
+
+/// The elements as texts, nil left out; anything else than a list is one text.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::List(list) => {
+            list.items.iter().filter(|item| !matches!(item, Value::Nil)).map(shown).collect()
+        }
+        Value::Nil => Vec::new(),
+        other => vec![shown(other)],
+    }
+}
+
+/// Whether two values have the same type and content.
+pub(super) fn equal(a: &Value, b: &Value) -> bool {
+    if a.ty() != b.ty() {
+        return false;
+    }
+    match (a, b) {
+        (Value::List(a), Value::List(b)) => {
+            a.items.len() == b.items.len() && a.items.iter().zip(&b.items).all(|(a, b)| equal(a, b))
+        }
+        (Value::Map(a), Value::Map(b)) if Arc::ptr_eq(a, b) => true,
+        (Value::Map(a), Value::Map(b)) => {
+            let (a, b) = (a.entries(), b.entries());
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|((k, v), (l, w))| k == l && equal(v, w))
+        }
+        (a, b) => shown(a) == shown(b),
+    }
+}
+
+fn slice(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let Some(Value::List(list)) = args.first() else {
+        return Err("list should be type of slice or array".to_owned());
+    };
+    let bound = |position: usize, otherwise: usize| {
+        args.get(position).map_or(otherwise, |value| usize::try_from(int(value)).unwrap_or(0))
+    };
+    let (start, end) = (bound(1, 0), bound(2, list.items.len()));
+    match list.items.get(start..end) {
+        Some(part) => Ok(Value::List(Arc::new(List { ty: list.ty, items: part.to_vec(), nil: false }))),
+        None => Err(format!("{start} to {end} is not inside a list of {}", list.items.len())),
+    }
+}
+
+fn chunk(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let size =
+        usize::try_from(int(&args[0])).ok().filter(|size| *size > 0).ok_or("the size must be above 0")?;
+    Ok(Value::list(&Type::ANYS, of(args, 1)?.chunks(size).map(|chunk| anys(chunk.to_vec())).collect()))
+}

@@ -1,0 +1,157 @@
+//! Arithmetic: whole numbers are `int64`, and texts and truth values count as numbers.
+
+use go_template::{IntKind, Signature, Type, Value};
+
+use crate::functions::{Context, Row, shown, string};
+
+const INTS: Signature = Signature::variadic(&[Type::Any, Type::Any], Type::INT64);
+const TWO_INTS: Signature = Signature::new(&[Type::Any, Type::Any], Type::INT64);
+const FLOATS: Signature = Signature::variadic(&[Type::Any, Type::Any], Type::Float);
+const FLOAT: Signature = Signature::new(&[Type::Any], Type::Float);
+
+pub(in crate::functions) const ROWS: &[Row] = &[
+    Row::pure("sprig_add", INTS, "The sum.", |_, a| fold(a, i64::wrapping_add)),
+    Row::pure("sprig_sub", TWO_INTS, "The first less the second.", |_, a| fold(a, i64::wrapping_sub)),
+    Row::pure("sprig_mul", INTS, "The product.", |_, a| fold(a, i64::wrapping_mul)),
+    Row::pure("sprig_div", TWO_INTS, "The first by the second.", |_, a| divided(a, i64::wrapping_div)),
+    Row::pure("sprig_mod", TWO_INTS, "What is left of the first by the second.", |_, a| {
+        divided(a, i64::wrapping_rem)
+    }),
+    Row::pure("sprig_max", INTS, "The largest.", |_, a| fold(a, i64::max)),
+    Row::pure("sprig_biggest", INTS, "The largest.", |_, a| fold(a, i64::max)),
+    Row::pure("sprig_min", INTS, "The smallest.", |_, a| fold(a, i64::min)),
+    Row::pure("sprig_add1", Signature::new(&[Type::Any], Type::INT64), "One more.", |_, a| {
+        Ok(Value::int64(int(&a[0]).wrapping_add(1)))
+    }),
+    Row::pure("sprig_addf", FLOATS, "The sum of floats.", |_, a| fold_floats(a, |x, y| x + y)),
+    Row::pure("sprig_subf", FLOATS, "The difference of floats.", |_, a| fold_floats(a, |x, y| x - y)),
+    Row::pure("sprig_mulf", FLOATS, "The product of floats.", |_, a| fold_floats(a, |x, y| x * y)),
+    Row::pure("sprig_divf", FLOATS, "The quotient of floats.", |_, a| fold_floats(a, |x, y| x / y)),
+    Row::pure("sprig_add1f", FLOAT, "One more, as a float.", |_, a| Ok(Value::Float(float(&a[0]) + 1.0))),
+    Row::pure("sprig_maxf", FLOATS, "The largest float.", |_, a| fold_floats(a, f64::max)),
+    Row::pure("sprig_minf", FLOATS, "The smallest float.", |_, a| fold_floats(a, f64::min)),
+    Row::pure("sprig_ceil", FLOAT, "The next whole number up.", |_, a| Ok(Value::Float(float(&a[0]).ceil()))),
+    Row::pure("sprig_floor", FLOAT, "The next whole number down.", |_, a| {
+        Ok(Value::Float(float(&a[0]).floor()))
+    }),
+    Row::pure(
+        "sprig_round",
+        Signature::variadic(&[Type::Any, Type::INT, Type::Float], Type::Float),
+        "`NUMBER PLACES`: the nearest number with so many places.",
+        round,
+    ),
+    Row::pure(
+        "sprig_until",
+        Signature::new(&[Type::INT], Type::List(&Type::INT)),
+        "0 up to, not including.",
+        |_, a| steps(0, int(&a[0]), if int(&a[0]) < 0 { -1 } else { 1 }),
+    ),
+    Row::pure(
+        "sprig_untilStep",
+        Signature::new(&[Type::INT, Type::INT, Type::INT], Type::List(&Type::INT)),
+        "`START STOP STEP`: the numbers, STOP not included.",
+        |_, a| steps(int(&a[0]), int(&a[1]), int(&a[2])),
+    ),
+    Row::pure(
+        "sprig_seq",
+        Signature::variadic(&[Type::INT], Type::Str),
+        "`[START [STEP]] STOP`: the numbers as text, STOP included.",
+        sequence,
+    ),
+    Row::pure("sprig_int", Signature::new(&[Type::Any], Type::INT), "As `int`.", |_, a| {
+        Ok(Value::int(int(&a[0])))
+    }),
+    Row::pure("sprig_int64", Signature::new(&[Type::Any], Type::INT64), "As `int64`.", |_, a| {
+        Ok(Value::int64(int(&a[0])))
+    }),
+    Row::pure("sprig_float64", FLOAT, "As `float64`.", |_, a| Ok(Value::Float(float(&a[0])))),
+    Row::pure(
+        "sprig_atoi",
+        Signature::new(&[Type::Str], Type::INT),
+        "The number in a text, or 0.",
+        |_, a| Ok(Value::Int(string(&a[0]).parse().unwrap_or(0), IntKind::Int)),
+    ),
+];
+
+/// A whole number from nearly anything.
+pub(super) fn int(value: &Value) -> i64 {
+    match value {
+        Value::Int(number, _) => *number,
+        Value::Uint(number, _) => number.cast_signed(),
+        Value::Float(number) => *number as i64,
+        Value::Bool(truth) => i64::from(*truth),
+        Value::Str(_) => {
+            let text = shown(value);
+            text.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |number| number as i64))
+        }
+        _ => 0,
+    }
+}
+
+fn float(value: &Value) -> f64 {
+    match value {
+        Value::Float(number) => *number,
+        Value::Str(_) => shown(value).parse().unwrap_or(0.0),
+        Value::Uint(number, _) => *number as f64,
+        other => int(other) as f64,
+    }
+}
+
+fn fold(args: &[Value], combine: impl Fn(i64, i64) -> i64) -> Result<Value, String> {
+    Ok(Value::int64(args.iter().map(int).reduce(combine).unwrap_or(0)))
+}
+
+fn fold_floats(args: &[Value], combine: impl Fn(f64, f64) -> f64) -> Result<Value, String> {
+    Ok(Value::Float(args.iter().map(float).reduce(combine).unwrap_or(0.0)))
+}
+
+fn divided(args: &[Value], combine: impl Fn(i64, i64) -> i64) -> Result<Value, String> {
+    if int(&args[1]) == 0 {
+        return Err("runtime error: integer divide by zero".to_owned());
+    }
+    fold(args, combine)
+}
+
+fn round(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let places = args.get(1).map_or(0, int).clamp(-300, 300);
+    let shift = 10f64.powi(i32::try_from(places).unwrap_or(0));
+    let up_from = args.get(2).map_or(0.5, float);
+    let shifted = float(&args[0]) * shift;
+    let rounded = if shifted.abs().fract() >= up_from {
+        shifted.signum() * shifted.abs().ceil()
+    } else {
+        shifted.trunc()
+    };
+    Ok(Value::Float(rounded / shift))
+}
+
+/// How many numbers a list made here may have.
+const COUNT_MAX: usize = 1_000_000;
+
+fn numbers(start: i64, stop: i64, step: i64) -> Result<Vec<i64>, String> {
+    let mut numbers = Vec::new();
+    let mut next = start;
+    while (step > 0 && next < stop) || (step < 0 && next > stop) {
+        numbers.push(next);
+        next = next.saturating_add(step);
+        if numbers.len() > COUNT_MAX {
+            return Err(format!("more than {COUNT_MAX} numbers"));
+        }
+    }
+    Ok(numbers)
+}
+
+fn steps(start: i64, stop: i64, step: i64) -> Result<Value, String> {
+    Ok(Value::list(&Type::INT, numbers(start, stop, step)?.into_iter().map(Value::int).collect()))
+}
+
+fn sequence(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let (start, step, last) = match args {
+        [last] => (1, if int(last) < 1 { -1 } else { 1 }, int(last)),
+        [start, last] => (int(start), if int(last) < int(start) { -1 } else { 1 }, int(last)),
+        [start, step, last] => (int(start), int(step), int(last)),
+        _ => return Ok(Value::from("")),
+    };
+    let numbers = numbers(start, last.saturating_add(step.signum()), step)?;
+    Ok(Value::from(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")))
+}

@@ -1,0 +1,334 @@
+//! Strings, patterns and paths.
+
+use go_template::{Key, Signature, Type, Value};
+
+use super::{MANY_ANY, TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
+use crate::functions::text::{pattern, replace_all, upper};
+use crate::functions::{Context, Row, bytes, shown, string};
+
+const NUMBER_TEXT: Signature = Signature::new(&[Type::INT, Type::Str], Type::Str);
+const CUT: Signature = Signature::new(&[Type::INT, Type::INT, Type::Str], Type::Str);
+const JOINED: Signature = Signature::variadic(&[Type::Any], Type::Str);
+const REGEX_LIST: Signature = Signature::new(&[Type::Str, Type::Str, Type::INT], Type::STRINGS);
+
+pub(in crate::functions) const ROWS: &[Row] = &[
+    Row::pure("sprig_trim", TEXT, "Without blanks around.", |_, a| one(a, |s| s.trim().to_owned())),
+    Row::pure("sprig_trimAll", TWO_TEXTS, "`CHARS TEXT`: without these characters around.", |_, a| {
+        two(a, |cut, s| s.trim_matches(|c| cut.contains(c)).to_owned())
+    }),
+    Row::pure("sprig_trimSuffix", TWO_TEXTS, "`SUFFIX TEXT`: without this end.", |_, a| {
+        two(a, |end, s| s.strip_suffix(end).unwrap_or(s).to_owned())
+    }),
+    Row::pure("sprig_trimPrefix", TWO_TEXTS, "`PREFIX TEXT`: without this beginning.", |_, a| {
+        two(a, |start, s| s.strip_prefix(start).unwrap_or(s).to_owned())
+    }),
+    Row::pure("sprig_upper", TEXT, "Upper case.", |_, a| one(a, upper)),
+    Row::pure("sprig_lower", TEXT, "Lower case.", |_, a| one(a, str::to_lowercase)),
+    Row::pure("sprig_title", TEXT, "Each word with a capital first.", |_, a| {
+        one(a, |s| first_letters(s, upper))
+    }),
+    Row::pure("sprig_untitle", TEXT, "Each word with a small letter first.", |_, a| {
+        one(a, |s| first_letters(s, str::to_lowercase))
+    }),
+    Row::pure("sprig_snakecase", TEXT, "`FirstName` as `first_name`.", |_, a| one(a, |s| separated(s, '_'))),
+    Row::pure("sprig_kebabcase", TEXT, "`FirstName` as `first-name`.", |_, a| one(a, |s| separated(s, '-'))),
+    Row::pure("sprig_camelcase", TEXT, "`http_server` as `HttpServer`.", |_, a| one(a, camel)),
+    Row::pure("sprig_swapcase", TEXT, "Small letters large and large ones small.", |_, a| one(a, swapped)),
+    Row::pure("sprig_nospace", TEXT, "Without any blanks.", |_, a| {
+        one(a, |s| s.chars().filter(|c| !c.is_whitespace()).collect())
+    }),
+    Row::pure("sprig_initials", TEXT, "The first letter of each word.", |_, a| {
+        one(a, |s| s.split_whitespace().filter_map(|word| word.chars().next()).collect())
+    }),
+    Row::pure("sprig_quote", JOINED, "Each value in double quotes.", |_, a| quoted(a, |s| format!("{s:?}"))),
+    Row::pure("sprig_squote", JOINED, "Each value in single quotes.", |_, a| quoted(a, |s| format!("'{s}'"))),
+    Row::pure("sprig_cat", JOINED, "The values with blanks between them.", |_, a| quoted(a, |s| s)),
+    Row::pure("sprig_indent", NUMBER_TEXT, "Every line moved right.", |_, a| indent(a, "")),
+    Row::pure("sprig_nindent", NUMBER_TEXT, "The same after a newline.", |_, a| indent(a, "\n")),
+    Row::pure("sprig_repeat", NUMBER_TEXT, "The text so many times.", repeat),
+    Row::pure("sprig_substr", CUT, "`START END TEXT`: the bytes from one to the other.", substr),
+    Row::pure("sprig_trunc", NUMBER_TEXT, "The first bytes, or the last ones for a negative number.", trunc),
+    Row::pure("sprig_abbrev", NUMBER_TEXT, "The text cut to a width, with an ellipsis.", |_, a| abbrev(a)),
+    Row::pure("sprig_wrap", NUMBER_TEXT, "Lines broken at a width.", |_, a| {
+        Ok(Value::from(wrapped(&string(&a[1]), size(&a[0]), "\n")))
+    }),
+    Row::pure(
+        "sprig_wrapWith",
+        Signature::new(&[Type::INT, Type::Str, Type::Str], Type::Str),
+        "The same with a text in place of each newline.",
+        |_, a| Ok(Value::from(wrapped(&string(&a[2]), size(&a[0]), &string(&a[1])))),
+    ),
+    Row::pure("sprig_contains", TWO_TEXTS_TO_BOOL, "`PART TEXT`: whether the text has the part.", |_, a| {
+        test(a, |part, s| s.contains(part))
+    }),
+    Row::pure("sprig_hasPrefix", TWO_TEXTS_TO_BOOL, "`PREFIX TEXT`: whether the text begins so.", |_, a| {
+        test(a, |start, s| s.starts_with(start))
+    }),
+    Row::pure("sprig_hasSuffix", TWO_TEXTS_TO_BOOL, "`SUFFIX TEXT`: whether the text ends so.", |_, a| {
+        test(a, |end, s| s.ends_with(end))
+    }),
+    Row::pure("sprig_replace", THREE_TEXTS, "`FROM TO TEXT`: every FROM replaced by TO.", |_, a| {
+        Ok(Value::from(replace_all(bytes(&a[2]), bytes(&a[0]), bytes(&a[1]))))
+    }),
+    Row::pure(
+        "sprig_plural",
+        Signature::new(&[Type::Str, Type::Str, Type::INT], Type::Str),
+        "`ONE MANY COUNT`: the first for one, else the second.",
+        |_, a| Ok(a[usize::from(!matches!(a[2], Value::Int(1, _)))].clone()),
+    ),
+    Row::pure(
+        "sprig_split",
+        Signature::new(&[Type::Str, Type::Str], Type::STR_MAP),
+        "`SEPARATOR TEXT`: the parts as `._0`, `._1` and so on.",
+        |_, a| Ok(numbered(string(&a[1]).split(&string(&a[0])))),
+    ),
+    Row::pure(
+        "sprig_splitn",
+        Signature::new(&[Type::Str, Type::INT, Type::Str], Type::STR_MAP),
+        "`SEPARATOR COUNT TEXT`: the same, so many parts at most.",
+        |_, a| Ok(numbered(string(&a[2]).splitn(size(&a[1]), &string(&a[0])))),
+    ),
+    Row::pure(
+        "sprig_splitList",
+        Signature::new(&[Type::Str, Type::Str], Type::STRINGS),
+        "`SEPARATOR TEXT`: the parts as a list.",
+        |_, a| Ok(Value::strings(string(&a[1]).split(&string(&a[0])))),
+    ),
+    Row::pure(
+        "sprig_regexMatch",
+        TWO_TEXTS_TO_BOOL,
+        "`PATTERN TEXT`: whether the pattern occurs.",
+        |_, a| Ok(Value::Bool(pattern(&string(&a[0])).is_ok_and(|re| re.is_match(bytes(&a[1]))))),
+    ),
+    Row::pure("sprig_regexFind", TWO_TEXTS, "`PATTERN TEXT`: the first match.", |_, a| {
+        let found = pattern(&string(&a[0]))?.find(bytes(&a[1])).map(|found| found.as_bytes().to_vec());
+        Ok(Value::from(found.unwrap_or_default()))
+    }),
+    Row::pure("sprig_regexFindAll", REGEX_LIST, "`PATTERN TEXT COUNT`: the matches.", |_, a| {
+        let found = pattern(&string(&a[0]))?;
+        Ok(Value::strings(found.find_iter(bytes(&a[1])).take(limit(&a[2])).map(|found| found.as_bytes())))
+    }),
+    Row::pure("sprig_regexSplit", REGEX_LIST, "`PATTERN TEXT COUNT`: the parts between matches.", |_, a| {
+        let pattern = pattern(&string(&a[0]))?;
+        Ok(Value::strings(pattern.splitn(bytes(&a[1]), limit(&a[2]))))
+    }),
+    Row::pure("sprig_regexReplaceAll", THREE_TEXTS, "`PATTERN TEXT TO`: every match replaced.", |_, a| {
+        Ok(Value::from(pattern(&string(&a[0]))?.replace_all(bytes(&a[1]), bytes(&a[2])).into_owned()))
+    }),
+    Row::pure("sprig_regexReplaceAllLiteral", THREE_TEXTS, "The same, `$` taken as it is.", |_, a| {
+        let to = regex::bytes::NoExpand(bytes(&a[2]));
+        Ok(Value::from(pattern(&string(&a[0]))?.replace_all(bytes(&a[1]), to).into_owned()))
+    }),
+    Row::pure("sprig_regexQuoteMeta", TEXT, "The text as a pattern for itself.", |_, a| {
+        one(a, regex::escape)
+    }),
+    Row::pure("sprig_base", TEXT, "The last part of a path.", |_, a| one(a, base)),
+    Row::pure("sprig_dir", TEXT, "A path without its last part.", |_, a| one(a, folder)),
+    Row::pure("sprig_ext", TEXT, "The ending of a file name, with its dot.", |_, a| {
+        one(a, |s| {
+            let name = s.rsplit('/').next().unwrap_or_default();
+            name.rfind('.').map_or(String::new(), |dot| name[dot..].to_owned())
+        })
+    }),
+    Row::pure("sprig_clean", TEXT, "The shortest path that means the same.", |_, a| one(a, clean)),
+    Row::pure(
+        "sprig_isAbs",
+        Signature::new(&[Type::Str], Type::Bool),
+        "Whether a path begins at the root.",
+        |_, a| Ok(Value::Bool(bytes(&a[0]).starts_with(b"/"))),
+    ),
+    Row::pure("sprig_print", MANY_ANY, "The same as print.", |_, a| {
+        Ok(Value::from(go_template::fmt::print(a)))
+    }),
+];
+
+fn one(args: &[Value], change: impl Fn(&str) -> String) -> Result<Value, String> {
+    Ok(Value::from(change(&string(&args[0]))))
+}
+
+fn two(args: &[Value], change: impl Fn(&str, &str) -> String) -> Result<Value, String> {
+    Ok(Value::from(change(&string(&args[0]), &string(&args[1]))))
+}
+
+fn test(args: &[Value], holds: impl Fn(&str, &str) -> bool) -> Result<Value, String> {
+    Ok(Value::Bool(holds(&string(&args[0]), &string(&args[1]))))
+}
+
+/// A number that counts; negative ones count as nought.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Int(number, _) => usize::try_from(*number).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// How many, a negative number meaning all.
+fn limit(value: &Value) -> usize {
+    match value {
+        Value::Int(number, _) => usize::try_from(*number).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    }
+}
+
+fn first_letters(text: &str, change: impl Fn(&str) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    for c in text.chars() {
+        let word = c.is_alphanumeric() || c == '_';
+        if word && !inside {
+            out.push_str(&change(c.encode_utf8(&mut [0; 4])));
+        } else {
+            out.push(c);
+        }
+        inside = word;
+    }
+    out
+}
+
+/// The words of a name in small letters with a mark between them.
+fn separated(text: &str, mark: char) -> String {
+    let chars: Vec<char> = text.trim().chars().collect();
+    let mut out = String::with_capacity(text.len() + 4);
+    for (at, c) in chars.iter().enumerate() {
+        if matches!(c, ' ' | '_' | '-' | '.') {
+            out.push(mark);
+            continue;
+        }
+        let before = at.checked_sub(1).map(|before| chars[before]);
+        let starts = c.is_uppercase()
+            && before.is_some_and(|b| {
+                b.is_lowercase()
+                    || b.is_ascii_digit()
+                    || (b.is_uppercase() && chars.get(at + 1).is_some_and(|n| n.is_lowercase()))
+            });
+        if starts {
+            out.push(mark);
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+fn camel(text: &str) -> String {
+    let words = text.split(['_', '-', ' ', '.']).filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            let mut chars = word.chars();
+            let first = chars.next().map(|c| upper(c.encode_utf8(&mut [0; 4]))).unwrap_or_default();
+            first + chars.as_str()
+        })
+        .collect()
+}
+
+fn swapped(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            if c.is_lowercase() { c.to_uppercase().collect::<Vec<_>>() } else { c.to_lowercase().collect() }
+        })
+        .collect()
+}
+
+/// The values that are not nil, each written in some way, with blanks between them.
+fn quoted(args: &[Value], write: impl Fn(String) -> String) -> Result<Value, String> {
+    let parts: Vec<_> =
+        args.iter().filter(|arg| !matches!(arg, Value::Nil)).map(|arg| write(shown(arg))).collect();
+    Ok(Value::from(parts.join(" ")))
+}
+
+fn indent(args: &[Value], before: &str) -> Result<Value, String> {
+    let pad = " ".repeat(size(&args[0]).min(10_000));
+    let text = string(&args[1]).replace('\n', &format!("\n{pad}"));
+    Ok(Value::from(format!("{before}{pad}{text}")))
+}
+
+fn repeat(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    const BYTES_MAX: usize = 64 << 20;
+    let (times, text) = (size(&args[0]), bytes(&args[1]));
+    match times.checked_mul(text.len()) {
+        Some(length) if length <= BYTES_MAX => Ok(Value::from(text.repeat(times))),
+        _ => Err(format!("{times} times {} bytes are more than {BYTES_MAX}", text.len())),
+    }
+}
+
+fn substr(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let text = bytes(&args[2]);
+    let end = limit(&args[1]).min(text.len());
+    Ok(Value::from(&text[size(&args[0]).min(end)..end]))
+}
+
+fn trunc(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let text = bytes(&args[1]);
+    Ok(Value::from(match &args[0] {
+        Value::Int(number, _) if *number < 0 => {
+            let kept = usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
+            &text[text.len().saturating_sub(kept)..]
+        }
+        number => &text[..size(number).min(text.len())],
+    }))
+}
+
+fn abbrev(args: &[Value]) -> Result<Value, String> {
+    let (width, text) = (size(&args[0]), string(&args[1]));
+    if width < 4 || text.chars().count() <= width {
+        return Ok(Value::from(text));
+    }
+    let kept: String = text.chars().take(width - 3).collect();
+    Ok(Value::from(format!("{kept}...")))
+}
+
+/// Lines broken at blanks; longer words stay whole.
+fn wrapped(text: &str, width: usize, newline: &str) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            out.push_str(newline);
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
+fn numbered<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
+    let entries = parts.enumerate().map(|(at, part)| (Key::text(format!("_{at}")), Value::from(part)));
+    Value::map(Type::STR_MAP, entries.collect())
+}
+
+fn base(path: &str) -> String {
+    match (path, path.trim_end_matches('/')) {
+        ("", _) => ".".to_owned(),
+        (_, "") => "/".to_owned(),
+        (_, trimmed) => trimmed.rsplit('/').next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn folder(path: &str) -> String {
+    clean(path.rfind('/').map_or("", |slash| &path[..=slash]))
+}
+
+fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    match (rooted, joined.is_empty()) {
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => joined,
+    }
+}
