@@ -3,14 +3,20 @@
 //! Behind the door stands a [`backend::Backend`]: a registry elsewhere, or the state in the same process. Nothing else
 //! differs between an agent in a container and the registry's own node.
 
+mod agent;
 mod api;
 pub mod backend;
 pub mod checks;
 pub mod config;
 pub mod definition;
 pub mod dns;
+mod front_door;
+mod identity;
 mod local;
 mod sync;
+
+pub use agent::{Agent, StartError, start, start_client};
+pub use identity::{CONSUL_VERSION, NodeIdError, node_id};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

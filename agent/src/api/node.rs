@@ -11,9 +11,8 @@ use link::calls::{self, Member};
 use serde_json::{Value, json};
 
 use super::{Context, Order, done, enable, no_filter};
+use crate::CONSUL_VERSION;
 
-/// The version of Consul whose interface this is; its clients look at it.
-pub(crate) const CONSUL_VERSION: &str = "1.21.4";
 /// When that version was built; clients show it.
 const BUILD_DATE: &str = "2025-08-12T00:00:00Z";
 

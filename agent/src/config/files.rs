@@ -94,11 +94,10 @@ fn syntax_of(path: &Path) -> Option<Syntax> {
 }
 
 /// An error of the system in Go's words, which scripts look for.
-pub(crate) fn go_text(error: &io::Error) -> String {
+fn go_text(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or directory".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
-        io::ErrorKind::ConnectionRefused => "connection refused".into(),
         _ => {
             let text = error.to_string();
             let plain = text.split(" (os error").next().unwrap_or(&text);

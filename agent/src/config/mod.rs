@@ -16,7 +16,6 @@ mod shape;
 use hcl1::Syntax;
 use serde_json::{Map, Value as Json};
 
-pub(crate) use files::go_text;
 pub use flags::{FlagError, Flags};
 pub use settings::{Config, Http, Limits, Listen, Log, Ports, ScriptChecks, Ui, UnixSockets};
 

@@ -8,8 +8,9 @@ use std::{
 };
 
 use registry_wire::catalog::TextMap;
+use tracing::level_filters::LevelFilter;
 
-use super::Flags;
+use super::{ConfigError, Flags};
 use crate::{
     definition::{CheckDefinition, ServiceDefinition},
     dns,
@@ -204,6 +205,20 @@ pub struct Log {
     pub json: bool,
     /// A file in place of standard output.
     pub file: Option<PathBuf>,
+}
+
+impl Log {
+    /// The level to log at.
+    ///
+    /// Errors, in Consul's words, when there is no such level; an agent does not start then.
+    pub fn filter(&self) -> Result<LevelFilter, ConfigError> {
+        daemon::logs::level(&self.level).ok_or_else(|| {
+            ConfigError::new(format!(
+                "Invalid log level: {}. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]",
+                self.level
+            ))
+        })
+    }
 }
 
 /// Owner and mode of unix sockets.

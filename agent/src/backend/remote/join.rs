@@ -59,7 +59,7 @@ impl Joins {
     /// Asks every target where its registry's link is; names are looked up anew each time.
     ///
     /// Errors when none told, naming each target's reason.
-    pub(super) async fn find(&self) -> Result<Vec<SocketAddr>, JoinError> {
+    pub(crate) async fn find(&self) -> Result<Vec<SocketAddr>, JoinError> {
         let mut found = Vec::new();
         let mut errors = Vec::new();
         for target in &self.targets {

@@ -1,0 +1,267 @@
+//! The listeners: HTTP that is answered here or handed to the registry, and DNS.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use daemon::Shutdown;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_api::{
+    Answer, Body, BoxFuture, Router, Serve,
+    answer::Layout,
+    front::{Front, Network, Settings, Ui},
+    listen::{BindError, Limits, Listener, Place, UnixPlace},
+    table::unknown_path,
+};
+use nix::unistd::{Group, User};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+
+use crate::{
+    api::Context,
+    backend::{Backend, NODE_HEADER},
+    config::{Config, Listen},
+    dns,
+};
+
+/// A page that shows the services, until the operator's own folder or a richer one takes its place.
+const PAGE: &[u8] = include_bytes!("page.html");
+/// A listener that is not bound after this time waits for its address in the background.
+const BIND_LIMIT: Duration = Duration::from_millis(500);
+/// How often an address that is not there yet is looked for.
+const ADDRESS_PAUSE: Duration = Duration::from_millis(500);
+
+/// Serves HTTP under the rules of the configuration in force.
+pub(crate) struct Door {
+    front: RwLock<Arc<Front>>,
+    behind: Arc<Behind>,
+}
+
+/// What stands behind the rules: the agent's own endpoints, and the registry.
+struct Behind {
+    own: Router<Context>,
+    backend: Arc<dyn Backend>,
+    node: HeaderValue,
+}
+
+/// The wrapper that lets one `Arc` serve.
+struct Shared(Arc<Behind>);
+
+impl Door {
+    pub(crate) fn new(config: &Config, own: Router<Context>, backend: Arc<dyn Backend>) -> Arc<Self> {
+        // A name that no header can carry is rare enough to do without the defaults that it gives.
+        let node = HeaderValue::from_str(&config.node_name).unwrap_or(HeaderValue::from_static(""));
+        let behind = Arc::new(Behind { own, backend, node });
+        let front = RwLock::new(Front::new(settings(config), Arc::new(Shared(behind.clone()))));
+        Arc::new(Self { front, behind })
+    }
+
+    /// Lets another configuration's rules hold from the next request on.
+    pub(crate) fn set_rules(&self, config: &Config) {
+        let front = Front::new(settings(config), Arc::new(Shared(self.behind.clone())));
+        *self.front.write().unwrap_or_else(PoisonError::into_inner) = front;
+    }
+
+    fn front(&self) -> Arc<Front> {
+        self.front.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A door as the listeners take it.
+pub(crate) struct Through(pub(crate) Arc<Door>);
+
+impl Serve for Through {
+    fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
+        self.0.front().serve(request)
+    }
+}
+
+impl Serve for Shared {
+    fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
+        let path = request.uri().path();
+        if path.starts_with("/v1/agent/") {
+            return self.0.own.serve(request);
+        }
+        // Nothing but the API goes on: the registry has calls of its own that no client may make.
+        if !path.starts_with("/v1/") {
+            let answer = unknown_path(path);
+            return Box::pin(async move { answer });
+        }
+        let behind = self.0.clone();
+        Box::pin(async move { behind.hand_on(request).await })
+    }
+
+    fn knows(&self, path: &str) -> bool {
+        if path.starts_with("/v1/agent/") { self.0.own.knows(path) } else { path.starts_with("/v1/") }
+    }
+}
+
+impl Behind {
+    async fn hand_on(&self, mut request: Request<Body>) -> Response<Body> {
+        if !self.node.is_empty() {
+            request.headers_mut().insert(NODE_HEADER, self.node.clone());
+        }
+        match self.backend.call(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let text = error.to_string();
+                Answer::text(StatusCode::INTERNAL_SERVER_ERROR, text).into_response(Layout::Compact)
+            }
+        }
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let mut response_headers = HeaderMap::new();
+    for (name, value) in &config.http.response_headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            response_headers.insert(name, value);
+        }
+    }
+    let allow_write_from =
+        config.http.allow_write_http_from.iter().filter_map(|text| network(text)).collect();
+    Settings {
+        response_headers,
+        block_endpoints: config.http.block_endpoints.clone(),
+        allow_write_from,
+        unprintable_paths: config.allow_unprintable_paths,
+        translates_addresses: config.translate_wan_addrs,
+        ui: config.ui.enabled.then(|| Ui { path: config.ui.content_path.clone(), page: page(config) }),
+    }
+}
+
+fn page(config: &Config) -> Bytes {
+    let own = config.ui.dir.as_ref().and_then(|dir| std::fs::read(dir.join("index.html")).ok());
+    own.map_or(Bytes::from_static(PAGE), Bytes::from)
+}
+
+/// `10.0.0.0/8`, or one address.
+pub(crate) fn network(text: &str) -> Option<Network> {
+    let (address, bits) = text.split_once('/').unwrap_or((text, ""));
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let bits = if bits.is_empty() { most } else { bits.parse().ok().filter(|bits| *bits <= most)? };
+    Some(Network { address, bits })
+}
+
+/// Binds and serves HTTP everywhere the configuration says; returns once each listener is bound or waits for its address.
+///
+/// Errors when an address is taken or forbidden.
+pub(crate) async fn serve_http(
+    config: &Config,
+    door: &Arc<Door>,
+    shutdown: &Shutdown,
+) -> Result<Vec<JoinHandle<()>>, BindError> {
+    let limits = Limits {
+        connections_per_client: config.limits.http_max_conns_per_client,
+        header_bytes: config.http.max_header_bytes.unwrap_or(Limits::default().header_bytes),
+        ..Limits::default()
+    };
+    let mut tasks = Vec::new();
+    for listen in &config.http_listen {
+        let place = match listen {
+            Listen::Tcp(address) => Place::Tcp(*address),
+            Listen::Unix(path) => Place::Unix(unix_place(config, path)),
+        };
+        let bound_shutdown = shutdown.clone();
+        let mut binding = Box::pin(async move { Listener::bind(place, &bound_shutdown).await });
+        let bound = match timeout(BIND_LIMIT, &mut binding).await {
+            Ok(bound) => Some(bound?),
+            Err(_) => None,
+        };
+        let (service, shutdown): (Arc<dyn Serve>, _) = (Arc::new(Through(door.clone())), shutdown.clone());
+        tasks.push(tokio::spawn(async move {
+            let listener = match bound {
+                Some(listener) => listener,
+                None => match binding.await {
+                    Ok(listener) => listener,
+                    Err(BindError::Stopped(_)) => return,
+                    Err(error) => return tracing::error!(target: "agent.http", %error, "HTTP is not served"),
+                },
+            };
+            listener.serve(service, limits, shutdown).await;
+        }));
+    }
+    Ok(tasks)
+}
+
+fn unix_place(config: &Config, path: &std::path::Path) -> UnixPlace {
+    let sockets = &config.unix_sockets;
+    let number =
+        |text: &String, by_name: &dyn Fn(&str) -> Option<u32>| text.parse().ok().or_else(|| by_name(text));
+    let user = |name: &str| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+    let group = |name: &str| Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+    UnixPlace {
+        path: path.to_owned(),
+        mode: sockets.mode,
+        user: sockets.user.as_ref().and_then(|text| number(text, &user)),
+        group: sockets.group.as_ref().and_then(|text| number(text, &group)),
+    }
+}
+
+/// Binds and serves DNS; an address that this machine does not have yet is waited for.
+///
+/// Errors when an address is taken or forbidden.
+pub(crate) fn serve_dns(
+    addresses: &[SocketAddr],
+    settings: watch::Receiver<Arc<dns::Settings>>,
+    backend: Arc<dyn Backend>,
+    shutdown: &Shutdown,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let mut tasks = Vec::new();
+    for address in addresses.iter().copied() {
+        let bound = match dns::Listeners::bind(&[address]) {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                tracing::warn!(target: "agent.dns", %address, "this machine does not have the address yet: waiting");
+                None
+            }
+            bound => Some(bound?),
+        };
+        let (settings, backend, shutdown) = (settings.clone(), backend.clone(), shutdown.clone());
+        tasks.push(tokio::spawn(async move {
+            let listeners = match bound {
+                Some(listeners) => listeners,
+                None => match wait_for(address, &shutdown).await {
+                    Some(listeners) => listeners,
+                    None => return,
+                },
+            };
+            tracing::info!(target: "agent", %address, "Started DNS server");
+            dns::serve(listeners, settings, backend, shutdown).await;
+        }));
+    }
+    Ok(tasks)
+}
+
+async fn wait_for(address: SocketAddr, shutdown: &Shutdown) -> Option<dns::Listeners> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(ADDRESS_PAUSE) => {}
+            () = shutdown.requested() => return None,
+        }
+        match dns::Listeners::bind(&[address]) {
+            Ok(listeners) => return Some(listeners),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            Err(error) => {
+                tracing::error!(target: "agent.dns", %error, "DNS is not served");
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_read_as_people_write_them() {
+        assert_eq!(network("10.0.0.0/8").map(|n| n.bits), Some(8));
+        assert_eq!(network("::1").map(|n| n.bits), Some(128));
+        assert_eq!(network("10.0.0.0/33"), None);
+        assert_eq!(network("lan"), None);
+    }
+}
