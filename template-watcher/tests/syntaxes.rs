@@ -67,8 +67,9 @@ fn render_with(syntax: Syntax, source: &str, options: &Options) -> Result<String
             Err(RenderError::Parse { .. }) => unreachable!("it was read before"),
         };
         if asked.missing.is_empty() {
-            let text =
-                |rendered: template_watcher::syntax::Rendered| String::from_utf8(rendered.bytes).expect("UTF-8 in, UTF-8 out");
+            let text = |rendered: template_watcher::syntax::Rendered| {
+                String::from_utf8(rendered.bytes).expect("UTF-8 in, UTF-8 out")
+            };
             return result.map(text).map_err(|error| error.to_string());
         }
         for query in asked.missing {

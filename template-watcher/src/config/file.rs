@@ -12,7 +12,7 @@ use registry_wire::duration;
 use super::{
     ConfigError,
     item::{Item, Table},
-    schema::{Key, Kind, TOP},
+    schema::{self, Key, Kind, TOP},
     values,
 };
 
@@ -103,6 +103,7 @@ impl Reader<'_> {
         format!("{}: '{path}' has invalid keys: {}{hint}", self.document.place(entry.position), entry.key)
     }
 
+    /// One value as its key takes it; `None` for what is read over.
     fn item(
         &mut self,
         value: &Value,
@@ -111,80 +112,78 @@ impl Reader<'_> {
         so_far: &Table,
         setting: &str,
     ) -> Result<Option<Item>, String> {
-        let place = self.document.place(value.position);
-        let wrong = |wanted: &str| {
-            let (kind, shown) = describe(value);
-            format!(
-                "{place}: '{path}' expected type '{wanted}', got unconvertible type '{kind}', value: '{shown}'"
-            )
-        };
-        let bad = |reason: String| format!("{place}: error decoding '{path}': {reason}");
-        Ok(Some(match (kind, &value.kind) {
-            (Kind::Ignored, _) => {
+        let some_object = || self.wrong(value, path, "map");
+        Ok(Some(match kind {
+            Kind::Ignored => {
+                let place = self.document.place(value.position);
                 self.warnings.push(format!("{place}: {path} is not supported and has no effect"));
                 return Ok(None);
             }
-            (Kind::Blocks(keys), _) => {
+            Kind::Blocks(keys) => {
                 let at = so_far.tables(setting).len();
-                let objects = objects(value).ok_or_else(|| wrong("map"))?;
                 let mut tables = Vec::new();
-                for (i, object) in objects.into_iter().enumerate() {
+                for (i, object) in objects(value).ok_or_else(some_object)?.into_iter().enumerate() {
                     tables.push(self.section(object, keys, &format!("{path}[{}]", at + i))?);
                 }
                 Item::Tables(tables)
             }
-            (Kind::Named(keys), _) => {
+            Kind::Named(keys) => {
                 let mut table = Table::default();
-                for object in objects(value).ok_or_else(|| wrong("map"))? {
-                    for entry in &object.entries {
-                        let inner = format!("{path}.{}", entry.key);
-                        let named =
-                            self.item(&entry.value, Kind::Block(keys), &inner, &Table::default(), "")?;
-                        table.insert(&entry.key, named.unwrap_or(Item::Table(Table::default())));
-                    }
+                for entry in
+                    objects(value).ok_or_else(some_object)?.into_iter().flat_map(|object| &object.entries)
+                {
+                    let inner = format!("{path}.{}", entry.key);
+                    table.insert(&entry.key, self.block(&entry.value, keys, &inner)?);
                 }
                 Item::Table(table)
             }
-            (Kind::Consul(_), Written::Text(address)) => {
-                self.warnings
-                    .push(format!("{place}: consul = \"…\" is old; write consul {{ address = \"…\" }}"));
-                let mut table = Table::default();
-                table.insert("address", Item::Text(address.clone()));
-                Item::Table(table)
-            }
-            (Kind::Wait, Written::Text(text)) => Item::Table(wait_table(values::wait(text).map_err(bad)?)),
-            (Kind::Wait, _) => {
-                let keys = &[("enabled", Kind::Bool), ("min", Kind::Duration), ("max", Kind::Duration)]
-                    .map(|(name, kind)| Key { name, setting: name, kind });
-                let object = *objects(value)
-                    .and_then(|all| all.last().copied())
-                    .as_ref()
-                    .ok_or_else(|| wrong("map"))?;
-                Item::Table(self.section(object, keys, path)?)
-            }
-            (Kind::Block(keys) | Kind::Consul(keys), _) => match objects(value).as_deref() {
-                Some([.., last]) => Item::Table(self.section(last, keys, path)?),
-                Some([]) => Item::Table(Table::default()),
-                None => return Err(wrong("map")),
+            Kind::Consul(keys) => match &value.kind {
+                Written::Text(address) => {
+                    let place = self.document.place(value.position);
+                    let told = format!("{place}: consul = \"…\" is old; write consul {{ address = \"…\" }}");
+                    self.warnings.push(told);
+                    let mut table = Table::default();
+                    table.insert("address", Item::Text(address.clone()));
+                    Item::Table(table)
+                }
+                _ => self.block(value, keys, path)?,
             },
+            Kind::Wait => match &value.kind {
+                Written::Text(text) => Item::Table(wait_table(
+                    values::wait(text).map_err(|reason| self.bad(value, path, &reason))?,
+                )),
+                _ => self.block(value, schema::WAIT, path)?,
+            },
+            Kind::Block(keys) => self.block(value, keys, path)?,
+            _ => self.plain(value, kind, path)?,
+        }))
+    }
+
+    /// A block; of several the last counts.
+    fn block(&mut self, value: &Value, keys: &[Key], path: &str) -> Result<Item, String> {
+        match objects(value).as_deref() {
+            Some([.., last]) => Ok(Item::Table(self.section(last, keys, path)?)),
+            Some([]) => Ok(Item::Table(Table::default())),
+            None => Err(self.wrong(value, path, "map")),
+        }
+    }
+
+    /// A value that is no block.
+    fn plain(&self, value: &Value, kind: Kind, path: &str) -> Result<Item, String> {
+        let bad = |reason: String| self.bad(value, path, &reason);
+        Ok(match (kind, &value.kind) {
             (Kind::Text | Kind::Name, Written::Text(text)) => Item::Text(text.clone()),
             (Kind::Name, Written::Integer(n)) => Item::Text(n.to_string()),
-            (Kind::Text | Kind::Name, _) => return Err(wrong("string")),
             (Kind::Bool, Written::Bool(on)) => Item::Bool(*on),
-            (Kind::Bool, _) => return Err(wrong("bool")),
             (Kind::Int | Kind::Mode, Written::Integer(n)) => Item::Int(*n),
-            (Kind::Int, _) => return Err(wrong("int")),
+            (Kind::Mode, Written::Text(text)) => Item::Int(values::mode(text).map_err(bad)?),
             (Kind::Duration, Written::Text(text)) => {
                 Item::Duration(duration::parse(text).map_err(|e| bad(e.to_string()))?)
             }
             (Kind::Duration, Written::Integer(nanos)) if *nanos >= 0 => {
                 Item::Duration(Duration::from_nanos(nanos.unsigned_abs()))
             }
-            (Kind::Duration, _) => return Err(wrong("time.Duration")),
             (Kind::Signal, Written::Text(text)) => Item::Signal(values::signal(text).map_err(bad)?),
-            (Kind::Signal, _) => return Err(wrong("os.Signal")),
-            (Kind::Mode, Written::Text(text)) => Item::Int(values::mode(text).map_err(bad)?),
-            (Kind::Mode, _) => return Err(wrong("os.FileMode")),
             (Kind::Command, Written::Text(text)) => Item::Texts(vec![text.clone()]),
             (Kind::MoreTexts, Written::Text(text)) => {
                 Item::MoreTexts(text.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect())
@@ -194,11 +193,39 @@ impl Reader<'_> {
                     Written::Text(text) => Some(text.clone()),
                     _ => None,
                 });
-                let texts: Vec<String> = texts.collect::<Option<_>>().ok_or_else(|| wrong("[]string"))?;
+                let texts: Vec<String> =
+                    texts.collect::<Option<_>>().ok_or_else(|| self.wrong(value, path, "[]string"))?;
                 if matches!(kind, Kind::Command) { Item::Texts(texts) } else { Item::MoreTexts(texts) }
             }
-            (Kind::Command | Kind::MoreTexts, _) => return Err(wrong("[]string")),
-        }))
+            _ => return Err(self.wrong(value, path, go_type(kind))),
+        })
+    }
+
+    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> String {
+        let (place, (kind, shown)) = (self.document.place(value.position), describe(value));
+        format!(
+            "{place}: '{path}' expected type '{wanted}', got unconvertible type '{kind}', value: '{shown}'"
+        )
+    }
+
+    fn bad(&self, value: &Value, path: &str, reason: &str) -> String {
+        format!("{}: error decoding '{path}': {reason}", self.document.place(value.position))
+    }
+}
+
+/// What a key takes, in Go's words.
+fn go_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Name => "string",
+        Kind::Bool => "bool",
+        Kind::Int => "int",
+        Kind::Duration => "time.Duration",
+        Kind::Signal => "os.Signal",
+        Kind::Mode => "os.FileMode",
+        Kind::Command | Kind::MoreTexts => "[]string",
+        Kind::Wait | Kind::Block(_) | Kind::Consul(_) | Kind::Blocks(_) | Kind::Named(_) | Kind::Ignored => {
+            "map"
+        }
     }
 }
 

@@ -81,6 +81,9 @@ pub(super) const TOP: &[Key] = &[
     key("empty_grace", Duration),
 ];
 
+/// The block form of `wait`.
+pub(super) const WAIT: &[Key] = &[key("enabled", Bool), key("min", Duration), key("max", Duration)];
+
 const CONSUL: &[Key] = &[
     key("address", Text),
     key("namespace", Text),
