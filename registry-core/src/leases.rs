@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use agent::CONSUL_VERSION;
 use daemon::Shutdown;
 use link::calls::{Granted, Lease, Member, VERSION};
 use registry_state::{
@@ -26,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     leadership::Leadership,
-    settings::{CONSUL_VERSION, Settings},
+    settings::Settings,
     store::Store,
     writer::{WriteFailed, Writer},
 };

@@ -7,6 +7,7 @@ mod embedded;
 pub mod http;
 mod leadership;
 pub mod leases;
+mod node;
 mod reader;
 mod replication;
 pub mod server;
@@ -31,7 +32,7 @@ use futures_util::future::BoxFuture;
 use http_api::Serve;
 use tokio::{sync::watch as channel, task::JoinHandle};
 
-use replication::Replication;
+use replication::{Enough, Replication};
 use server::Listeners;
 use storage::Folder;
 use timers::Timers;
@@ -39,9 +40,10 @@ use timers::Timers;
 pub use embedded::Embedded;
 pub use leadership::{Leadership, NotLeading, Role};
 pub use leases::{LeaseRefused, Leases};
+pub use node::ServerNode;
 pub use reader::{Absent, Answer, Consistency, Looks, Options, ReadError, Reader, Wait};
 pub use replication::OpenError;
-pub use settings::{CONSUL_VERSION, Settings};
+pub use settings::Settings;
 pub use storage::StorageError;
 pub use store::Store;
 pub use writer::{WriteFailed, Writer, Written};
@@ -71,22 +73,12 @@ pub enum StartError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] OpenError),
-}
-
-/// Starts the registry that a server's configuration describes, serves its link, and gives the back end of the agent in
-/// the same process.
-///
-/// `node_id` is the configured id or the one kept in the data folder. The registry ends by `shutdown`; wait for
-/// [`Registry::ended`] then.
-pub async fn start(
-    config: &agent::config::Config,
-    node_id: &str,
-    shutdown: Shutdown,
-) -> Result<(Arc<Registry>, Arc<Embedded>), StartError> {
-    let registry = Registry::start(Settings::of(config, node_id), shutdown).await?;
-    let routes: Arc<dyn Serve> = Arc::new(http::router(registry.clone(), http::Settings::of(config)));
-    registry.serve(routes.clone());
-    Ok((registry.clone(), Arc::new(Embedded::new(registry, routes))))
+    /// The node has no id.
+    #[error(transparent)]
+    NodeId(#[from] agent::NodeIdError),
+    /// The agent in front of the registry cannot start.
+    #[error(transparent)]
+    Agent(#[from] agent::StartError),
 }
 
 /// A running registry.
@@ -121,7 +113,7 @@ impl Registry {
             folder.identity(),
             &address,
             store.clone(),
-            settings.snapshot_every,
+            Enough { entries: settings.snapshot_every, bytes: settings.snapshot_bytes },
         )
         .await?;
         let (role_sender, role) = channel::channel(Role::default());

@@ -2,9 +2,6 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-/// The version of Consul whose interface this is; its clients look at it.
-pub const CONSUL_VERSION: &str = "1.21.4";
-
 /// The usual port of the internal listener.
 const SERVER_PORT: u16 = 8300;
 
@@ -41,6 +38,8 @@ pub struct Settings {
     pub reap_after: Duration,
     /// How many applied log entries make a new snapshot.
     pub snapshot_every: u64,
+    /// How many bytes of applied log entries make a new snapshot: the log stays near this size.
+    pub snapshot_bytes: usize,
 }
 
 impl Settings {
@@ -94,6 +93,7 @@ impl Settings {
             encrypt: false,
             reap_after: Duration::from_secs(600),
             snapshot_every: 8192,
+            snapshot_bytes: 32 << 20,
         }
     }
 }

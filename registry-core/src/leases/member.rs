@@ -1,9 +1,10 @@
 //! Nodes as `/v1/agent/members` shows them.
 
+use agent::CONSUL_VERSION;
 use link::calls::{Lease, Member, status};
 
 use super::table::Standing;
-use crate::settings::{CONSUL_VERSION, Settings};
+use crate::settings::Settings;
 
 /// The port of the LAN join that agents show.
 const SERF_LAN: u16 = 8301;

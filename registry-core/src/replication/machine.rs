@@ -22,8 +22,12 @@ use crate::{
     store::Store,
 };
 
-/// How many bytes of commands make a new snapshot: the log stays near this size, and a restart replays no more.
-const SNAPSHOT_BYTES: usize = 64 << 20;
+/// How much makes a new snapshot: the log stays near this size, and a restart replays no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Enough {
+    pub(crate) entries: u64,
+    pub(crate) bytes: usize,
+}
 
 /// The state with the position it stands for; clones share it.
 #[derive(Clone)]
@@ -31,7 +35,7 @@ pub(super) struct Machine {
     store: Arc<Store>,
     place: Arc<Mutex<Place>>,
     snapshots: Snapshots,
-    snapshot_every: u64,
+    enough: Enough,
     full: Arc<Notify>,
 }
 
@@ -56,7 +60,7 @@ impl Machine {
         store: Arc<Store>,
         snapshots: Snapshots,
         purged: Option<LogId>,
-        snapshot_every: u64,
+        enough: Enough,
         full: Arc<Notify>,
     ) -> Result<Self, StorageError> {
         let mut place = Place::default();
@@ -67,7 +71,7 @@ impl Machine {
         if purged > place.position.last {
             return Err(StorageError::SnapshotMissing { folder: snapshots.folder().display().to_string() });
         }
-        Ok(Self { store, place: Arc::new(Mutex::new(place)), snapshots, snapshot_every, full })
+        Ok(Self { store, place: Arc::new(Mutex::new(place)), snapshots, enough, full })
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
@@ -80,7 +84,7 @@ impl Machine {
         place.position.last = Some(id);
         place.entries += 1;
         place.bytes += bytes;
-        if place.entries >= self.snapshot_every || place.bytes >= SNAPSHOT_BYTES {
+        if place.entries >= self.enough.entries || place.bytes >= self.enough.bytes {
             (place.entries, place.bytes) = (0, 0);
             self.full.notify_one();
         }

@@ -33,6 +33,8 @@ use crate::{
 use kinds::{Batch, Kinds};
 use machine::Machine;
 
+pub(crate) use machine::Enough;
+
 /// How often a leader tells the others that it lives, in milliseconds.
 const HEARTBEAT_MS: u64 = 250;
 /// How long the others wait for that before they elect, in milliseconds: chance chooses in between. More than a call
@@ -82,13 +84,13 @@ impl Replication {
         identity: &Identity,
         address: &str,
         store: Arc<Store>,
-        snapshot_every: u64,
+        enough: Enough,
     ) -> Result<(Self, Arc<Notify>), OpenError> {
         let log = log::Log::open(&folder.join("log"))?;
         let open = log.while_open();
         let snapshots = Snapshots::open(folder.join("snapshots"))?;
         let full = Arc::new(Notify::new());
-        let machine = Machine::open(store, snapshots, log.purged(), snapshot_every, full.clone())?;
+        let machine = Machine::open(store, snapshots, log.purged(), enough, full.clone())?;
         let config = Arc::new(config().validate().expect("the constants above fit together"));
         let engine = |e: &dyn std::fmt::Display| OpenError::Engine(e.to_string());
         let raft =

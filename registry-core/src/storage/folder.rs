@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::statvfs::statvfs,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{StorageError, replace};
@@ -36,6 +39,7 @@ pub(crate) struct Folder {
 
 /// Where folders in memory are made, and how they are called.
 const MEMORY: &str = "/dev/shm";
+const MEMORY_ROOM_BYTES: u64 = 256 << 20;
 const MEMORY_PREFIX: &str = "ryo-memory-";
 
 impl Folder {
@@ -49,7 +53,7 @@ impl Folder {
     /// A folder in memory: the same engine, nothing on a disk. It goes with the process; what a killed process left is
     /// removed by the next one.
     pub(crate) fn in_memory() -> Result<Self, StorageError> {
-        let parent = if Path::new(MEMORY).is_dir() { PathBuf::from(MEMORY) } else { std::env::temp_dir() };
+        let parent = if has_room(MEMORY) { PathBuf::from(MEMORY) } else { std::env::temp_dir() };
         remove_left(&parent);
         let made = tempfile::Builder::new().prefix(MEMORY_PREFIX).tempdir_in(&parent);
         let made = made.map_err(StorageError::io(&parent))?;
@@ -69,6 +73,11 @@ impl Folder {
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
+}
+
+/// Whether there is such a file system in memory, with enough room: many containers have one of 64 MB.
+fn has_room(path: &str) -> bool {
+    statvfs(path).is_ok_and(|fs| fs.blocks_available() * fs.fragment_size() >= MEMORY_ROOM_BYTES)
 }
 
 /// The lock on a folder; `None` when another process has it. It goes with the process, however that ends.

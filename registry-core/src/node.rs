@@ -1,0 +1,54 @@
+//! A registry's node: the registry and the agent in front of it, in one process.
+
+use std::sync::Arc;
+
+use agent::{Agent, config::Config};
+use daemon::{Exit, Shutdown, logs::LogLevel};
+use http_api::Serve;
+
+use crate::{Embedded, Registry, Settings, StartError, http};
+
+/// What `ryo agent -server` and `ryo dev` run.
+pub struct ServerNode {
+    registry: Arc<Registry>,
+    agent: Agent,
+}
+
+impl ServerNode {
+    /// Starts both, with everything tried that can fail: folder, log, ports, definitions. Nothing runs after an error.
+    pub async fn start(mut config: Config, shutdown: Shutdown) -> Result<Self, StartError> {
+        // Without a data folder each call makes a new id, and both must have the same.
+        let id = agent::node_id(&config)?;
+        config.node_id = Some(id.clone());
+        let registry = Registry::start(Settings::of(&config, id), shutdown.clone()).await?;
+        let routes: Arc<dyn Serve> = Arc::new(http::router(registry.clone(), http::Settings::of(&config)));
+        registry.serve(routes.clone());
+        let backend = Arc::new(Embedded::new(registry.clone(), routes));
+        match agent::start(config, backend, shutdown.clone()).await {
+            Ok(agent) => Ok(Self { registry, agent }),
+            Err(error) => {
+                shutdown.request();
+                registry.ended().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The lines that stand before the log.
+    pub fn banner(&self) -> String {
+        self.agent.banner()
+    }
+
+    /// Serves until the end, and waits until everything is on disk; gives the process's exit code.
+    pub async fn run(self, level: Option<LogLevel>) -> Exit {
+        let exit = self.agent.run(level).await;
+        self.registry.shutdown().request();
+        self.registry.ended().await;
+        exit
+    }
+}
