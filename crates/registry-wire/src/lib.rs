@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod duration;
+pub mod filter;
 pub mod header;
 pub mod json;
 pub mod kv;

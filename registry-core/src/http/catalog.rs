@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
-    Caseless,
+    Caseless, Index, State, Topic,
     read::{
-        CatalogNode, CatalogNodes, CatalogService, CatalogServices, NodeMeta, NodeServices, ServiceInstance,
+        CatalogNode, CatalogNodes, CatalogService, CatalogServices, NodeMeta, NodeServices, Read,
+        ServiceInstance,
     },
 };
 use registry_wire::{
     catalog::NodeService,
+    filter::fields,
     options::{ReadOptions, refuse_partition},
 };
 use serde::Serialize;
@@ -35,9 +37,9 @@ pub(super) async fn nodes(api: Api, call: Call) -> Result<Answer, ApiError> {
     refuse_partition(&call.query, &call.headers)?;
     let asked = call.read_options()?;
     let question = CatalogNodes { node_meta: node_meta(&call) };
-    read(&api, &asked, Family::Discovery, question, Form::new(&api), |nodes, form| {
-        let shown: Vec<_> = nodes.iter().map(|node| shape::node(node, &form.datacenter)).collect();
-        encoded(&shown)
+    let form = Form::of(&api, &asked, &fields::NODE)?;
+    read(&api, &asked, Family::Discovery, question, form, |nodes, form| {
+        form.list(nodes.iter().map(|node| shape::node(node, &form.datacenter)))
     })
     .await
 }
@@ -47,24 +49,59 @@ pub(super) async fn services(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let question = CatalogServices { node_meta: node_meta(&call) };
+    let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
+    if form.filter.is_some() {
+        return read(&api, &asked, Family::Cached, AllInstances(question), form, |i, form| names(i, form))
+            .await;
+    }
     let encode: fn(&BTreeMap<String, BTreeSet<String>>, &()) -> Encoded = |services, ()| encoded(services);
     read(&api, &asked, Family::Cached, question, (), encode).await
+}
+
+/// The instances behind the names of [`CatalogServices`], which a filter looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct AllInstances(CatalogServices);
+
+impl Read for AllInstances {
+    type Output = Vec<ServiceInstance>;
+
+    fn topics(&self) -> Vec<Topic> {
+        self.0.topics()
+    }
+
+    fn run(&self, state: &State) -> (Self::Output, Index) {
+        let (services, index) = self.0.run(state);
+        let services: BTreeSet<Caseless> = services.keys().map(|name| Caseless::new(name)).collect();
+        let instances = services.into_iter().flat_map(|service| {
+            let node_meta = self.0.node_meta.clone();
+            CatalogService { service, tags: Vec::new(), node_meta }.run(state).0
+        });
+        (instances.collect(), index)
+    }
+}
+
+/// The names of the services whose instances the filter lets through, with those instances' tags.
+fn names(found: &[ServiceInstance], form: &Form) -> Encoded {
+    let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for instance in found.iter().filter(|i| form.keeps(&shape::service_node(i, &form.datacenter))) {
+        let tags = instance.service.tags.iter().map(String::as_str);
+        services.entry(&instance.service.name).or_default().extend(tags);
+    }
+    encoded(&services)
 }
 
 /// `GET /v1/catalog/service/:service`.
 pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
-    read(&api, &asked, Family::Cached, question, Form::new(&api), |found, form| instances(found, form, false))
-        .await
+    let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
+    read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false)).await
 }
 
 /// `GET /v1/catalog/connect/:service`: the instances that say they are part of a mesh.
 pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
-    read(&api, &asked, Family::Discovery, question, Form::new(&api), |found, form| {
-        instances(found, form, true)
-    })
-    .await
+    let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
+    read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true)).await
 }
 
 fn service_question(call: &Call) -> Result<(ReadOptions, CatalogService), ApiError> {
@@ -76,8 +113,7 @@ fn service_question(call: &Call) -> Result<(ReadOptions, CatalogService), ApiErr
 
 fn instances(found: &[ServiceInstance], form: &Form, mesh_only: bool) -> Encoded {
     let wanted = found.iter().filter(|i| !mesh_only || is_native(&i.service.connect));
-    let shown: Vec<_> = wanted.map(|i| shape::service_node(i, &form.datacenter)).collect();
-    encoded(&shown)
+    form.list(wanted.map(|i| shape::service_node(i, &form.datacenter)))
 }
 
 /// Whether an instance said `"Connect": {"Native": true}`.
@@ -96,10 +132,11 @@ pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
         services: BTreeMap<String, NodeService>,
     }
     let (asked, question) = node_question(&call)?;
-    read(&api, &asked, Family::Discovery, question, Form::new(&api), |found, form| {
+    let form = Form::of(&api, &asked, &fields::SERVICE)?;
+    read(&api, &asked, Family::Discovery, question, form, |found, form| {
         let shown = found.as_ref().map(|found| Shown {
             node: shape::node(&found.node, &form.datacenter),
-            services: found.services.iter().map(|s| (s.id.clone(), shape::service(s))).collect(),
+            services: services_kept(found, form).map(|s| (s.id.clone(), s)).collect(),
         });
         encoded(&shown)
     })
@@ -109,10 +146,15 @@ pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
 /// `GET /v1/catalog/node-services/:node`: the instances as a list.
 pub(super) async fn node_services(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = node_question(&call)?;
-    read(&api, &asked, Family::Discovery, question, Form::new(&api), node_with_list).await
+    let form = Form::of(&api, &asked, &fields::SERVICE)?;
+    read(&api, &asked, Family::Discovery, question, form, node_with_list).await
 }
 
-/// No node and no instances are both `null`.
+fn services_kept(found: &NodeServices, form: &Form) -> impl Iterator<Item = NodeService> {
+    found.services.iter().map(|s| shape::service(s)).filter(|s| form.keeps(s))
+}
+
+/// No node is `null`; no instances are `null` too, but `[]` once they went through a filter.
 fn node_with_list(found: &Option<NodeServices>, form: &Form) -> Encoded {
     #[derive(Default, Serialize)]
     #[serde(rename_all = "PascalCase")]
@@ -120,12 +162,10 @@ fn node_with_list(found: &Option<NodeServices>, form: &Form) -> Encoded {
         node: Option<registry_wire::catalog::Node>,
         services: Option<Vec<NodeService>>,
     }
-    let Some(found) = found else { return encoded(&Shown::default()) };
-    let services: Vec<_> = found.services.iter().map(|s| shape::service(s)).collect();
-    encoded(&Shown {
-        node: Some(shape::node(&found.node, &form.datacenter)),
-        services: (!services.is_empty()).then_some(services),
-    })
+    let node = found.as_ref().map(|found| shape::node(&found.node, &form.datacenter));
+    let services: Vec<_> = found.iter().flat_map(|found| services_kept(found, form)).collect();
+    let shown = !services.is_empty() || form.filter.is_some();
+    encoded(&Shown { node, services: shown.then_some(services) })
 }
 
 fn node_question(call: &Call) -> Result<(ReadOptions, CatalogNode), ApiError> {

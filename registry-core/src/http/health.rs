@@ -7,7 +7,7 @@ use registry_state::{
     Caseless, Check, Stored,
     read::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState},
 };
-use registry_wire::options::ReadOptions;
+use registry_wire::{filter::fields, options::ReadOptions};
 
 use super::{
     Api,
@@ -22,21 +22,19 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     if call.query.filled("sg").is_some() {
         return Err(ApiError::internal("sameness groups are not supported in consul CE"));
     }
+    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
     if call.query.filled("peer").is_some() {
         // There are no peers, so none of them has instances.
-        return read(&api, &asked, Family::Cached, question, Form::new(&api), |_, _| encoded(&[(); 0])).await;
+        return read(&api, &asked, Family::Cached, question, form, |_, _| encoded(&[(); 0])).await;
     }
-    read(&api, &asked, Family::Cached, question, Form::new(&api), |found, form| instances(found, form, false))
-        .await
+    read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false)).await
 }
 
 /// `GET /v1/health/connect/:service`: the instances that say they are part of a mesh.
 pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
-    read(&api, &asked, Family::Discovery, question, Form::new(&api), |found, form| {
-        instances(found, form, true)
-    })
-    .await
+    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
+    read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true)).await
 }
 
 fn service_question(call: &Call) -> Result<(ReadOptions, HealthService), ApiError> {
@@ -58,8 +56,7 @@ fn passing(call: &Call) -> Result<bool, ApiError> {
 
 fn instances(found: &[HealthInstance], form: &Form, mesh_only: bool) -> Encoded {
     let wanted = found.iter().filter(|i| !mesh_only || is_native(&i.service.connect));
-    let shown: Vec<_> = wanted.map(|i| shape::health(i, &form.datacenter)).collect();
-    encoded(&shown)
+    form.list(wanted.map(|i| shape::health(i, &form.datacenter)))
 }
 
 /// `GET /v1/health/node/:node`.
@@ -67,7 +64,9 @@ pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let node = Caseless::new(&call.name_or("Missing node name")?);
-    read(&api, &asked, Family::Discovery, HealthNode { node }, (), checks_shown).await
+    let form = Form::of(&api, &asked, &fields::CHECK)?;
+    read(&api, &asked, Family::Discovery, HealthNode { node }, form, |found, form| checks_shown(found, form))
+        .await
 }
 
 /// `GET /v1/health/checks/:service`.
@@ -76,7 +75,8 @@ pub(super) async fn checks(api: Api, call: Call) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
     let service = Caseless::new(&call.name_or("Missing service name")?);
     let question = HealthChecks { service, node_meta: node_meta(&call) };
-    read(&api, &asked, Family::Discovery, question, (), checks_shown).await
+    let form = Form::of(&api, &asked, &fields::CHECK)?;
+    read(&api, &asked, Family::Discovery, question, form, |found, form| checks_shown(found, form)).await
 }
 
 /// `GET /v1/health/state/:state`.
@@ -85,10 +85,10 @@ pub(super) async fn state(api: Api, call: Call) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
     let state = Caseless::new(&call.name_or("Missing check state")?);
     let question = HealthState { state, node_meta: node_meta(&call) };
-    read(&api, &asked, Family::Discovery, question, (), checks_shown).await
+    let form = Form::of(&api, &asked, &fields::CHECK)?;
+    read(&api, &asked, Family::Discovery, question, form, |found, form| checks_shown(found, form)).await
 }
 
-fn checks_shown(found: &Vec<Arc<Stored<Check>>>, (): &()) -> Encoded {
-    let shown: Vec<_> = found.iter().map(|check| shape::check(check)).collect();
-    encoded(&shown)
+fn checks_shown(found: &[Arc<Stored<Check>>], form: &Form) -> Encoded {
+    form.list(found.iter().map(|check| shape::check(check)))
 }

@@ -40,10 +40,14 @@ async fn get(api: Api, call: Call) -> Result<Answer, ApiError> {
         let separator = call.query.bytes("separator").or_else(|| call.query.bytes("seperator"));
         let question = KvKeys { prefix: key, separator: Key::new(separator.unwrap_or_default()) };
         let form = question.prefix.as_bytes().is_empty();
-        return read(&api, &asked, Family::Plain, question, form, key_list).await;
+        return read(&api, &asked, Family::Plain, question, form, |found, whole_store| {
+            key_list(found, *whole_store)
+        })
+        .await;
     }
     if call.query.has("recurse") {
-        return read(&api, &asked, Family::Plain, KvList { prefix: key }, (), entry_list).await;
+        return read(&api, &asked, Family::Plain, KvList { prefix: key }, (), |found, ()| entry_list(found))
+            .await;
     }
     if call.rest.is_empty() {
         return Err(ApiError::bad_request(MISSING_KEY));
@@ -71,13 +75,13 @@ fn raw(found: &Option<Arc<Stored<KvEntry>>>, (): &()) -> Encoded {
     found.as_ref().map(|entry| entry.value.value.clone())
 }
 
-fn entry_list(found: &Vec<Arc<Stored<KvEntry>>>, (): &()) -> Encoded {
+fn entry_list(found: &[Arc<Stored<KvEntry>>]) -> Encoded {
     let shown: Vec<_> = found.iter().map(|entry| shape::kv(entry)).collect();
     if shown.is_empty() { None } else { encoded(&shown) }
 }
 
 /// No key is 404, but the whole store may well be empty.
-fn key_list(found: &Vec<Key>, whole_store: &bool) -> Encoded {
+fn key_list(found: &[Key], whole_store: bool) -> Encoded {
     let shown: Vec<_> = found.iter().map(|key| lossy(key.as_bytes())).collect();
     if shown.is_empty() && !whole_store { None } else { encoded(&shown) }
 }

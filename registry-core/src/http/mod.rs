@@ -32,6 +32,10 @@ pub struct Settings {
     pub txn_bytes_max: usize,
     /// `session_ttl_min`.
     pub session_ttl_min: Duration,
+    /// `default_query_time`: how long a blocking query waits when it does not say.
+    pub wait_default: Duration,
+    /// `max_query_time`: how long a blocking query can wait; more than 10 minutes is 10 minutes.
+    pub wait_max: Duration,
     /// `connect.enabled`: whether the lists of the mesh are there, though empty.
     pub connect: bool,
     /// `-dev`: JSON is always laid out for people.
@@ -58,6 +62,8 @@ impl Default for Settings {
             kv_value_bytes_max: 524_288,
             txn_bytes_max: 524_288,
             session_ttl_min: Duration::from_secs(10),
+            wait_default: Duration::from_secs(300),
+            wait_max: Duration::from_secs(600),
             connect: true,
             indented: false,
         }

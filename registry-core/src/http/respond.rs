@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use http_api::{Answer, ApiError};
 use registry_state::{Outcome, read::Read};
 use registry_wire::{
+    filter::{Filter, FilterError, Kind},
     header, json,
     options::{self, ReadOptions},
 };
@@ -33,11 +34,26 @@ pub(super) enum Family {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Form {
     pub(super) datacenter: Arc<str>,
+    pub(super) filter: Option<Filter>,
 }
 
 impl Form {
-    pub(super) fn new(api: &Api) -> Self {
-        Self { datacenter: api.datacenter().clone() }
+    /// The form that a request asks for; 500 if its filter does not fit these fields.
+    pub(super) fn of(api: &Api, asked: &ReadOptions, fields: &'static Kind) -> Result<Self, ApiError> {
+        let refused = |e| ApiError::internal(format!("{}{e}", FilterError::PREFIX));
+        let filter = asked.filter.as_deref().map(|text| Filter::parse(text, fields).map_err(refused));
+        Ok(Self { datacenter: api.datacenter().clone(), filter: filter.transpose()? })
+    }
+
+    /// Whether the filter lets an object through.
+    pub(super) fn keeps(&self, shown: &impl Serialize) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.keeps(shown))
+    }
+
+    /// The list of what the filter lets through.
+    pub(super) fn list<T: Serialize>(&self, shown: impl Iterator<Item = T>) -> Encoded {
+        let kept: Vec<T> = shown.filter(|object| self.keeps(object)).collect();
+        encoded(&kept)
     }
 }
 
@@ -57,7 +73,7 @@ where
 {
     api.serves(asked.datacenter.as_deref())?;
     let found = if asked.index == 0 {
-        let found = api.reader().read(&question, reader_options(asked)).await?;
+        let found = api.reader().read(&question, reader_options(api, asked)).await?;
         crate::Answer {
             value: encode(&found.value, &form),
             index: found.index,
@@ -65,7 +81,7 @@ where
             last_contact_ms: found.last_contact_ms,
         }
     } else {
-        api.reader().encoded(question, form, reader_options(asked), encode).await?
+        api.reader().encoded(question, form, reader_options(api, asked), encode).await?
     };
     let mut answer = match found.value {
         Some(body) => Answer::encoded(body),
@@ -76,13 +92,14 @@ where
 }
 
 /// The reader's options for what a client asked.
-pub(super) fn reader_options(asked: &ReadOptions) -> Options {
+pub(super) fn reader_options(api: &Api, asked: &ReadOptions) -> Options {
     let consistency = match asked.consistency {
         options::Consistency::Default => Consistency::Default,
         options::Consistency::Consistent => Consistency::Consistent,
         options::Consistency::Stale => Consistency::Stale,
     };
-    let wait = (asked.index > 0).then(|| Wait { index: asked.index, limit: asked.wait.unwrap_or_default() });
+    let limit = asked.wait.unwrap_or(api.settings().wait_default).min(api.settings().wait_max);
+    let wait = (asked.index > 0).then_some(Wait { index: asked.index, limit });
     Options { consistency, wait }
 }
 

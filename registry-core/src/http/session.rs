@@ -19,7 +19,7 @@ use super::{
     respond::{Encoded, Family, encoded, read, written},
     shape,
 };
-use crate::{Consistency, Options};
+use crate::ReadError;
 
 const MISSING_SESSION: &str = "Missing session";
 /// The check of a node's agent, which a session depends on unless it says otherwise.
@@ -123,9 +123,7 @@ pub(super) async fn renew(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let id = SessionId::from(call.name_or(MISSING_SESSION)?);
     api.serves_call(&call)?;
-    let options = Options { consistency: Consistency::Default, wait: None };
-    // The timers are the leader's, so ask for one as any other question does.
-    api.reader().read(&SessionInfo { id: id.clone() }, options).await?;
+    api.registry().leadership().leading().await.map_err(ReadError::from)?;
     match api.registry().timers().renew(&id) {
         Some(session) => Ok(Answer::json(&[shape::session(&session)])),
         None => Err(ApiError::not_found(format!("Session id '{id}' not found"))),
@@ -147,7 +145,7 @@ pub(super) async fn info(api: Api, call: Call) -> Result<Answer, ApiError> {
 /// `GET /v1/session/list`.
 pub(super) async fn list(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    read(&api, &call.read_options()?, Family::Plain, SessionList, (), sessions).await
+    read(&api, &call.read_options()?, Family::Plain, SessionList, (), |found, ()| sessions(found)).await
 }
 
 /// `GET /v1/session/node/:node`.
@@ -155,10 +153,10 @@ pub(super) async fn of_node(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let node = Caseless::new(&call.name_or("Missing node name")?);
-    read(&api, &asked, Family::Plain, SessionsOfNode { node }, (), sessions).await
+    read(&api, &asked, Family::Plain, SessionsOfNode { node }, (), |found, ()| sessions(found)).await
 }
 
-fn sessions(found: &Vec<Arc<Stored<Session>>>, (): &()) -> Encoded {
+fn sessions(found: &[Arc<Stored<Session>>]) -> Encoded {
     let shown: Vec<_> = found.iter().map(|session| shape::session(session)).collect();
     encoded(&shown)
 }

@@ -1,0 +1,169 @@
+//! Which fields each kind of object can be filtered by. Indexes and definitions cannot be selected.
+
+use Kind::{Flag, List, Map, Number, Struct, Text, Texts};
+
+/// What a field holds.
+#[derive(Debug)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A whole number.
+    Number,
+    /// True or false.
+    Flag,
+    /// A list of texts.
+    Texts,
+    /// Values by name.
+    Map(&'static Kind),
+    /// Fields by name.
+    Struct(&'static [(&'static str, Kind)]),
+    /// A list of objects; a selector into it means any of them.
+    List(&'static [(&'static str, Kind)]),
+}
+
+const TEXT_MAP: Kind = Map(&Text);
+const ADDRESSES: Kind = Map(&Struct(&[("Address", Text), ("Port", Number)]));
+const WEIGHTS: Kind = Struct(&[("Passing", Number), ("Warning", Number)]);
+const CONNECT: Kind = Struct(&[("Native", Flag)]);
+const GATEWAY: Kind = Struct(&[("Mode", Text)]);
+const EXPOSE: Kind = Struct(&[
+    ("Checks", Flag),
+    (
+        "Paths",
+        List(&[("ListenerPort", Number), ("Path", Text), ("LocalPathPort", Number), ("Protocol", Text)]),
+    ),
+]);
+const PROXY: Kind = Struct(&[
+    ("Mode", Text),
+    ("DestinationServiceName", Text),
+    ("DestinationServiceID", Text),
+    ("LocalServiceAddress", Text),
+    ("LocalServicePort", Number),
+    ("LocalServiceSocketPath", Text),
+    (
+        "Upstreams",
+        List(&[
+            ("DestinationType", Text),
+            ("DestinationNamespace", Text),
+            ("DestinationName", Text),
+            ("Datacenter", Text),
+            ("LocalBindAddress", Text),
+            ("LocalBindPort", Number),
+            ("MeshGateway", GATEWAY),
+        ]),
+    ),
+    ("MeshGateway", GATEWAY),
+    ("Expose", EXPOSE),
+    ("TransparentProxy", Struct(&[("OutboundListenerPort", Number), ("DialedDirectly", Flag)])),
+]);
+
+const NODE_FIELDS: &[(&str, Kind)] = &[
+    ("ID", Text),
+    ("Node", Text),
+    ("Address", Text),
+    ("Datacenter", Text),
+    ("TaggedAddresses", TEXT_MAP),
+    ("Meta", TEXT_MAP),
+    ("PeerName", Text),
+];
+
+const SERVICE_FIELDS: &[(&str, Kind)] = &[
+    ("Kind", Text),
+    ("ID", Text),
+    ("Service", Text),
+    ("Tags", Texts),
+    ("Address", Text),
+    ("TaggedAddresses", ADDRESSES),
+    ("Meta", TEXT_MAP),
+    ("Port", Number),
+    ("SocketPath", Text),
+    ("Weights", WEIGHTS),
+    ("EnableTagOverride", Flag),
+    ("Proxy", PROXY),
+    ("Connect", CONNECT),
+    ("PeerName", Text),
+];
+
+const CHECK_FIELDS: &[(&str, Kind)] = &[
+    ("Node", Text),
+    ("CheckID", Text),
+    ("Name", Text),
+    ("Status", Text),
+    ("Notes", Text),
+    ("Output", Text),
+    ("ServiceID", Text),
+    ("ServiceName", Text),
+    ("ServiceTags", Texts),
+    ("Type", Text),
+    ("Interval", Text),
+    ("Timeout", Text),
+    ("ExposedPort", Number),
+    ("PeerName", Text),
+];
+
+/// A node: `/v1/catalog/nodes`.
+pub const NODE: Kind = Struct(NODE_FIELDS);
+
+/// An instance: `/v1/catalog/node/:node`, `/v1/agent/services`.
+pub const SERVICE: Kind = Struct(SERVICE_FIELDS);
+
+/// A check: `/v1/health/node/:node`, `/v1/agent/checks`.
+pub const CHECK: Kind = Struct(CHECK_FIELDS);
+
+/// An instance with its node and checks: `/v1/health/service/:service`.
+pub const HEALTH_INSTANCE: Kind = Struct(&[
+    ("Node", Struct(NODE_FIELDS)),
+    ("Service", Struct(SERVICE_FIELDS)),
+    ("Checks", List(CHECK_FIELDS)),
+]);
+
+/// A node with its instances and checks: `/v1/internal/ui/nodes`.
+pub const NODE_INFO: Kind = Struct(&[
+    ("ID", Text),
+    ("Node", Text),
+    ("Address", Text),
+    ("TaggedAddresses", TEXT_MAP),
+    ("Meta", TEXT_MAP),
+    ("PeerName", Text),
+    ("Services", List(SERVICE_FIELDS)),
+    ("Checks", List(CHECK_FIELDS)),
+]);
+
+/// An instance with its node in one object: `/v1/catalog/service/:service`, `/v1/catalog/services`.
+pub const SERVICE_NODE: Kind = Struct(&[
+    ("ID", Text),
+    ("Node", Text),
+    ("Address", Text),
+    ("Datacenter", Text),
+    ("TaggedAddresses", TEXT_MAP),
+    ("NodeMeta", TEXT_MAP),
+    ("ServiceKind", Text),
+    ("ServiceID", Text),
+    ("ServiceName", Text),
+    ("ServiceTags", Texts),
+    ("ServiceAddress", Text),
+    ("ServiceTaggedAddresses", ADDRESSES),
+    ("ServiceWeights", WEIGHTS),
+    ("ServiceMeta", TEXT_MAP),
+    ("ServicePort", Number),
+    ("ServiceSocketPath", Text),
+    ("ServiceEnableTagOverride", Flag),
+    ("ServiceProxy", PROXY),
+    ("ServiceConnect", CONNECT),
+    ("PeerName", Text),
+]);
+
+/// A member: `/v1/agent/members`.
+pub const MEMBER: Kind = Struct(&[
+    ("Name", Text),
+    ("Addr", Text),
+    ("Port", Number),
+    ("Tags", TEXT_MAP),
+    ("Status", Number),
+    ("ProtocolMin", Number),
+    ("ProtocolMax", Number),
+    ("ProtocolCur", Number),
+    ("DelegateMin", Number),
+    ("DelegateMax", Number),
+    ("DelegateCur", Number),
+]);
