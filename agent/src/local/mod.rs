@@ -366,11 +366,11 @@ impl Local {
         let id = definition.id.clone();
         let mut check = definition.health_check(&self.node);
         let mut critical_since = (check.status == "critical").then(Instant::now);
-        if let Some(old) = state.checks.remove(&id) {
-            if definition.runs.status.is_empty() {
-                (check.status, check.output) = (old.check.status.clone(), old.check.output.clone());
-                critical_since = old.critical_since;
-            }
+        // Taken out in any case: what runs ends here.
+        let old = state.checks.remove(&id);
+        if let Some(old) = old.filter(|_| definition.runs.status.is_empty()) {
+            (check.status, check.output) = (old.check.status.clone(), old.check.output.clone());
+            critical_since = old.critical_since;
         }
         name_service(&mut check, &state.services);
         if source == Source::Api {

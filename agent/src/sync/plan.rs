@@ -46,7 +46,7 @@ pub(super) fn full(local: &Snapshot, remote: &Remote, server: bool) -> Plan {
         .services
         .keys()
         .map(String::as_str)
-        .filter(|id| !local.services.contains_key(*id) && !(server && *id == SERVER_SERVICE))
+        .filter(|id| !local.services.contains_key(*id) && (!server || *id != SERVER_SERVICE))
         .collect();
     plan.steps.extend(dropped.iter().map(|id| Step::DropService((*id).to_owned())));
     for (id, check) in &remote.checks {
