@@ -34,6 +34,12 @@ pub(super) fn of_instance(service: &NodeService, family: Family, wan: bool) -> O
     choose(&service.address, |tag| Some(tagged(service, tag)?.address.as_str()), family, wan)
 }
 
+/// Whether the instance has an address of its own that is not just one of its tags.
+pub(super) fn has_own(service: &NodeService, wan: bool) -> bool {
+    let elsewhere = if wan { tagged(service, "wan") } else { None };
+    !service.address.is_empty() || elsewhere.is_some_and(|at| !at.address.is_empty())
+}
+
 /// The instance's port: the one of its `wan` address when that is what others are given.
 pub(super) fn port_of(service: &NodeService, wan: bool) -> u16 {
     let elsewhere = if wan { tagged(service, "wan").filter(|at| !at.address.is_empty()) } else { None };

@@ -54,10 +54,11 @@ pub(super) fn target<'a>(
         Some(ip) => Target::Own(ip),
         None => Target::Name(text),
     };
-    if address::of_instance(service, Family::Any, wan).is_none() {
-        return node_address.map(at_node);
-    }
-    let own = address::of_instance(service, family, wan)?;
+    let own = match address::of_instance(service, family, wan) {
+        Some(own) => own,
+        None if address::has_own(service, wan) => return None,
+        None => return node_address.map(at_node),
+    };
     if let Some(ip) = address::parse_ip(own) {
         return Some(Target::Own(ip));
     }

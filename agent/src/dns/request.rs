@@ -8,6 +8,8 @@ use hickory_proto::{
     serialize::binary::{BinDecodable, BinDecoder},
 };
 
+use super::encode::plain_name;
+
 const HEADER_BYTES: usize = 12;
 const OPT: u16 = 41;
 const CLIENT_SUBNET: u16 = 8;
@@ -83,49 +85,58 @@ pub(super) fn read(message: &[u8]) -> Received {
     }
     let opcode = ((bits & flags::OPCODE) >> 11) as u8;
     if opcode != QUERY && opcode != NOTIFY {
-        return refusal(id, bits, Rcode::NotImp);
+        return refusal(id, bits, Rcode::NotImp, &[]);
     }
     let counts = [word(4), word(6), word(8), word(10)];
     // One question; one record each where NOTIFY and IXFR put their SOA; OPT and TSIG.
     if counts[0] != 1 || counts[1] > 1 || counts[2] > 1 || counts[3] > 2 {
-        return refusal(id, bits & !flags::OPCODE, Rcode::FormErr);
+        return refusal(id, bits & !flags::OPCODE, Rcode::FormErr, &[]);
     }
-    read_question(message, counts, id, bits).map_or_else(
-        || refusal(id, bits & !flags::OPCODE, Rcode::FormErr),
-        |it| Received::Question(Box::new(it)),
-    )
-}
-
-fn read_question(message: &[u8], counts: [u16; 4], id: u16, bits: u16) -> Option<Request> {
+    if message.len() == HEADER_BYTES {
+        return refusal(id, bits & !flags::OPCODE, Rcode::Refused, &[]);
+    }
+    let malformed = |question: &[u8]| refusal(id, bits & !flags::OPCODE, Rcode::FormErr, question);
     let mut decoder = BinDecoder::new(message);
-    decoder.read_slice(HEADER_BYTES).ok()?;
-    let name = Name::read(&mut decoder).ok()?;
-    // A name that uses a pointer could only point into the header.
-    let name_end = decoder.index();
-    if name_end - HEADER_BYTES != encoded_length(&name) {
-        return None;
-    }
-    let kind = or_zero(&mut decoder);
-    let class = or_zero(&mut decoder);
-    let mut question = message[HEADER_BYTES..name_end].to_vec();
-    question.extend_from_slice(&kind.to_be_bytes());
-    question.extend_from_slice(&class.to_be_bytes());
-    let records = counts[1] + counts[2] + counts[3];
-    let edns = read_edns(&mut decoder, records)?;
-    let echoed = if bits & flags::OPCODE == 0 {
+    let Some(question) = read_question(&mut decoder) else { return malformed(&[]) };
+    let Some(edns) = read_edns(&mut decoder, counts[1] + counts[2] + counts[3]) else {
+        return malformed(&question.bytes);
+    };
+    let echoed = if opcode == QUERY {
         bits & (flags::RECURSION_DESIRED | flags::CHECKING_DISABLED)
     } else {
         bits & flags::OPCODE
     };
-    Some(Request {
+    let reply_flags = flags::RESPONSE | echoed;
+    let Question { name, kind, bytes: question } = question;
+    Received::Question(Box::new(Request {
         id,
-        reply_flags: flags::RESPONSE | echoed,
+        reply_flags,
         name,
-        kind: RecordType::from(kind),
+        kind,
         question,
         edns,
         message: message.to_vec(),
-    })
+    }))
+}
+
+struct Question {
+    name: Name,
+    kind: RecordType,
+    bytes: Vec<u8>,
+}
+
+fn read_question(decoder: &mut BinDecoder<'_>) -> Option<Question> {
+    decoder.read_slice(HEADER_BYTES).ok()?;
+    let name = Name::read(decoder).ok()?;
+    let mut bytes = plain_name(&name);
+    // A name that uses a pointer could only point into the header.
+    if decoder.index() - HEADER_BYTES != bytes.len() {
+        return None;
+    }
+    let kind = or_zero(decoder);
+    bytes.extend_from_slice(&kind.to_be_bytes());
+    bytes.extend_from_slice(&or_zero(decoder).to_be_bytes());
+    Some(Question { name, kind: RecordType::from(kind), bytes })
 }
 
 /// The next number; 0 when the message ends before it is whole.
@@ -151,7 +162,7 @@ fn read_edns(decoder: &mut BinDecoder<'_>, records: u16) -> Option<Option<Edns>>
         decoder.read_u32().ok()?;
         let length = decoder.read_u16().ok()?.unverified();
         let data = decoder.read_slice(usize::from(length)).ok()?.unverified();
-        if kind == OPT && edns.is_none() {
+        if kind == OPT {
             edns = Some(Edns { size: class, subnet: subnet_in(data)? });
         }
     }
@@ -165,24 +176,36 @@ fn subnet_in(mut options: &[u8]) -> Option<Option<Vec<u8>>> {
         let (head, rest) = options.split_first_chunk::<4>()?;
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let (data, rest) = rest.split_at_checked(length)?;
-        if u16::from_be_bytes([head[0], head[1]]) == CLIENT_SUBNET && length >= 4 {
-            subnet = Some(data.to_vec());
+        if u16::from_be_bytes([head[0], head[1]]) == CLIENT_SUBNET {
+            subnet = Some(trimmed_subnet(data)?);
         }
         options = rest;
     }
     Some(subnet)
 }
 
-fn encoded_length(name: &Name) -> usize {
-    name.iter().map(|label| label.len() + 1).sum::<usize>() + 1
+/// The option's data with exactly as many address bits as its prefix says (RFC 7871 §6); `None` when it cannot be.
+fn trimmed_subnet(data: &[u8]) -> Option<Vec<u8>> {
+    let [0, family, bits, _scope, ..] = *data else { return None };
+    if !matches!((family, bits), (0, 0) | (1, 0..=32) | (2, 0..=128)) {
+        return None;
+    }
+    let bits = usize::from(bits);
+    let mut data = data.to_vec();
+    data.resize(4 + bits.div_ceil(8), 0);
+    if let Some(last) = data.last_mut().filter(|_| bits % 8 != 0) {
+        *last &= 0xff << (8 - bits % 8);
+    }
+    Some(data)
 }
 
-/// A header alone, with the request's flags.
-fn refusal(id: u16, bits: u16, rcode: Rcode) -> Received {
+/// A header with the request's flags, and its question as far as that could be read.
+fn refusal(id: u16, bits: u16, rcode: Rcode, question: &[u8]) -> Received {
     let bits = (bits | flags::RESPONSE) & !flags::AUTHORITATIVE & !0xf | rcode as u16;
-    let mut bytes = vec![0; HEADER_BYTES];
-    bytes[..2].copy_from_slice(&id.to_be_bytes());
-    bytes[2..4].copy_from_slice(&bits.to_be_bytes());
+    let questions = u16::from(!question.is_empty());
+    let words = [id, bits, questions, 0, 0, 0];
+    let mut bytes: Vec<u8> = words.into_iter().flat_map(u16::to_be_bytes).collect();
+    bytes.extend_from_slice(question);
     Received::Refusal(bytes)
 }
 
@@ -248,6 +271,9 @@ mod tests {
             0x8101,
             "a name's loop"
         );
+        assert_eq!(refused(message(0x0100, [1, 0, 0, 0], &[])), 0x8105, "a question that is not there");
+        let cut = message(0x0100, [1, 0, 0, 1], &[WEB, b"\0\0\x29"].concat());
+        assert!(matches!(read(&cut), Received::Refusal(reply) if reply[12..] == *WEB), "a record cut short");
         assert!(matches!(read(&message(0x8100, [1, 0, 0, 0], WEB)), Received::Silence), "an answer");
         assert!(matches!(read(&[0; 11]), Received::Silence), "a header cut short");
     }
