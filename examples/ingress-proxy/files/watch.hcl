@@ -10,7 +10,7 @@ action "reload" {
 template {
   source      = "@DIR@/haproxy.cfg.tmpl"
   destination = "@DIR@/haproxy.cfg"
-  check       = "haproxy -c -q -f {}"
+  check       = "haproxy -c -f {}"
   command     = "reload"
 }
 
