@@ -57,7 +57,10 @@ pub fn main(program: &str, words: &[String]) -> Exit {
         Err(e) => return complain(&early_line(&format!("cannot start: {e}")), Exit::RunFailed),
     };
     let reread = reread(program.to_owned(), words.to_owned());
-    runtime.block_on(supervise(config, reread))
+    let exit = runtime.block_on(supervise(config, reread));
+    // A name look-up may hang in a thread for long; the end must not wait for it.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn supervise(config: Config, reread: Reread) -> Exit {

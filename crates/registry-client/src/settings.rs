@@ -91,10 +91,13 @@ impl Settings {
             Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
             _ => default,
         };
+        let token_file = path("CONSUL_HTTP_TOKEN_FILE");
+        // As in Consul's own client the file comes before the token that stands beside it.
+        let token = text("CONSUL_HTTP_TOKEN").filter(|_| token_file.is_none());
         Self {
             address: text("CONSUL_HTTP_ADDR").unwrap_or_default(),
-            token: text("CONSUL_HTTP_TOKEN").unwrap_or_default(),
-            token_file: path("CONSUL_HTTP_TOKEN_FILE"),
+            token: token.unwrap_or_default(),
+            token_file,
             basic_auth: text("CONSUL_HTTP_AUTH").map(|text| BasicAuth::read(&text)),
             namespace: text("CONSUL_NAMESPACE").unwrap_or_default(),
             partition: text("CONSUL_PARTITION").unwrap_or_default(),
