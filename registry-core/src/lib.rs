@@ -37,6 +37,7 @@ use server::Listeners;
 use storage::Folder;
 use timers::Timers;
 
+pub use agent::CONSUL_VERSION;
 pub use embedded::Embedded;
 pub use leadership::{Leadership, NotLeading, Role};
 pub use leases::{LeaseRefused, Leases};
