@@ -8,7 +8,7 @@ mod shared;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use daemon::Shutdown;
-use registry_state::{Index, read::Read};
+use registry_state::{Index, State, read::Read};
 use tokio::time::Instant;
 
 use crate::{
@@ -207,6 +207,17 @@ impl Reader {
                 () = &mut ended => return Ok(self.answer(found)),
             }
         }
+    }
+
+    /// The answer that `look` finds in the state of now, as sure as asked for.
+    pub(crate) async fn look_up<T>(
+        &self,
+        consistency: Consistency,
+        look: impl FnOnce(&Arc<State>) -> (T, Index),
+    ) -> Result<Answer<T>, ReadError> {
+        self.sure(consistency).await?;
+        let (value, index) = look(&self.store.state());
+        Ok(self.answer(Look { value, index, absent: false }))
     }
 
     async fn sure(&self, consistency: Consistency) -> Result<(), ReadError> {

@@ -11,6 +11,9 @@ use crate::{
     path,
 };
 
+/// The most slashes a path of a table can have.
+const DEPTH_MAX: usize = 8;
+
 /// Calls one endpoint's handler.
 type Handler<C> = Arc<dyn Fn(C, Call) -> BoxFuture<Result<Answer, ApiError>> + Send + Sync>;
 
@@ -47,7 +50,7 @@ impl<C: Clone + Send + Sync + 'static> Table<C> {
     ///
     /// Without `methods` the handler gets every request and answers OPTIONS and wrong methods itself.
     ///
-    /// Panics if the path is in the table already.
+    /// Panics if the path is in the table already, or has more than eight slashes.
     pub fn add<F, A>(&mut self, path: &'static str, methods: &'static [Method], handler: F) -> &mut Self
     where
         F: Fn(C, Call) -> A + Send + Sync + 'static,
@@ -58,6 +61,7 @@ impl<C: Clone + Send + Sync + 'static> Table<C> {
         let old = self.endpoints.insert(path, Endpoint { handler, methods, allow: declared });
         assert!(old.is_none(), "{path} is in the table twice");
         self.depth = self.depth.max(path.matches('/').count());
+        assert!(self.depth <= DEPTH_MAX, "{path} has more slashes than a table looks for");
         self
     }
 
@@ -66,10 +70,12 @@ impl<C: Clone + Send + Sync + 'static> Table<C> {
         if let Some(endpoint) = self.endpoints.get(path) {
             return Ok((endpoint, path.len()));
         }
-        let slashes: Vec<usize> = path.match_indices('/').map(|(at, _)| at + 1).take(self.depth).collect();
-        for end in slashes.into_iter().rev() {
-            if let Some(endpoint) = self.endpoints.get(&path[..end]) {
-                return Ok((endpoint, end));
+        let mut ends = [0; DEPTH_MAX];
+        let slashes = path.match_indices('/').map(|(at, _)| at + 1).take(self.depth);
+        let count = ends.iter_mut().zip(slashes).map(|(end, slash)| *end = slash).count();
+        for end in ends[..count].iter().rev() {
+            if let Some(endpoint) = self.endpoints.get(&path[..*end]) {
+                return Ok((endpoint, *end));
             }
         }
         let with_slash = format!("{path}/");
@@ -119,6 +125,7 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
             _ if self.table.indented => Layout::Indented,
             _ => Layout::Compact,
         };
+        let peer = head.extensions.get().copied();
         let outcome = match (query, percent::decode_path(&full_path[prefix..])) {
             _ if endpoint.checks() && head.method == Method::OPTIONS => Ok(options(&endpoint.allow)),
             _ if endpoint.checks() && !endpoint.methods.contains(&head.method) => {
@@ -130,7 +137,7 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
                     rest,
                     query,
                     headers: head.headers,
-                    extensions: head.extensions.clone(),
+                    extensions: head.extensions,
                     body,
                 };
                 (endpoint.handler)(self.context, call).await
@@ -139,7 +146,7 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
             (Err(_), _) => Err(ApiError::internal("").because("the query string cannot be read")),
         };
         let answer = outcome.unwrap_or_else(|error| {
-            log(&head.method, &head.uri, head.extensions.get(), &error);
+            log(&head.method, &head.uri, peer, &error);
             error.into()
         });
         answer.into_endpoint_response(layout)
@@ -161,7 +168,7 @@ fn options(allow: &str) -> Answer {
     Answer::bytes(JSON, "").with(ALLOW, allow)
 }
 
-fn log(method: &Method, uri: &http::Uri, peer: Option<&Peer>, error: &ApiError) {
+fn log(method: &Method, uri: &http::Uri, peer: Option<Peer>, error: &ApiError) {
     let url = without_token(uri);
     let from = match peer {
         Some(Peer::Tcp(address)) => address.to_string(),

@@ -21,9 +21,9 @@ pub(super) async fn mesh(_: Api, _: Call) -> Result<Answer, ApiError> {
     Err(ApiError::internal(NO_MESH))
 }
 
-/// `GET /v1/connect/intentions`: none, or no mesh to have any in. Others than GET cannot be done.
+/// `GET /v1/connect/intentions`: none. None can be made either.
 pub(super) async fn intentions(api: Api, call: Call) -> Result<Answer, ApiError> {
-    if !api.settings().connect || call.method != Method::GET {
+    if call.method != Method::GET {
         return Err(ApiError::internal(NO_MESH));
     }
     empty_list(api, call).await

@@ -8,6 +8,7 @@ mod catalog;
 mod health;
 mod kv;
 mod operator;
+mod recent;
 mod register;
 mod respond;
 mod routes;
@@ -36,8 +37,6 @@ pub struct Settings {
     pub wait_default: Duration,
     /// `max_query_time`: how long a blocking query can wait; more than 10 minutes is 10 minutes.
     pub wait_max: Duration,
-    /// `connect.enabled`: whether the lists of the mesh are there, though empty.
-    pub connect: bool,
     /// `-dev`: JSON is always laid out for people.
     pub indented: bool,
 }
@@ -50,6 +49,8 @@ impl Settings {
             kv_value_bytes_max: bytes(config.limits.kv_max_value_size),
             txn_bytes_max: bytes(config.limits.txn_max_req_len),
             session_ttl_min: config.session_ttl_min,
+            wait_default: config.default_query_time,
+            wait_max: config.max_query_time,
             indented: config.dev,
             ..Self::default()
         }
@@ -64,7 +65,6 @@ impl Default for Settings {
             session_ttl_min: Duration::from_secs(10),
             wait_default: Duration::from_secs(300),
             wait_max: Duration::from_secs(600),
-            connect: true,
             indented: false,
         }
     }
@@ -79,13 +79,17 @@ struct Inner {
     settings: Settings,
     /// The datacenter's name, shared with the answers that show it.
     datacenter: Arc<str>,
+    recent: recent::Recent,
 }
 
 /// The router of all endpoints but `/v1/agent/*`.
 pub fn router(registry: Arc<Registry>, settings: Settings) -> Router<Api> {
     let table = routes::table(settings.indented);
     let datacenter = Arc::from(registry.settings().datacenter.as_str());
-    Router::new(table, Api(Arc::new(Inner { registry, settings, datacenter })))
+    Router::new(
+        table,
+        Api(Arc::new(Inner { registry, settings, datacenter, recent: recent::Recent::default() })),
+    )
 }
 
 impl Api {

@@ -13,7 +13,7 @@ use registry_wire::{
 };
 use serde::Serialize;
 
-use super::Api;
+use super::{Api, recent::Question};
 use crate::{Absent, Consistency, Options, ReadError, Wait, WriteFailed};
 
 /// An answer's body; `None` is 404 without one.
@@ -72,16 +72,21 @@ where
     F: Hash + Send + Sync + 'static,
 {
     api.serves(asked.datacenter.as_deref())?;
-    let found = if asked.index == 0 {
-        let found = api.reader().read(&question, reader_options(api, asked)).await?;
-        crate::Answer {
-            value: encode(&found.value, &form),
-            index: found.index,
-            known_leader: found.known_leader,
-            last_contact_ms: found.last_contact_ms,
-        }
+    let options = reader_options(api, asked);
+    let found = if asked.index > 0 {
+        api.reader().encoded(question, form, options, encode).await?
+    } else if family == Family::Plain {
+        let encoded = |(value, index)| (encode(&value, &form), index);
+        api.reader().look_up(options.consistency, |state| encoded(question.run(state))).await?
     } else {
-        api.reader().encoded(question, form, reader_options(api, asked), encode).await?
+        let key = Question::of(&question, &form, encode);
+        let encode = |value: &R::Output| encode(value, &form);
+        let recent = &api.0.recent;
+        api.reader()
+            .look_up(options.consistency, |state| {
+                recent.answer(key, state, |state| question.run(state), encode)
+            })
+            .await?
     };
     let mut answer = match found.value {
         Some(body) => Answer::encoded(body),
