@@ -82,6 +82,7 @@ pub(super) fn assemble(
 fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settings {
     let from_variables = Settings::from_variables(variable);
     let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let (token, token_file) = token(table, &filled, &from_variables);
     let path = |key: &str| table.filled(key).map(PathBuf::from);
     let ssl_set = table.table("consul.ssl").is_some();
     let cert_file = path("consul.ssl.cert").or(from_variables.tls.cert_file);
@@ -93,14 +94,6 @@ fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settin
         }
         _ => from_variables.basic_auth,
     };
-    let token =
-        table.filled("consul.token").or_else(|| filled("CONSUL_TOKEN")).unwrap_or(from_variables.token);
-    let token_file = path("consul.token_file")
-        .or_else(|| filled("CONSUL_TOKEN_FILE").map(PathBuf::from))
-        .or(from_variables.token_file);
-    // A token file that was asked for beats a token that merely stands in the environment.
-    let token =
-        if table.has("consul.token_file") && !table.has("consul.token") { String::new() } else { token };
     Settings {
         address: table.filled("consul.address").unwrap_or(from_variables.address),
         token,
@@ -117,6 +110,24 @@ fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settin
             cert_file,
             server_name: table.filled("consul.ssl.server_name").unwrap_or(from_variables.tls.server_name),
         },
+    }
+}
+
+/// The token or its file: the file that is set, the token that is set, the environment's file, its token.
+fn token(
+    table: &Table,
+    variable: &impl Fn(&str) -> Option<String>,
+    from_variables: &Settings,
+) -> (String, Option<PathBuf>) {
+    if let Some(path) = table.filled("consul.token_file") {
+        return (String::new(), Some(path.into()));
+    }
+    if let Some(token) = table.filled("consul.token") {
+        return (token, None);
+    }
+    match variable("CONSUL_TOKEN_FILE").map(PathBuf::from).or_else(|| from_variables.token_file.clone()) {
+        Some(path) => (String::new(), Some(path)),
+        None => (variable("CONSUL_TOKEN").unwrap_or_else(|| from_variables.token.clone()), None),
     }
 }
 

@@ -182,3 +182,21 @@ fn folders_are_read_in_order() {
         "{said}"
     );
 }
+
+#[test]
+fn tokens_in_their_order() {
+    let token = |text: &str, variables: &[(&str, &str)]| {
+        let table = file::parse("c", text.as_bytes(), &mut Vec::new()).unwrap();
+        let variable = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        let registry = assemble(table, Vec::new(), Vec::new(), variable).unwrap().registry;
+        registry.token_file.map_or(registry.token, |path| path.display().to_string())
+    };
+    let all = &[("CONSUL_HTTP_TOKEN", "4"), ("CONSUL_TOKEN", "3"), ("CONSUL_HTTP_TOKEN_FILE", "2")][..];
+    assert_eq!(token("consul { token = \"1\" token_file = \"0\" }", all), "0");
+    assert_eq!(token("consul { token = \"1\" }", all), "1");
+    assert_eq!(token("", all), "2");
+    assert_eq!(token("", &all[..2]), "3");
+    assert_eq!(token("", &all[..1]), "4");
+}
