@@ -52,7 +52,6 @@ impl Settings {
             wait_default: config.default_query_time,
             wait_max: config.max_query_time,
             indented: config.dev,
-            ..Self::default()
         }
     }
 }
