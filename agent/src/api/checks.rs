@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use http_api::{Answer, ApiError, Call};
-use registry_wire::{catalog::HealthCheck, json::Unknown};
+use registry_wire::{catalog::HealthCheck, filter::fields, json::Unknown};
 use serde::Deserialize;
 
-use super::{Context, done, no_filter, services::refused, shape};
+use super::{Context, done, filter, keeps, services::refused, shape};
 use crate::{
     checks::Status,
     definition::{CheckDefinition, Source, is_status},
@@ -17,9 +17,15 @@ use crate::{
 /// `GET /v1/agent/checks`.
 pub(super) async fn list(context: Context, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    no_filter(&call)?;
-    let shown: BTreeMap<String, HealthCheck> =
-        context.local.checks().iter().map(|check| (check.check_id.clone(), shape::check(check))).collect();
+    // Here, and only here, Consul's errors of a filter stand alone.
+    let filter = filter(&call, &fields::CHECK, "")?;
+    let shown: BTreeMap<String, HealthCheck> = context
+        .local
+        .checks()
+        .iter()
+        .map(|check| (check.check_id.clone(), shape::check(check)))
+        .filter(|(_, shown)| keeps(filter.as_ref(), shown))
+        .collect();
     Ok(Answer::json(&shown))
 }
 

@@ -15,6 +15,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_api::{Answer, ApiError, Body, Call, Router, Table, body};
 use http_body_util::BodyExt as _;
+use registry_wire::filter::{Filter, Kind};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -147,12 +149,16 @@ fn unknown_service(id: &str) -> ApiError {
     ))
 }
 
-/// A filter is refused rather than ignored: its answer would be wrong.
-fn no_filter(call: &Call) -> Result<(), ApiError> {
-    match call.query.filled("filter") {
-        Some(_) => Err(ApiError::absent("filter")),
-        None => Ok(()),
-    }
+/// The request's filter over objects with these fields. Errors, with 500 as in Consul, when it does not fit them.
+fn filter(call: &Call, fields: &'static Kind, prefix: &str) -> Result<Option<Filter>, ApiError> {
+    let text = call.query.filled("filter");
+    let parsed = text.map(|text| Filter::parse(&text, fields)).transpose();
+    parsed.map_err(|error| ApiError::internal(format!("{prefix}{error}")))
+}
+
+/// Whether a filter, if there is one, lets an object through.
+fn keeps(filter: Option<&Filter>, shown: &impl Serialize) -> bool {
+    filter.is_none_or(|filter| filter.keeps(shown))
 }
 
 /// 200 without a body, as most changes are answered.

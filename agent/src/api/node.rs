@@ -8,9 +8,10 @@ use std::{
 use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
 use link::calls::{self, Member};
+use registry_wire::filter::{FilterError, fields};
 use serde_json::{Value, json};
 
-use super::{Context, Order, done, enable, no_filter};
+use super::{Context, Order, done, enable, filter, keeps};
 use crate::CONSUL_VERSION;
 
 /// When that version was built; clients show it.
@@ -149,7 +150,7 @@ pub(super) async fn host(_: Context, _: Call) -> Result<Answer, ApiError> {
 /// `GET /v1/agent/members`.
 pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    no_filter(&call)?;
+    let filter = filter(&call, &fields::MEMBER, FilterError::PREFIX)?;
     let wan = call.query.filled("wan").is_some() || call.query.has("wan");
     match call.query.filled("segment") {
         Some(_) if wan => return Err(ApiError::bad_request("Cannot provide a segment with wan=true")),
@@ -167,6 +168,7 @@ pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiE
             member.name = format!("{}.{datacenter}", member.name);
         }
     }
+    members.retain(|member| keeps(filter.as_ref(), member));
     Ok(Answer::json(&members))
 }
 

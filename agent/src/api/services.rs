@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_api::{Answer, ApiError, Call};
-use registry_wire::duration;
+use registry_wire::{
+    duration,
+    filter::{FilterError, fields},
+};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Context, done, enable, no_filter, shape::AgentService, unknown_service};
+use super::{Context, done, enable, filter, keeps, shape::AgentService, unknown_service};
 use crate::{
     definition::{ServiceDefinition, Source},
     local::AddError,
@@ -20,13 +23,14 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 /// `GET /v1/agent/services`.
 pub(super) async fn list(context: Context, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    no_filter(&call)?;
+    let filter = filter(&call, &fields::SERVICE, FilterError::PREFIX)?;
     let datacenter = &context.config().datacenter;
     let shown: BTreeMap<String, AgentService> = context
         .local
         .services()
         .iter()
         .map(|service| (service.id.clone(), AgentService::new(service, datacenter)))
+        .filter(|(_, shown)| keeps(filter.as_ref(), shown))
         .collect();
     Ok(Answer::json(&shown))
 }
