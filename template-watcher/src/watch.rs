@@ -49,17 +49,33 @@ pub(crate) enum What {
     Failing {
         /// Why.
         error: String,
-        /// The registry is there and does not permit the question.
-        denied: bool,
+        /// What many questions may have in common: that the registry is away, or its words.
+        cause: Cause,
     },
     /// The permitted attempts are used up.
     GaveUp(String),
 }
 
+/// Why questions find no answer; told once for all that share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The registry is not reached.
+    Away,
+    /// It does not permit the question.
+    Denied(String),
+    /// It says something else.
+    Other(String),
+}
+
 impl What {
     fn failing(error: &RequestError) -> Self {
-        let denied = matches!(error, RequestError::Status { status: 401 | 403, .. });
-        Self::Failing { error: error.to_string(), denied }
+        let cause = match error {
+            RequestError::Unreachable { .. } | RequestError::TimedOut { .. } => Cause::Away,
+            RequestError::Status { status: 401 | 403, body } => Cause::Denied(body.clone()),
+            RequestError::Status { body, .. } => Cause::Other(body.clone()),
+            RequestError::Decode(reason) => Cause::Other(reason.clone()),
+        };
+        Self::Failing { error: error.to_string(), cause }
     }
 }
 

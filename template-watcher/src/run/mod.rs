@@ -31,7 +31,7 @@ use crate::{
     guard::Guard,
     query::Query,
     render::Outcome,
-    watch::{News, Watches, What},
+    watch::{Cause, News, Watches, What},
 };
 use actions::Actions;
 use child::Kept;
@@ -89,9 +89,7 @@ pub(crate) struct Runner {
     /// Keys that are answered by the prefix above them, and that prefix.
     covered: HashMap<Query, Query>,
     /// Questions that find no answer at the moment.
-    failing: HashSet<Query>,
-    /// Questions that the registry does not permit.
-    denied: HashSet<Query>,
+    failing: HashMap<Query, Cause>,
     /// Since when a key that is asked for is absent; kept for `err_on_failed_lookup` alone.
     absent: HashMap<Query, Instant>,
     actions: Actions,
@@ -120,8 +118,7 @@ impl Runner {
             watches,
             news,
             covered: HashMap::new(),
-            failing: HashSet::new(),
-            denied: HashSet::new(),
+            failing: HashMap::new(),
             absent: HashMap::new(),
             actions: Actions::default(),
             child,
@@ -218,7 +215,8 @@ impl Runner {
                 return;
             }
             let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
-            self.covered = cover::keys_under_prefixes(&used, &self.denied);
+            let denied = |query: &Query| matches!(self.failing.get(query), Some(Cause::Denied(_)));
+            self.covered = cover::keys_under_prefixes(&used, denied);
             let asked = used.into_iter().filter(|query| !self.covered.contains_key(query)).collect();
             self.watches.follow(&asked);
             if !self.derive() {
@@ -243,8 +241,7 @@ impl Runner {
         let (watches, covered) = (&self.watches, &self.covered);
         Arc::make_mut(&mut self.answers)
             .retain(|query| watches.is_followed(query) || covered.contains_key(query));
-        self.failing.retain(|query| watches.is_followed(query));
-        self.denied.retain(|query| watches.is_followed(query));
+        self.failing.retain(|query, _| watches.is_followed(query));
     }
 
     /// Whether every question has been answered or refused, so that all files and commands come in one pass.
@@ -253,7 +250,7 @@ impl Runner {
             slot.asked
                 .used
                 .iter()
-                .any(|query| self.answers.get(query).is_none() && !self.failing.contains(query))
+                .any(|query| self.answers.get(query).is_none() && !self.failing.contains_key(query))
         };
         self.started.elapsed() >= SETTLE_LIMIT || !self.slots.iter().any(open)
     }
@@ -320,17 +317,10 @@ impl Runner {
     }
 
     fn take(&mut self, News { query, what }: News) -> Result<(), RunError> {
-        match &what {
-            What::Failing { denied: true, .. } => self.denied.insert(query.clone()),
-            What::Answer(..) => self.denied.remove(&query),
-            _ => false,
-        };
         match what {
             What::Answer(answer, after_break) => {
                 tracing::debug!(target: "watcher", "received {query}");
-                if self.failing.remove(&query) && self.failing.is_empty() {
-                    tracing::warn!(target: "watcher", "the registry answers again");
-                }
+                self.tell_answered(&query);
                 let believe =
                     self.slots.iter().any(|slot| slot.config.allow_empty && slot.asked.used.contains(&query));
                 let known = self.answers.get(&query).map(Arc::as_ref);
@@ -346,14 +336,32 @@ impl Runner {
             What::GaveUp(error) if self.config.once => {
                 return Err(RunError::Failed(format!("{query}: {error}")));
             }
-            What::Failing { error, .. } | What::GaveUp(error) => {
-                if self.failing.is_empty() {
-                    tracing::warn!(target: "watcher", "{query}: {error} (asking again until there is an answer)");
-                }
-                self.failing.insert(query);
-            }
+            What::Failing { error, cause } => self.tell_failing(query, &error, cause),
+            What::GaveUp(error) => self.tell_failing(query, &error, Cause::Other(error.clone())),
         }
         Ok(())
+    }
+
+    /// Tells that questions find no answer: once for each cause, however many questions share it.
+    fn tell_failing(&mut self, query: Query, error: &str, cause: Cause) {
+        if !self.failing.values().any(|known| *known == cause) {
+            tracing::warn!(target: "watcher", "{query}: {error} (asking again until there is an answer)");
+        }
+        self.failing.insert(query, cause);
+    }
+
+    /// Tells that a cause is gone with the last question that had it.
+    fn tell_answered(&mut self, query: &Query) {
+        let Some(cause) = self.failing.remove(query) else { return };
+        if self.failing.values().any(|other| *other == cause) {
+            return;
+        }
+        match cause {
+            Cause::Away => tracing::warn!(target: "watcher", "the registry answers again"),
+            Cause::Denied(_) | Cause::Other(_) => {
+                tracing::warn!(target: "watcher", "{query} is answered again")
+            }
+        }
     }
 
     /// Takes an answer in; `false` when it was known.
@@ -418,7 +426,6 @@ impl Runner {
             (self.watches, self.news) = watches(&config)?;
             self.answers = Arc::default();
             self.failing.clear();
-            self.denied.clear();
         }
         self.settled = false;
         self.started = Instant::now();
