@@ -179,8 +179,10 @@ pub(super) fn service_from(body: ServiceBody) -> Service {
         meta: body.meta,
         port: body.port,
         socket_path: body.socket_path,
+        // Weights that DNS could not give count as none (as recorded): both become 1.
         weights: body
             .weights
+            .filter(|w| (1..=65_535).contains(&w.passing) && (0..=65_535).contains(&w.warning))
             .map_or_else(Weights::default, |w| Weights { passing: w.passing, warning: w.warning }),
         enable_tag_override: body.enable_tag_override,
         proxy: opaque_text(&body.proxy),
