@@ -504,3 +504,6 @@ fn cut(output: String, bytes_max: usize) -> String {
     }
     format!("{} ... (captured {bytes_max} of {} bytes)", &output[..end], output.len())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Configuration files from disk: what is accepted, what is refused, and in which words.
+
+use std::{fs, time::Duration};
+
+use agent::config::{Config, ConfigError, Flags, load};
+
+/// Writes the files into a folder and reads it, the folder's name taken out of the outcome.
+fn read(files: &[(&str, &str)], more: &[&str]) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut words: Vec<String> = Vec::new();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::write(&path, text.replace("{dir}", &dir.path().display().to_string())).unwrap();
+        words.push(format!("-config-file={}", path.display()));
+    }
+    words.extend(more.iter().map(|word| (*word).to_owned()));
+    let folder = format!("{}/", dir.path().display());
+    load(&Flags::parse(words).unwrap()).map_err(|error: ConfigError| error.to_string().replace(&folder, ""))
+}
+
+/// A file with the two keys that each needs, and these.
+fn refused(name: &str, keys: &str) -> String {
+    let text = match name.ends_with(".json") {
+        true => format!(r#"{{"data_dir":"{{dir}}/d","bind_addr":"127.0.0.1",{keys}}}"#),
+        false => format!("data_dir = \"{{dir}}/d\"\nbind_addr = \"127.0.0.1\"\n{keys}\n"),
+    };
+    read(&[(name, &text)], &[]).map_or_else(|error| error, |_| "fine".into())
+}
+
+#[test]
+fn single_values_that_cannot_be() {
+    let list = |line: &str| format!("1 error occurred:\n\t* {line}\n\n");
+    for (keys, text) in [
+        (r#""ports":{"http":70000}"#, list("ports.http: invalid port: 70000")),
+        (
+            r#""dns_config":{"node_ttl":"5x"}"#,
+            list(r#"dns_config.node_ttl: invalid duration: "5x": time: unknown unit "x" in duration "5x""#),
+        ),
+        (
+            r#""service":{"name":"x","weights":{"passing":0,"warning":1}}"#,
+            list("Invalid weight definition for service x: Passing must be greater than 0"),
+        ),
+        (r#""nosuch":1"#, format!("failed to parse a.json: {}", list("invalid config key nosuch"))),
+        (
+            r#""check":{"name":"c","script":"true","interval":"5s"}"#,
+            format!("failed to parse a.json: {}", list("invalid config key check.script")),
+        ),
+        (
+            r#""ports":{"rpc":8400}"#,
+            format!("failed to parse a.json: {}", list("invalid config key ports.rpc")),
+        ),
+    ] {
+        assert_eq!(refused("a.json", keys), text, "{keys}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_work_as_a_whole() {
+    for (keys, text) in [
+        (
+            r#""datacenter":"a b""#,
+            r#"datacenter can only contain lowercase alphanumeric, - or _ characters. received: "a b""#,
+        ),
+        (r#""bootstrap":true"#, "'bootstrap = true' requires 'server = true'"),
+        (r#""bootstrap_expect":3"#, "'bootstrap_expect > 0' requires 'server = true'"),
+        (
+            r#""server":true,"bootstrap":true,"bootstrap_expect":3"#,
+            "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive",
+        ),
+        (r#""check":{"name":"c"}"#, r#"check "c": TTL must be > 0 for TTL checks"#),
+        (
+            r#""check":{"name":"c","tcp":"x:1"}"#,
+            r#"check "c": Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks"#,
+        ),
+        (
+            r#""service":{"name":"x","check":{"http":"http://x/"}}"#,
+            r#"service "x": check "": Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks"#,
+        ),
+        (r#""advertise_addr":"0.0.0.0""#, "Advertise address cannot be 0.0.0.0, :: or [::]"),
+        (r#""encrypt":"short""#, "encrypt has invalid key: illegal base64 data at input byte 4"),
+        (
+            r#""node_meta":{"bad key":"x"}"#,
+            "node_meta invalid: Couldn't load metadata pair ('bad key', 'x'): Key contains invalid characters",
+        ),
+        (r#""service":{"port":80}"#, "fine"),
+        (r#""watches":[{"key":"x"}]"#, "fine"),
+        (r#""recursors":["x y"]"#, "fine"),
+    ] {
+        assert_eq!(refused("a.json", keys), text, "{keys}");
+    }
+    assert_eq!(refused("a.hcl", "bind_addr = \"not an ip\""), "bind_addr cannot be empty");
+    assert_eq!(read(&[("a.json", "")], &[]).unwrap_err(), "data_dir cannot be empty");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let missing = load(&Flags::parse(["-config-dir=/no/such".to_owned()]).unwrap()).unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        "config: Open failed on /no/such. open /no/such: no such file or directory"
+    );
+    assert_eq!(
+        read(&[("x.conf", "{}")], &[]).unwrap_err(),
+        "file x.conf has unknown extension; must be .hcl or .json, or config format must be set"
+    );
+    assert!(
+        refused("a.json", r#""node_name":"x","#).starts_with("failed to parse a.json: invalid character '}'")
+    );
+    assert_eq!(
+        refused("a.hcl", "node_name = upper(\"x\")"),
+        "failed to parse a.hcl: At 3:13: Unknown token: 3:13 IDENT upper"
+    );
+    let error = read(&[], &["-dev", "-hcl=nosuch = 1"]).unwrap_err();
+    assert_eq!(error, "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key nosuch\n\n");
+}
+
+#[test]
+fn everything_that_a_small_fleet_writes_is_understood() {
+    let agent = r#"
+        # an agent in a container
+        datacenter = "host_1"
+        data_dir = "{dir}/d"
+        domain = "ryo"
+        server = false
+        client_addr = "[::]"
+        bind_addr = "[::]"
+        advertise_addr_ipv4 = "10.1.2.3"
+        advertise_addr_ipv6 = "fd10::3"
+        retry_join = [
+          "fd10:10:10:1::1:1", # the bridge
+        ]
+        retry_interval = "10s"
+        reconnect_timeout_wan = "170880h"
+        ui_config = { enabled = true }
+        dns_config = { enable_truncate = true  a_record_limit = 100 }
+    "#;
+    let services = r#"
+        services { name = "gitea-http" tags = ["git"] port = 3000 }
+        services { name = "gitea-ssh" port = 3022 }
+    "#;
+    let config = read(&[("a.hcl", agent), ("b.hcl", services)], &[]).unwrap();
+    assert_eq!(config.retry_join, ["fd10:10:10:1::1:1"]);
+    assert_eq!(config.reconnect_timeout_wan, Some(Duration::from_secs(170_880 * 3600)));
+    assert_eq!(config.http_listen, [agent::config::Listen::Tcp("[::]:8500".parse().unwrap())]);
+    assert_eq!(config.tagged_addresses["lan_ipv4"], "10.1.2.3");
+    assert_eq!(config.tagged_addresses["lan_ipv6"], "fd10::3");
+    assert!(config.ui.enabled && config.dns.enable_truncate && config.leave_on_terminate);
+    assert_eq!(config.dns.a_record_limit, 100);
+    let names: Vec<_> = config.services.iter().map(|service| service.service.id.as_str()).collect();
+    assert_eq!(names, ["gitea-http", "gitea-ssh"]);
+    assert!(config.warnings.is_empty() && config.notices.is_empty());
+}
+
+#[test]
+fn old_spellings_work_with_consuls_warning_and_what_has_no_effect_is_named() {
+    let keys = r#""start_join":["10.0.0.1"],"acl_datacenter":"dc1","ui":true,"connect":{"enabled":true}"#;
+    let text = format!(r#"{{"data_dir":"{{dir}}/d","bind_addr":"127.0.0.1",{keys}}}"#);
+    let config = read(&[("a.json", &text)], &[]).unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            "The 'acl_datacenter' field is deprecated. Use the 'primary_datacenter' field instead.",
+            "The 'start_join' field is deprecated. Use the 'retry_join' field instead.",
+            "The 'ui' field is deprecated. Use the 'ui_config.enabled' field instead.",
+        ]
+    );
+    assert_eq!(config.retry_join, ["10.0.0.1"]);
+    assert_eq!(config.notices, ["configuration key connect has no effect: there is no service mesh"]);
+}
+
+#[test]
+fn later_files_and_flags_win_and_fragments_win_over_all() {
+    let base = r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1","node_name":"first","retry_join":["file"],
+        "node_meta":{"a":"1","b":"1"},"service":{"name":"single"}}"#;
+    let later = "node_name = \"later\"\nnode_meta { b = \"2\" }\nservice { name = \"second\" }";
+    let flags = ["-retry-join=flag", "-datacenter=flag", "-hcl=datacenter = \"fragment\""];
+    let config = read(&[("a.json", base), ("b.hcl", later)], &flags).unwrap();
+    assert_eq!((config.node_name.as_str(), config.datacenter.as_str()), ("later", "fragment"));
+    assert_eq!(config.retry_join, ["flag", "file"]);
+    assert_eq!((config.node_meta["a"].as_str(), config.node_meta["b"].as_str()), ("1", "2"));
+    assert_eq!(config.services.len(), 2);
+}
+
+#[test]
+fn warnings_of_a_server_are_consuls() {
+    let said = |keys: &str| {
+        let text = format!(r#"{{"data_dir":"{{dir}}/d","bind_addr":"127.0.0.1","server":true,{keys}}}"#);
+        read(&[("a.json", &text)], &[]).unwrap().warnings
+    };
+    assert_eq!(
+        said(r#""bootstrap_expect":1"#),
+        [
+            "BootstrapExpect is set to 1; this is the same as Bootstrap mode.",
+            "bootstrap = true: do not enable unless necessary",
+        ]
+    );
+    assert_eq!(said(r#""bootstrap_expect":2"#)[1], "bootstrap_expect > 0: expecting 2 servers");
+}
