@@ -46,7 +46,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds UDP and TCP on each of these addresses; port 0 finds one that is free for both.
+    /// Binds UDP and TCP on each of these addresses; port 0 finds one that is free for both. To be called on a runtime.
     ///
     /// Errors when an address is not there or is taken; the text names it.
     pub fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {

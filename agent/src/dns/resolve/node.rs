@@ -26,6 +26,7 @@ const SERVERS: &str = "consul";
 const NAME_SERVERS_MAX: usize = 3;
 
 impl Resolver {
+    /// The answer of a node's name.
     pub(super) async fn node(&self, asked: &Asked<'_>, name: String, place: &Place) -> Outcome {
         let kind = asked.kind;
         if !matches!(kind, RecordType::A | RecordType::AAAA | RecordType::ANY | RecordType::TXT) {
@@ -56,13 +57,7 @@ impl Resolver {
     }
 
     /// A node's address, or the name that is its address with what it leads to.
-    pub(super) async fn node_addresses(
-        &self,
-        asked: &Asked<'_>,
-        node: &Node,
-        wan: bool,
-        ttl: u32,
-    ) -> Vec<Record> {
+    async fn node_addresses(&self, asked: &Asked<'_>, node: &Node, wan: bool, ttl: u32) -> Vec<Record> {
         let Some(text) = address::of_node(node, Family::asked_by(asked.kind), wan) else { return Vec::new() };
         if let Some(ip) = address::parse_ip(text) {
             return answer::address_record(asked.kind, ip, asked.name, ttl).into_iter().collect();

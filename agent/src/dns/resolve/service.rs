@@ -44,6 +44,7 @@ impl Resolver {
         Ok(Instances { all, order, wan })
     }
 
+    /// The answer of a service with these instances.
     pub(super) async fn service(&self, asked: &Asked<'_>, name: &str, found: Instances) -> Outcome {
         let ttl = answer::ttl_seconds(self.settings.ttl_of_service(name));
         let outcome = if asked.kind == RecordType::SRV {
@@ -55,7 +56,7 @@ impl Resolver {
     }
 
     /// Addresses, each once; when there are none, one of the names with what it leads to.
-    pub(super) async fn service_addresses(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
+    async fn service_addresses(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
         let family = Family::asked_by(asked.kind);
         let limit = match self.settings.a_record_limit {
             0 => asked.enough,
@@ -83,7 +84,7 @@ impl Resolver {
         Outcome { answers, ..Outcome::default() }
     }
 
-    pub(super) async fn service_srv(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
+    async fn service_srv(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
         let mut outcome = Outcome::default();
         let (mut seen, mut chased) = (HashSet::new(), HashMap::new());
         for instance in found.iter() {
@@ -119,7 +120,7 @@ impl Resolver {
     }
 
     /// What a service's name leads to: addresses and further names only, all with the service's TTL.
-    pub(super) async fn chase_for_service(&self, asked: &Asked<'_>, text: &str, ttl: u32) -> Vec<Record> {
+    async fn chase_for_service(&self, asked: &Asked<'_>, text: &str, ttl: u32) -> Vec<Record> {
         let limit = if asked.edns { usize::MAX } else { CHASED_RECORDS_MAX };
         let usable = |record: &Record| {
             matches!(record.record_type(), RecordType::CNAME | RecordType::A | RecordType::AAAA)
