@@ -1,4 +1,6 @@
 # The watcher of the proxy's container.
+log_level = "info"
+
 consul {
   address = "@ADDRESS@:8500"
 }

@@ -8,14 +8,12 @@ use std::{
     process::{Command, Output},
 };
 
-use anyhow::Context as _;
-use nix::sys::signal::Signal;
-
 use crate::{
     ask::{http, until},
     process::Process,
     scenes::LONG,
 };
+use anyhow::Context as _;
 
 /// Everything that is the same for all containers of one fleet.
 pub(crate) struct Stage {
@@ -133,7 +131,7 @@ impl Stage {
     /// Starts HAProxy's master process on the rendered configuration; returns once it takes signals.
     ///
     /// A signal that comes before the master has its handlers would end it, so the reload script finds its number only
-    /// then; what was rendered meanwhile is loaded at once.
+    /// when HAProxy listens; what was rendered meanwhile is loaded at once.
     pub(crate) fn start_haproxy(&self) -> anyhow::Result<Process> {
         let folder = self.proxy()?.folder;
         let config = folder.join("haproxy.cfg");
@@ -148,7 +146,7 @@ impl Stage {
         })?;
         fs::write(folder.join("haproxy.pid"), process.pid().to_string())?;
         if fs::read(&config)? != started_with {
-            process.signal(Signal::SIGUSR2)?;
+            succeed(&mut self.in_proxy(Path::new("reload-haproxy"))?)?;
         }
         Ok(process)
     }

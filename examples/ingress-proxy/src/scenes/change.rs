@@ -50,8 +50,8 @@ fn route_answers(
 
 /// A route to a backend that is not there: `haproxy -c` refuses the candidate.
 pub(crate) fn invalid_value(fleet: &mut Fleet) -> anyhow::Result<()> {
+    let reloads = fleet.wait_for_quiet()?;
     let before = fleet.haproxy_cfg()?;
-    let reloads = fleet.recorded("reloads.log").len();
     let said = fleet.watcher_log().len();
     fleet.kv_put("service/haproxy/use-backend/shop", "no-such-backend")?;
     let reason = until(LONG, "the watcher says why it refuses", || {

@@ -30,7 +30,7 @@ pub(crate) fn web_server_dies(fleet: &mut Fleet) -> anyhow::Result<()> {
 
 /// The reload command is refused twice; the watcher tries again, and lives.
 pub(crate) fn reload_fails_twice(fleet: &mut Fleet) -> anyhow::Result<()> {
-    let before = fleet.recorded("reloads.log").len();
+    let before = fleet.wait_for_quiet()?;
     std::fs::write(fleet.proxy.folder.join("refuse-reloads"), "2")?;
     fleet.kv_put("service/haproxy/acl/retry/host", "retry.demo")?;
     fleet.kv_put("service/haproxy/deny/retry", "")?;
@@ -49,6 +49,8 @@ pub(crate) fn reload_fails_twice(fleet: &mut Fleet) -> anyhow::Result<()> {
 pub(crate) fn registry_dies(fleet: &mut Fleet) -> anyhow::Result<()> {
     let before = state(fleet)?;
     let file = fleet.haproxy_cfg()?;
+    // An agent knows what it was asked for; the proxy's has been asked by HAProxy all along.
+    dns(fleet.web[0].address, "web.service.ryo.")?;
     kill(&mut fleet.registry_process)?;
     for place in [&fleet.proxy, &fleet.web[0]] {
         let answer = dns(place.address, "web.service.ryo.")?;

@@ -1,6 +1,9 @@
 //! The running fleet: what starts when, and what all scenes ask of it.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
@@ -90,7 +93,7 @@ impl Fleet {
             }
         }
         // Long enough for a program that cannot bear the others' absence to fail.
-        super::pause(std::time::Duration::from_millis(300));
+        super::pause(Duration::from_millis(300));
         self.all_must_run()
     }
 
@@ -143,6 +146,19 @@ impl Fleet {
     pub(crate) fn recorded(&self, file: &str) -> Vec<String> {
         let text = fs::read_to_string(self.proxy.folder.join(file)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until no reload has come for a second: what an earlier change set off is over.
+    pub(crate) fn wait_for_quiet(&self) -> anyhow::Result<usize> {
+        let quiet = Duration::from_secs(1);
+        let (mut count, mut since) = (self.recorded("reloads.log").len(), Instant::now());
+        until(LONG, "no reload for a second", || {
+            let now = self.recorded("reloads.log").len();
+            if now != count {
+                (count, since) = (now, Instant::now());
+            }
+            Ok((since.elapsed() > quiet).then_some(now))
+        })
     }
 
     /// The watcher's log so far.
