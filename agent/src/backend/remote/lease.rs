@@ -114,11 +114,16 @@ fn away(remote: &Remote, error: &JoinError, failures: u32) -> Result<(), JoinErr
     let was = *remote.attachment.borrow();
     match was {
         Attachment::Attached => {
-            tracing::warn!(target: "agent", %error, "no registry answers; trying until one does");
+            tracing::warn!(target: "agent", error = one_line(error), "no registry answers; trying until one does");
             remote.attachment.send_replace(Attachment::Away);
         }
+        Attachment::Never if settings.joins.targets.is_empty() => {
+            if first {
+                tracing::warn!(target: "agent", "no server to join is configured (retry_join): waiting for a join");
+            }
+        }
         Attachment::Never if first => {
-            tracing::warn!(target: "agent", %error, "Join cluster failed, will retry");
+            tracing::warn!(target: "agent", error = one_line(error), "Join cluster failed, will retry");
         }
         Attachment::Never if settings.retry_max > 0 && failures >= settings.retry_max => {
             return Err(JoinError::GaveUp(Box::new(error.clone())));
@@ -126,6 +131,11 @@ fn away(remote: &Remote, error: &JoinError, failures: u32) -> Result<(), JoinErr
         Attachment::Never | Attachment::Away => {}
     }
     Ok(())
+}
+
+/// The error on one line, as a log has it.
+fn one_line(error: &JoinError) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn pause_after(failures: u32) -> Duration {
