@@ -6,16 +6,18 @@ use agent::config::{Config, ConfigError, Flags, load};
 
 /// Writes the files into a folder and reads it, the folder's name taken out of the outcome.
 fn read(files: &[(&str, &str)], more: &[&str]) -> Result<Config, String> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder for the test");
     let mut words: Vec<String> = Vec::new();
     for (name, text) in files {
         let path = dir.path().join(name);
-        fs::write(&path, text.replace("{dir}", &dir.path().display().to_string())).unwrap();
+        fs::write(&path, text.replace("{dir}", &dir.path().display().to_string()))
+            .expect("a file for the test");
         words.push(format!("-config-file={}", path.display()));
     }
     words.extend(more.iter().map(|word| (*word).to_owned()));
     let folder = format!("{}/", dir.path().display());
-    load(&Flags::parse(words).unwrap()).map_err(|error: ConfigError| error.to_string().replace(&folder, ""))
+    load(&Flags::parse(words).expect("the test's own flags"))
+        .map_err(|error: ConfigError| error.to_string().replace(&folder, ""))
 }
 
 /// A file with the two keys that each needs, and these.
