@@ -203,11 +203,6 @@ impl Agent {
         &self.node_id
     }
 
-    /// The lines that stand before the log, as people and scripts know them.
-    pub fn banner(&self) -> String {
-        banner(&self.config.borrow(), &self.node_id)
-    }
-
     /// Serves until the end: signals, orders of the API, changed files. Returns the exit code of the process.
     ///
     /// `level` lets a reload change the log's level.
@@ -478,8 +473,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
 }
 
-/// The lines before the log.
-fn banner(config: &Config, node_id: &str) -> String {
+/// The lines that stand before the log, as people and scripts know them.
+pub fn banner(config: &Config, node_id: &str) -> String {
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
     let clients: Vec<String> = config.client_addrs.iter().map(ToString::to_string).collect();
     let ports = &config.ports;

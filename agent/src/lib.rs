@@ -15,7 +15,7 @@ mod identity;
 mod local;
 mod sync;
 
-pub use agent::{Agent, StartError, start, start_client};
+pub use agent::{Agent, StartError, banner, start, start_client};
 pub use identity::{CONSUL_VERSION, NodeIdError, node_id};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -1,10 +1,11 @@
 //! `ryo`: the one binary. The name it is called by chooses the program.
 //!
-//! `program` chooses, `commands` are the operator's, `flags` reads command lines as Go does, `client` and `output` are what
+//! `program` chooses, `agent` runs agent and registry, `commands` are the operator's, `flags` reads command lines as Go does, `client` and `output` are what
 //! the commands share.
 
 use std::{path::Path, process::ExitCode};
 
+mod agent;
 mod client;
 mod commands;
 mod flags;
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     let called = words.next().unwrap_or_default();
     let called = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or("ryo");
     let exit = match program::choose(called, words.collect()) {
-        Program::Agent(_) => output::failure("not there yet"),
+        Program::Agent(words) => agent::run(words),
         Program::Watcher(words) => {
             let name = if called == "ryo" { "ryo template" } else { called };
             template_watcher::main(name, &words)

@@ -39,11 +39,6 @@ impl ServerNode {
         &self.registry
     }
 
-    /// The lines that stand before the log.
-    pub fn banner(&self) -> String {
-        self.agent.banner()
-    }
-
     /// Serves until the end, and waits until everything is on disk; gives the process's exit code.
     pub async fn run(self, level: Option<LogLevel>) -> Exit {
         let exit = self.agent.run(level).await;
