@@ -42,7 +42,7 @@ pub use embedded::Embedded;
 pub use leadership::{Leadership, NotLeading, Role};
 pub use leases::{LeaseRefused, Leases};
 pub use node::ServerNode;
-pub use reader::{Absent, Answer, Consistency, Looks, Options, ReadError, Reader, Wait, Weigh};
+pub use reader::{Absent, Answer, Consistency, Looks, Options, ReadError, Reader, Wait};
 pub use replication::OpenError;
 pub use settings::Settings;
 pub use storage::StorageError;

@@ -16,8 +16,8 @@ use crate::{
     store::Store,
     watch::Listener,
 };
+pub use shared::Looks;
 use shared::Questions;
-pub use shared::{Looks, Weigh};
 
 /// How long a blocking question waits when it does not say: `default_query_time`.
 const WAIT_DEFAULT: Duration = Duration::from_secs(300);
@@ -139,7 +139,7 @@ impl Reader {
         self.wait(options, deadline, listener, || look(&self.store, question)).await
     }
 
-    /// The encoded answer to a question, shared by all who wait for the same; a costly one also by those who ask soon after.
+    /// The encoded answer to a question, shared by all who wait for the same.
     ///
     /// `encode` makes it from the answer and `form`: everything of the request that shapes the body. Equal questions with
     /// equal forms and the same function are one.
@@ -154,7 +154,7 @@ impl Reader {
         R: Read + std::hash::Hash + Send + Sync + 'static,
         R::Output: Absent,
         F: std::hash::Hash + Send + Sync + 'static,
-        E: Clone + Weigh + Send + Sync + 'static,
+        E: Clone + Send + Sync + 'static,
     {
         let look = |question: &R, form: &F| {
             let found = look(&self.store, question);
@@ -163,16 +163,10 @@ impl Reader {
         let key = shared::Key::of::<R, F, E>(&question, &form, encode);
         let Some(deadline) = deadline(options.wait) else {
             self.sure(options.consistency).await?;
-            if let Some(shared) = self.questions.find::<E>(&key) {
-                return Ok(self.answer(shared.look(|| look(&question, &form))));
-            }
-            let started = std::time::Instant::now();
-            let found = look(&question, &form);
-            if started.elapsed() >= shared::COSTLY {
-                let shared =
-                    self.questions.join::<E>(key, || self.store.watch().subscribe(question.topics()));
-                self.questions.keep(shared, found.value.weight_bytes());
-            }
+            let found = match self.questions.find::<E>(&key) {
+                Some(shared) => shared.look(|| look(&question, &form)),
+                None => look(&question, &form),
+            };
             return Ok(self.answer(found));
         };
         let shared = self.questions.join::<E>(key, || self.store.watch().subscribe(question.topics()));

@@ -1,6 +1,8 @@
 //! What the disk can do to a registry: cut the last record off, leave a snapshot half written, refuse to be written,
 //! belong to another process or release; and what the registry leaves on the disk.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::{
     fs::{self, OpenOptions},
     io::Write,

@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release -p registry-core --test figures -- --ignored --nocapture`
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "figures are printed, and what fails ends it")]
+
 use std::{
     fs::File,
     io::Write,

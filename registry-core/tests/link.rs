@@ -1,5 +1,7 @@
 //! A registry as agents see it: joins, leases and requests over the link; and as its own agent sees it.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use agent::backend::{Backend, Found, Lookup, Unavailable};

@@ -1,5 +1,7 @@
 //! A server's node from its command line to its end: registry and agent in one process.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},

@@ -1,17 +1,14 @@
-//! Questions that several clients ask at once: one look and one encoded answer for all of them.
+//! Questions that several clients wait for at once: one look and one encoded answer for all of them.
 
 use std::{
     any::{Any, TypeId},
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     hash::{Hash, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
-
-use bytes::Bytes;
 
 use super::Look;
 use crate::watch::{Listener, Subscription};
@@ -31,7 +28,7 @@ impl Key {
         F: Hash + 'static,
         E: 'static,
     {
-        let mut bytes = Kept(Vec::new());
+        let mut bytes = Bytes(Vec::new());
         question.hash(&mut bytes);
         form.hash(&mut bytes);
         Self { types: TypeId::of::<(R, F, E)>(), encode: encode as usize, bytes: bytes.0.into() }
@@ -39,9 +36,9 @@ impl Key {
 }
 
 /// Keeps what is hashed instead of hashing it, so that equal bytes mean equal values.
-struct Kept(Vec<u8>);
+struct Bytes(Vec<u8>);
 
-impl Hasher for Kept {
+impl Hasher for Bytes {
     fn write(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
@@ -49,37 +46,6 @@ impl Hasher for Kept {
     fn finish(&self) -> u64 {
         unreachable!("the bytes themselves are the key")
     }
-}
-
-/// How much memory an encoded answer takes.
-pub trait Weigh {
-    /// Bytes, about.
-    fn weight_bytes(&self) -> usize;
-}
-
-impl Weigh for Bytes {
-    fn weight_bytes(&self) -> usize {
-        self.len()
-    }
-}
-
-impl<T: Weigh> Weigh for Option<T> {
-    fn weight_bytes(&self) -> usize {
-        self.as_ref().map_or(0, T::weight_bytes)
-    }
-}
-
-/// A look that takes longer is worth keeping its answer for those who ask the same soon.
-pub(super) const COSTLY: Duration = Duration::from_micros(30);
-/// How many answers are kept without a waiter, and how many bytes of them.
-const KEPT: usize = 64;
-const KEPT_BYTES: usize = 16 << 20;
-
-/// Costly questions that were asked of late, in order: while they are here, they are as if somebody waited.
-#[derive(Debug, Default)]
-struct Late {
-    questions: VecDeque<(Arc<dyn Any + Send + Sync>, usize)>,
-    bytes: usize,
 }
 
 /// How often a question was looked up, and how often the look of another was taken.
@@ -106,16 +72,12 @@ impl Table {
 
 /// The questions somebody waits for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Questions {
-    table: Arc<Table>,
-    /// Not in the table, which its questions hold.
-    late: Arc<Mutex<Late>>,
-}
+pub(super) struct Questions(Arc<Table>);
 
 impl Questions {
     /// The question, if somebody waits for it.
     pub(super) fn find<E: Send + 'static>(&self, key: &Key) -> Option<Arc<Shared<E>>> {
-        let question = self.table.questions().get(key)?.upgrade()?;
+        let question = self.0.questions().get(key)?.upgrade()?;
         question.downcast().ok()
     }
 
@@ -125,42 +87,26 @@ impl Questions {
         key: Key,
         subscribe: impl FnOnce() -> Subscription,
     ) -> Arc<Shared<E>> {
-        let mut questions = self.table.questions();
+        let mut questions = self.0.questions();
         if let Some(question) = questions.get(&key).and_then(Weak::upgrade)
             && let Ok(question) = question.downcast()
         {
             return question;
         }
-        let (table, subscription, last) = (self.table.clone(), subscribe(), Mutex::default());
+        let (table, subscription, last) = (self.0.clone(), subscribe(), Mutex::default());
         let question = Arc::new(Shared { key: key.clone(), table, subscription, last });
         let shared: Arc<dyn Any + Send + Sync> = question.clone();
         questions.insert(key, Arc::downgrade(&shared));
         question
     }
 
-    /// Keeps a question for those who ask the same soon, in place of the oldest ones.
-    pub(super) fn keep<E: Send + 'static>(&self, question: Arc<Shared<E>>, bytes: usize) {
-        let mut gone = Vec::new();
-        let mut late = self.late.lock().expect("nobody panics while holding the late questions");
-        late.questions.push_back((question, bytes));
-        late.bytes += bytes;
-        while late.questions.len() > KEPT || late.bytes > KEPT_BYTES {
-            let Some((question, bytes)) = late.questions.pop_front() else { break };
-            late.bytes -= bytes;
-            gone.push(question);
-        }
-        // Their end takes the other lock, and may free much.
-        drop(late);
-        drop(gone);
-    }
-
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.table.questions().len()
+        self.0.questions().len()
     }
 
     pub(super) fn looks(&self) -> Looks {
-        Looks { made: self.table.made.load(Relaxed), shared: self.table.shared.load(Relaxed) }
+        Looks { made: self.0.made.load(Relaxed), shared: self.0.shared.load(Relaxed) }
     }
 }
 
