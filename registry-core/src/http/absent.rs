@@ -96,7 +96,6 @@ absent_parts! {
     prepared_queries = "Prepared queries",
     raft_changes = "Changing the set of servers",
     snapshots = "Snapshots over HTTP",
-    ui = "The web interface's own endpoints",
     usage = "Usage counts",
     virtual_ip = "Virtual IP addresses",
 }

@@ -6,6 +6,7 @@
 mod absent;
 mod catalog;
 mod health;
+mod internal;
 mod kv;
 mod operator;
 mod recent;

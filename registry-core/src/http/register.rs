@@ -106,3 +106,34 @@ pub(super) async fn deregister(api: Api, mut call: Call) -> Result<Answer, ApiEr
     let outcome = api.writer().write(Action::Deregister(deregister)).await?.outcome;
     written(outcome, "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_a_registration_lacks() {
+        let said = |text: &str| {
+            let body = decode(text.as_bytes(), Unknown::Refuse).map_err(undecodable);
+            body.and_then(vetted).unwrap_err().text.into_owned()
+        };
+        assert_eq!(said("{}"), "Must provide node");
+        assert_eq!(said(r#"{"Node":"n"}"#), "Must provide address if SkipNodeUpdate is not set");
+        let node = r#"{"Node":"n","Address":"10.0.0.1""#;
+        assert_eq!(said(&format!(r#"{node},"ID":"bad"}}"#)), "Bad node ID: uuid string is wrong length");
+        assert_eq!(
+            said(&format!(r#"{node},"Service":{{}}}}"#)),
+            "Must provide service name (Service.Service)"
+        );
+        let id_only = "Must provide service name (Service.Service) when service ID is provided";
+        assert_eq!(said(&format!(r#"{node},"Service":{{"ID":"x"}}}}"#)), id_only);
+        assert_eq!(
+            said(&format!(r#"{node},"Service":{{"Service":"a","Address":"::"}}}}"#)),
+            "Invalid service address"
+        );
+        assert_eq!(
+            said(&format!(r#"{node},"Namespace":"x"}}"#)),
+            "Request decode failed: json: unknown field \"Namespace\" - Namespaces are a Consul Enterprise feature"
+        );
+    }
+}

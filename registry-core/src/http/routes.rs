@@ -3,7 +3,7 @@
 use http::Method;
 use http_api::Table;
 
-use super::{Api, absent, catalog, health, kv, operator, register, session, status, txn};
+use super::{Api, absent, catalog, health, internal, kv, operator, register, session, status, txn};
 
 const GET: &[Method] = &[Method::GET];
 const PUT: &[Method] = &[Method::PUT];
@@ -74,14 +74,14 @@ fn add_operation(table: &mut Table<Api>) {
         .add("/v1/snapshot", GET_PUT, absent::snapshots)
         .add("/v1/config", PUT, absent::config_entries)
         .add("/v1/config/", GET_DELETE, absent::config_entries)
-        .add("/v1/internal/ui/nodes", GET, absent::ui)
-        .add("/v1/internal/ui/node/", GET, absent::ui)
-        .add("/v1/internal/ui/services", GET, absent::ui)
-        .add("/v1/internal/ui/catalog-overview", GET, absent::ui)
+        .add("/v1/internal/ui/nodes", GET, internal::nodes)
+        .add("/v1/internal/ui/node/", GET, internal::node)
+        .add("/v1/internal/ui/services", GET, internal::services)
+        .add("/v1/internal/ui/catalog-overview", GET, internal::overview)
         .add("/v1/internal/ui/exported-services", GET, absent::empty_list)
         .add("/v1/internal/ui/gateway-services-nodes/", GET, absent::empty_list)
         .add("/v1/internal/ui/gateway-intentions/", GET, absent::empty_list)
-        .add("/v1/internal/ui/service-topology/", GET, absent::ui)
+        .add("/v1/internal/ui/service-topology/", GET, internal::service_topology)
         .add("/v1/internal/ui/metrics-proxy/", GET, absent::metrics_proxy);
 }
 

@@ -160,3 +160,56 @@ fn sessions(found: &[Arc<Stored<Session>>]) -> Encoded {
     let shown: Vec<_> = found.iter().map(|session| shape::session(session)).collect();
     encoded(&shown)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> SessionBody {
+        decode(text.as_bytes(), Unknown::Skip).unwrap()
+    }
+
+    #[test]
+    fn a_session_depends_on_its_agent_unless_it_says_otherwise() {
+        let node_checks = |text| checks(&body(text)).0;
+        let some = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(node_checks("{}"), some(&["serfHealth"]));
+        assert_eq!(node_checks(r#"{"NodeChecks":["a"]}"#), some(&["a"]));
+        assert_eq!(node_checks(r#"{"nodechecks":[]}"#), some(&[]));
+        assert_eq!(node_checks(r#"{"NodeChecks":null}"#), None);
+        assert_eq!(node_checks(r#"{"Checks":[]}"#), some(&[]));
+        assert_eq!(checks(&body(r#"{"Checks":["a"]}"#)), (some(&["serfHealth"]), vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn lock_delays_are_texts_seconds_or_nanoseconds() {
+        let nanos = |text: &str| lock_delay(&body(&format!("{{\"LockDelay\":{text}}}")).lock_delay).unwrap();
+        for (text, expected) in [
+            ("null", 15_000_000_000),
+            ("true", 15_000_000_000),
+            ("15", 15_000_000_000),
+            ("5000000000", 5_000_000_000),
+            ("\"90s\"", 90_000_000_000),
+            ("\"0s\"", 0),
+            ("-1", -1_000_000_000),
+        ] {
+            assert_eq!(nanos(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ttls_have_bounds() {
+        let said = |ttl| vet_ttl(ttl, Duration::from_secs(10)).map_err(|e| e.text.into_owned());
+        for fine in ["", "0", "0s", "10s", "24h"] {
+            assert_eq!(said(fine), Ok(()), "{fine}");
+        }
+        let bounds =
+            |nanos: &str| Err(format!("Invalid Session TTL '{nanos}', must be between [10s=24h0m0s]"));
+        assert_eq!(said("9999ms"), bounds("9999000000"));
+        assert_eq!(said("-5s"), bounds("-5000000000"));
+        assert_eq!(
+            said("10"),
+            Err("Session TTL '10' invalid: time: missing unit in duration \"10\"".to_owned())
+        );
+    }
+}
