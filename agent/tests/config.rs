@@ -39,6 +39,10 @@ fn single_values_that_cannot_be() {
             list(r#"dns_config.node_ttl: invalid duration: "5x": time: unknown unit "x" in duration "5x""#),
         ),
         (
+            r#""check":{"id":"c","tcp":"x:1","interval":"60"}"#,
+            list(r#"check[c].interval: invalid duration: "60": time: missing unit in duration "60""#),
+        ),
+        (
             r#""service":{"name":"x","weights":{"passing":0,"warning":1}}"#,
             list("Invalid weight definition for service x: Passing must be greater than 0"),
         ),

@@ -304,7 +304,7 @@ fn services(r: &mut Reader<'_>, settings: &Map<String, Json>) -> Vec<ServiceDefi
                 }
                 services.push(service);
             }
-            Err(error) => r.error(format!("service {name}: {}", bad_duration(block, &error.to_string()))),
+            Err(error) => r.error(bad_duration(block, &error.to_string())),
         }
     }
     services
@@ -314,16 +314,15 @@ fn checks(r: &mut Reader<'_>, settings: &Map<String, Json>) -> Vec<CheckDefiniti
     let blocks = settings.get("checks").and_then(Json::as_array).into_iter().flatten();
     let mut checks = Vec::new();
     for block in blocks.filter_map(Json::as_object) {
-        let name = block.get("name").and_then(Json::as_str).unwrap_or_default();
         match CheckDefinition::from_file(block) {
             Ok(check) => checks.push(check),
-            Err(error) => r.error(format!("check {name}: {}", bad_duration(block, &error.to_string()))),
+            Err(error) => r.error(bad_duration(block, &error.to_string())),
         }
     }
     checks
 }
 
-/// `invalid duration: "60": time: …`, with the value that the decoder's text is about.
+/// `check[web].interval: invalid duration: "60": time: …`, with the value that the decoder's text is about.
 fn bad_duration(block: &Map<String, Json>, text: &str) -> String {
     let blocks = [Some(block), block.get("check").and_then(Json::as_object)];
     let listed =
@@ -333,7 +332,8 @@ fn bad_duration(block: &Map<String, Json>, text: &str) -> String {
             if let Some(value) = block.get(key).and_then(Json::as_str)
                 && registry_wire::duration::parse_nanos(value).is_err_and(|error| error.to_string() == text)
             {
-                return format!("{key}: invalid duration: {value:?}: {text}");
+                let id = block.get("id").and_then(Json::as_str).unwrap_or_default();
+                return format!("check[{id}].{key}: invalid duration: {value:?}: {text}");
             }
         }
     }
