@@ -1,9 +1,8 @@
 //! `ryo agent`: reads the configuration and runs what it asks for, an agent or the registry with its own agent.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use ::agent::config::{self, Config, FlagError, Flags};
-use anyhow::Context as _;
 use daemon::{
     Exit, Shutdown,
     logs::{self, LogLevel, Sink, Style},
@@ -32,41 +31,46 @@ pub(crate) fn run(words: Vec<String>) -> Exit {
 }
 
 /// Runs what a checked configuration asks for.
-pub(crate) fn run_config(mut config: Config) -> Exit {
-    let level = match start_log(&config) {
-        Ok(level) => level,
-        Err(why) => return failure(format!("==> {why}")),
+fn run_config(config: Config) -> Exit {
+    let (config, level) = match prepare(config) {
+        Ok(ready) => ready,
+        Err(exit) => return exit,
     };
-    // The registry and the agent on its node must agree on it, also where nothing is kept on disk.
-    config.node_id = match ::agent::node_id(&config) {
-        Ok(id) => Some(id),
-        Err(e) => return failure(format!("==> {e}")),
-    };
-    line(::agent::banner(&config, config.node_id.as_deref().unwrap_or_default()));
-    match start_and_run(config, level) {
-        Ok(exit) => exit,
-        Err(e) => {
-            tracing::error!(target: "agent", error = format!("{e:#}"), "Error starting agent");
-            failure(format!("==> {e:#}"))
-        }
-    }
-}
-
-/// A registry gets a thread for each processor; an agent gets one, which saves memory.
-fn start_and_run(config: Config, level: LogLevel) -> anyhow::Result<Exit> {
-    let mut builder = if config.server {
-        tokio::runtime::Builder::new_multi_thread()
-    } else {
-        tokio::runtime::Builder::new_current_thread()
-    };
-    let runtime = builder.enable_all().build().context("cannot start")?;
-    let exit = runtime.block_on(async {
+    block_on(config.server, async {
         let shutdown = Shutdown::default();
-        anyhow::Ok(if config.server {
+        Ok(if config.server {
             registry_core::ServerNode::start(config, shutdown).await?.run(Some(level)).await
         } else {
             ::agent::start_client(config, shutdown).await?.run(Some(level)).await
         })
+    })
+}
+
+/// Starts the log, chooses the node's id and prints the banner. What is wrong has been printed when it errors.
+pub(crate) fn prepare(mut config: Config) -> Result<(Config, LogLevel), Exit> {
+    let level = start_log(&config).map_err(|why| failure(format!("==> {why}")))?;
+    // The registry and the agent on its node must agree on it, also where nothing is kept on disk.
+    let id = ::agent::node_id(&config).map_err(|e| failure(format!("==> {e}")))?;
+    line(::agent::banner(&config, &id));
+    config.node_id = Some(id);
+    Ok((config, level))
+}
+
+/// Runs a program to its end, and prints why it could not start. A registry gets a thread for each processor; an agent
+/// gets one, which saves memory.
+pub(crate) fn block_on(is_registry: bool, program: impl Future<Output = anyhow::Result<Exit>>) -> Exit {
+    let mut builder = if is_registry {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = match builder.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return failure(format!("==> cannot start: {e}")),
+    };
+    let exit = runtime.block_on(program).unwrap_or_else(|e| {
+        tracing::error!(target: "agent", error = format!("{e:#}"), "Error starting agent");
+        failure(format!("==> {e:#}"))
     });
     runtime.shutdown_timeout(END_MAX);
     exit

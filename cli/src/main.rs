@@ -14,6 +14,10 @@ mod program;
 
 use program::Program;
 
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let mut words = std::env::args();
     let called = words.next().unwrap_or_default();

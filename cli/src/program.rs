@@ -7,8 +7,10 @@ use crate::{
     commands::{
         catalog::Catalog,
         cluster::{ForceLeave, Join, Leave, Reload},
+        dev::Dev,
         kv::Kv,
         members::Members,
+        validate::Validate,
         version::Version,
     },
     flags::{self, Refusal},
@@ -63,6 +65,8 @@ enum Command {
     /// List datacenters, nodes and services
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Run registry, agent, DNS and watcher in one process, on loopback
+    Dev(Box<Dev>),
     /// Declare a node to have left
     ForceLeave(ForceLeave),
     /// Let the agent join a fleet
@@ -79,6 +83,8 @@ enum Command {
     /// Run the watcher, which renders files from the registry's data
     #[command(disable_help_flag = true)]
     Template,
+    /// Check configuration files as an agent would read them
+    Validate(Validate),
     /// Print the version
     Version(Version),
 }
@@ -120,12 +126,14 @@ impl Command {
         match self {
             Self::Agent | Self::Template => unreachable!("chosen by name before the tree is read"),
             Self::Catalog(command) => command.run(),
+            Self::Dev(command) => command.run(),
             Self::ForceLeave(command) => command.run(),
             Self::Join(command) => command.run(),
             Self::Kv(command) => command.run(),
-            Self::Leave(command) => command.run(Vec::new),
+            Self::Leave(command) => command.run(),
             Self::Members(command) => command.run(),
             Self::Reload(command) => command.run(),
+            Self::Validate(command) => command.run(),
             Self::Version(command) => command.run(called_consul),
         }
     }

@@ -207,6 +207,11 @@ impl Flags {
         Ok(())
     }
 
+    /// Flags that name files and folders only, read by their names or all as `format`.
+    pub fn of_sources(sources: Vec<String>, format: Option<String>) -> Self {
+        Self { sources, format, ..Self::default() }
+    }
+
     /// The text for `-h`.
     pub fn help() -> String {
         let mut text = String::from(

@@ -1,5 +1,11 @@
 //! Commands to an agent about itself and its fleet: `join`, `leave`, `force-leave`, `reload`.
 
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
+
+use agent::config::{self, Flags, Listen};
 use clap::{Args, CommandFactory as _};
 use daemon::Exit;
 use registry_client::{Client, Request};
@@ -67,8 +73,7 @@ pub(crate) struct Leave {
 }
 
 impl Leave {
-    /// `elsewhere` gives further addresses to try when none was said and the usual one does not answer.
-    pub(crate) fn run(self, elsewhere: impl FnOnce() -> Vec<String>) -> Exit {
+    pub(crate) fn run(self) -> Exit {
         if !self.words.is_empty() {
             line(usage(&["leave"]));
             return failure(format!("Error found unexpected args: [{}]", self.words.join(" ")));
@@ -81,7 +86,7 @@ impl Leave {
             let leave = Request::put("/v1/agent/leave", "");
             let mut answer = succeed(&client, &leave).await.map(drop);
             if answer.as_ref().is_err_and(|e| e.is_unreachable()) {
-                let further: Vec<Client> = self.client.elsewhere(&elsewhere());
+                let further: Vec<Client> = self.client.elsewhere(&other_addresses());
                 for client in further {
                     match succeed(&client, &leave).await {
                         Err(e) if e.is_unreachable() => continue,
@@ -152,6 +157,33 @@ impl Reload {
             done(answer, "Error reloading", "Configuration reload triggered")
         })
     }
+}
+
+/// Where an agent of this machine may listen besides `127.0.0.1:8500`: on `[::1]`, and where its configuration says.
+fn other_addresses() -> Vec<String> {
+    const FOLDERS: [&str; 2] = ["/etc/ryo.d", "/etc/consul.d"];
+    let mut addresses = vec!["[::1]:8500".to_owned()];
+    for folder in FOLDERS.into_iter().filter(|folder| Path::new(folder).is_dir()) {
+        let flags = Flags::of_sources(vec![folder.to_owned()], None);
+        // One that cannot be read is no agent's configuration either.
+        for listen in config::load(&flags).into_iter().flat_map(|config| config.http_listen) {
+            addresses.push(match listen {
+                Listen::Tcp(address) => reachable(address),
+                Listen::Unix(path) => format!("unix://{}", path.display()),
+            });
+        }
+    }
+    addresses
+}
+
+/// How a listener's address is reached from this machine: one that stands for all addresses, on loopback.
+pub(crate) fn reachable(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port()).to_string()
 }
 
 fn done(answer: Result<(), registry_client::RequestError>, problem: &str, success: &str) -> Exit {

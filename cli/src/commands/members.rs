@@ -63,11 +63,14 @@ impl Members {
             }
         };
         self.client.run(async |client| {
-            let mut request = Request::get("/v1/agent/members").with("segment", self.segment.as_str());
-            if self.wan {
-                request = request.with("wan", "1");
-            }
-            request = request.with_unless_empty("filter", self.filter.as_deref().unwrap_or_default());
+            let request = Request::get("/v1/agent/members");
+            // Segments are within a datacenter: the two do not go together.
+            let request = if self.wan {
+                request.with("wan", "1")
+            } else {
+                request.with("segment", self.segment.as_str())
+            };
+            let request = request.with_unless_empty("filter", self.filter.as_deref().unwrap_or_default());
             let mut members: Vec<Member> = match client.json(&request).await {
                 Ok(members) => members,
                 Err(e) => return failure(format!("Error retrieving members: {e}")),

@@ -5,6 +5,8 @@
 pub(crate) mod catalog;
 pub(crate) mod cluster;
 pub(crate) mod data;
+pub(crate) mod dev;
 pub(crate) mod kv;
 pub(crate) mod members;
+pub(crate) mod validate;
 pub(crate) mod version;
