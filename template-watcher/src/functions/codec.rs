@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
         json(c, args, false, true)
     }),
     Row::pure("toYAML", WRITE, "YAML.", |_, args| Ok(Value::from(encode_yaml::encode(&args[0])))),
-    Row::pure("toTOML", WRITE, "TOML; the value must be a map.", |c, args| {
+    Row::pure("toTOML", WRITE, "TOML.", |c, args| {
         encode_toml::encode(&args[0]).map(Value::from).map_err(|text| format!("{}: {text}", c.name))
     }),
 ];

@@ -35,7 +35,7 @@ impl Writer<'_> {
             Value::Int(number, _) => _ = write!(self.out, "{number}"),
             Value::Uint(number, _) => _ = write!(self.out, "{number}"),
             Value::Float(number) => self.float(*number)?,
-            Value::Str(bytes) => self.string(&String::from_utf8_lossy(bytes)),
+            Value::Str(bytes) => self.bytes(bytes),
             Value::List(list) => self.list(list, depth)?,
             Value::Map(map) => self.map(map, depth)?,
             Value::Struct(record) | Value::Pointer(_, Some(record)) => {
@@ -128,8 +128,22 @@ impl Writer<'_> {
         }
     }
 
-    fn string(&mut self, text: &str) {
+    fn bytes(&mut self, bytes: &[u8]) {
         self.out.push('"');
+        for chunk in bytes.utf8_chunks() {
+            self.chars(chunk.valid());
+            for _ in chunk.invalid() {
+                self.out.push_str("\\ufffd");
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn string(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn chars(&mut self, text: &str) {
         for c in text.chars() {
             match c {
                 '"' => self.out.push_str("\\\""),
@@ -146,7 +160,6 @@ impl Writer<'_> {
                 c => self.out.push(c),
             }
         }
-        self.out.push('"');
     }
 }
 

@@ -11,11 +11,9 @@ type Entries = Vec<(String, Value)>;
 /// TOML text without a newline at the end.
 ///
 /// # Errors
-/// The value is no map, or has something in it that TOML cannot say.
+/// The value has something in it that TOML cannot say.
 pub(super) fn encode(value: &Value) -> Result<String, String> {
-    let Some(entries) = entries(value) else {
-        return Err(format!("toml: top-level values must be maps, not {}", value.ty()));
-    };
+    let Some(entries) = entries(value) else { return inline(value) };
     let mut out = String::new();
     table(&mut out, &entries, &mut Vec::new())?;
     Ok(out.trim_end_matches('\n').to_owned())
@@ -56,7 +54,7 @@ fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<
         let lists = is_list_of_tables(value);
         let tables = if lists { items(value).to_vec() } else { vec![value.clone()] };
         for value in tables {
-            if path.len() == 1 && !out.is_empty() {
+            if (path.len() == 1 || lists) && !out.is_empty() {
                 out.push('\n');
             }
             let (open, close) = if lists { ("[[", "]]") } else { ("[", "]") };

@@ -96,35 +96,23 @@ fn key_order(a: &Key, b: &Key) -> Ordering {
     }
 }
 
+/// Letters after everything else, and numbers by their size.
 fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.chars().peekable(), b.chars().peekable());
-    loop {
-        match (a.peek().copied(), b.peek().copied()) {
-            (None, None) => return Ordering::Equal,
-            (None, _) => return Ordering::Less,
-            (_, None) => return Ordering::Greater,
-            (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
-                let digits = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
-                    let mut digits = String::new();
-                    while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                        digits.push(digit);
-                    }
-                    digits.trim_start_matches('0').to_owned()
-                };
-                let (x, y) = (digits(&mut a), digits(&mut b));
-                let order = x.len().cmp(&y.len()).then(x.cmp(&y));
-                if order.is_ne() {
-                    return order;
-                }
-            }
-            (Some(x), Some(y)) if x == y => {
-                a.next();
-                b.next();
-            }
-            // letters come after everything else
-            (Some(x), Some(y)) => return x.is_alphabetic().cmp(&y.is_alphabetic()).then(x.cmp(&y)),
-        }
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let Some(at) = a.iter().zip(&b).position(|(x, y)| x != y) else { return a.len().cmp(&b.len()) };
+    match (a[at].is_alphabetic(), b[at].is_alphabetic()) {
+        (true, true) => return a[at].cmp(&b[at]),
+        (false, false) => {}
+        (x, y) => return x.cmp(&y),
     }
+    // noughts count only inside a number
+    let inside = a[..at].iter().rev().take_while(|c| c.is_ascii_digit()).any(|c| *c != '0');
+    let number = |chars: &[char]| {
+        let digits: String = chars[at..].iter().take_while(|c| c.is_ascii_digit()).collect();
+        let lead = if inside && (a[at] == '0' || b[at] == '0') { "1" } else { "" };
+        (format!("{lead}{digits}").parse::<u128>().unwrap_or(0), digits.len())
+    };
+    number(&a).cmp(&number(&b)).then(a[at].cmp(&b[at]))
 }
 
 fn scalar(value: &Value, column: usize) -> String {
@@ -145,10 +133,7 @@ fn text(text: &str, column: usize) -> String {
     if looks_typed(text) {
         return double_quoted(text);
     }
-    if text.contains('\n')
-        && text.chars().all(|c| c == '\n' || !c.is_control())
-        && !text.starts_with([' ', '\n'])
-    {
+    if text.contains('\n') && text.chars().all(|c| c == '\n' || !c.is_control()) {
         return literal_block(text, column);
     }
     if text.chars().any(|c| c.is_control() || c == '\u{feff}') {
@@ -164,7 +149,9 @@ fn literal_block(text: &str, column: usize) -> String {
         text if text.ends_with("\n\n") => "+",
         _ => "",
     };
-    let mut out = format!("|{chomp}");
+    // the reader could not tell the text's own blanks from the indentation
+    let indent = if text.starts_with([' ', '\n']) { "2" } else { "" };
+    let mut out = format!("|{indent}{chomp}");
     for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         out.push('\n');
         if !line.is_empty() {
@@ -183,7 +170,7 @@ fn looks_typed(text: &str) -> bool {
     let unsigned = number.trim_start_matches(['+', '-']);
     let radix = ["0x", "0o", "0b"].iter().any(|prefix| unsigned.starts_with(prefix) && unsigned.len() > 2);
     WORDS.contains(&lower.as_str())
-        || matches!(lower.as_str(), ".nan" | ".inf" | "+.inf" | "-.inf" | "<<")
+        || matches!(lower.as_str(), ".nan" | ".inf" | "+.inf" | "-.inf")
         || (unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
             && (unsigned.parse::<f64>().is_ok() || radix || is_date(text) || is_sexagesimal(unsigned)))
 }

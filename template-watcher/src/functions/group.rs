@@ -103,7 +103,6 @@ fn same(a: &Value, b: &Value) -> bool {
         (Value::Int(a, _), Value::Int(b, _)) => a == b,
         (Value::Uint(a, _), Value::Uint(b, _)) => a == b,
         (Value::Float(a), Value::Float(b)) => a == b,
-        (Value::Bool(a), Value::Bool(b)) => a == b,
         _ => false,
     }
 }
@@ -179,8 +178,7 @@ fn is_plain(c: char) -> bool {
 fn meta_part(record: &Struct, key: &str) -> Result<String, String> {
     let (key, number) = match key.split_once('|') {
         Some((key, "int")) => (key, true),
-        Some((_, kind)) => return Err(format!("byMeta: unsupported meta type {kind:?}; use int")),
-        None => (key, false),
+        _ => (key, false),
     };
     let value = match record.get("ServiceMeta") {
         Some(Value::Map(meta)) => meta.entries().get(&Key::text(key)).map(string),
@@ -221,7 +219,7 @@ fn explode_map(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 
 /// Puts a value where a path says, making the maps on the way.
 fn put(root: &Arc<Map>, path: &str, value: Value) -> Result<(), String> {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let parts: Vec<&str> = path.split('/').collect();
     let (last, folders) = parts.split_last().expect("a split gives at least one part");
     let mut map = Arc::clone(root);
     for folder in folders {
@@ -236,7 +234,10 @@ fn put(root: &Arc<Map>, path: &str, value: Value) -> Result<(), String> {
         };
         map = inner;
     }
-    map.entries_mut().insert(Key::text(last), value);
+    // a folder has a name and no value
+    if !last.is_empty() {
+        map.entries_mut().insert(Key::text(last), value);
+    }
     Ok(())
 }
 
@@ -260,7 +261,7 @@ pub(super) fn merge_into(base: &Arc<Map>, overlay: &Arc<Map>, overlay_wins: bool
         let known = base.entries().get(&key).cloned();
         match (known, &value) {
             (Some(Value::Map(inner)), Value::Map(other)) => merge_into(&inner, other, overlay_wins),
-            (Some(known), value) if known.truth() && !(overlay_wins && value.truth()) => {}
+            (Some(known), _) if known.truth() && !overlay_wins => {}
             _ => {
                 base.entries_mut().insert(key, value);
             }

@@ -4,6 +4,7 @@
 
 mod codec;
 mod data;
+mod dump;
 mod encode_json;
 mod encode_toml;
 mod encode_yaml;
@@ -91,8 +92,23 @@ impl Row {
 }
 
 static TABLE: LazyLock<HashMap<&'static str, Row>> = LazyLock::new(|| {
-    let topics = [data::ROWS, local::ROWS, scratch::ROWS, group::ROWS, text::ROWS, number::ROWS, codec::ROWS];
-    topics.into_iter().chain(sprig::TOPICS.iter().copied()).flatten().map(|row| (row.name, *row)).collect()
+    let topics = [
+        data::ROWS,
+        dump::ROWS,
+        local::ROWS,
+        scratch::ROWS,
+        group::ROWS,
+        text::ROWS,
+        number::ROWS,
+        codec::ROWS,
+    ];
+    let rows = topics.into_iter().chain(sprig::TOPICS.iter().copied()).flatten();
+    let mut table: HashMap<_, _> = rows.map(|row| (row.name, *row)).collect();
+    for (name, same_as) in sprig::ALIASES {
+        let row = table[same_as];
+        table.insert(name, Row { name, ..row });
+    }
+    table
 });
 
 /// The function of a name.
@@ -175,13 +191,21 @@ mod tests {
 
     #[test]
     fn every_function_has_one_row_and_some_help() {
-        let rows: usize =
-            [data::ROWS, local::ROWS, scratch::ROWS, group::ROWS, text::ROWS, number::ROWS, codec::ROWS]
-                .into_iter()
-                .chain(sprig::TOPICS.iter().copied())
-                .map(<[Row]>::len)
-                .sum();
-        assert_eq!(rows, all().len(), "two rows have the same name");
+        let rows: usize = [
+            data::ROWS,
+            dump::ROWS,
+            local::ROWS,
+            scratch::ROWS,
+            group::ROWS,
+            text::ROWS,
+            number::ROWS,
+            codec::ROWS,
+        ]
+        .into_iter()
+        .chain(sprig::TOPICS.iter().copied())
+        .map(<[Row]>::len)
+        .sum();
+        assert_eq!(rows + sprig::ALIASES.len(), all().len(), "two rows have the same name");
         assert!(all().iter().all(|row| !row.help.is_empty()));
         assert!(reference().contains("| `key` | string | string | registry |"));
     }

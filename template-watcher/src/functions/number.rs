@@ -165,11 +165,20 @@ fn parse_float(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
         text.trim_start_matches(['+', '-']).to_ascii_lowercase().as_str(),
         "inf" | "infinity" | "nan"
     );
-    match text.parse::<f64>() {
+    let digits = if underscores_part_digits(&text) { text.replace('_', "") } else { text.clone() };
+    match digits.parse::<f64>() {
         Ok(float) if float.is_finite() || named => Ok(Value::Float(float)),
         Ok(_) => Err(refused("Float", &text, "value out of range")),
         Err(_) => Err(refused("Float", &text, "invalid syntax")),
     }
+}
+
+fn underscores_part_digits(text: &str) -> bool {
+    let digit = |c: Option<&u8>| c.is_some_and(u8::is_ascii_digit);
+    let bytes = text.as_bytes();
+    (0..bytes.len())
+        .filter(|at| bytes[*at] == b'_')
+        .all(|at| at > 0 && digit(bytes.get(at - 1)) && digit(bytes.get(at + 1)))
 }
 
 fn count(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {

@@ -44,9 +44,8 @@ impl Object for Scratch {
             ("Get", _) => return Ok(pad.get(&key).cloned().unwrap_or(Value::Nil)),
             ("MapValues", _) => {
                 let values = match pad.get(&key) {
-                    None => Vec::new(),
                     Some(Value::Map(map)) => map.entries().values().cloned().collect(),
-                    Some(_) => return Err(not_a_map(&key)),
+                    _ => Vec::new(),
                 };
                 return Ok(Value::list(&Type::Any, values));
             }

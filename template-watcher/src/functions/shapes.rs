@@ -128,7 +128,11 @@ fn list(ty: Type, items: Vec<Value>) -> Value {
     Value::List(Arc::new(List { ty, items, nil: false }))
 }
 
+/// A map of texts; an empty one is nil, as it comes from the registry.
 fn text_map(map: &TextMap) -> Value {
+    if map.is_empty() {
+        return Value::zero(Type::STR_MAP);
+    }
     Value::map(Type::STR_MAP, map.iter().map(|(k, v)| (Key::text(k), Value::from(v.as_str()))).collect())
 }
 
@@ -183,7 +187,7 @@ fn health_service(service: &HealthService) -> Value {
             text_map(&service.node_meta),
             text_map(&service.service_meta),
             Value::from(service.address.as_str()),
-            Value::map(ADDRESSES, addresses),
+            if addresses.is_empty() { Value::zero(ADDRESSES) } else { Value::map(ADDRESSES, addresses) },
             Value::from(service.id.as_str()),
             Value::from(service.name.as_str()),
             tags(&service.tags),

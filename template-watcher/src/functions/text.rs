@@ -12,7 +12,7 @@ const TWO: Signature = Signature::new(&[Type::Str, Type::Str], Type::Str);
 const THREE: Signature = Signature::new(&[Type::Str, Type::Str, Type::Str], Type::Str);
 
 pub(super) const ROWS: &[Row] = &[
-    Row::pure("toLower", ONE, "Lower case.", |_, args| map_text(&args[0], str::to_lowercase)),
+    Row::pure("toLower", ONE, "Lower case.", |_, args| map_text(&args[0], lower)),
     Row::pure("toUpper", ONE, "Upper case.", |_, args| map_text(&args[0], upper)),
     Row::pure("toTitle", ONE, "Each word with a capital first.", |_, args| map_text(&args[0], title)),
     Row::pure("trimSpace", ONE, "Without blanks around.", |_, args| {
@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::pure(
         "splitToMap",
-        Signature::new(&[Type::Str, Type::Str, Type::Str], Type::ANY_MAP),
+        Signature::new(&[Type::Str, Type::Str, Type::Str], Type::STR_MAP),
         "`splitToMap \";\" \"=\" \"a=1;b=2\"`: a map of the pairs.",
         split_to_map,
     ),
@@ -119,6 +119,11 @@ fn upper_char(c: char) -> char {
     }
 }
 
+/// Lower case letter by letter, wherever in a word the letter stands.
+pub(super) fn lower(text: &str) -> String {
+    text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
+}
+
 /// A capital at the beginning of each word; an apostrophe, a dot or a colon between letters does not end a word.
 fn title(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
@@ -129,12 +134,14 @@ fn title(text: &str) -> String {
             && chars[at - 1].is_alphabetic()
             && chars.get(at + 1).is_some_and(|next| next.is_alphabetic())
     };
-    let mut inside = false;
+    let (mut inside, mut titled) = (false, false);
     let mut out = String::with_capacity(text.len());
     for (at, c) in chars.iter().enumerate() {
         let word = is_word(*c) || (inside && joins(at));
-        out.push(if word && !inside && c.is_alphabetic() { upper_char(*c) } else { *c });
-        inside = word && (inside || c.is_alphabetic() || is_word(*c));
+        titled &= inside;
+        out.push(if word && !titled && c.is_alphabetic() { upper_char(*c) } else { *c });
+        titled |= word && c.is_alphabetic();
+        inside = word;
     }
     out
 }
@@ -170,7 +177,7 @@ fn split_to_map(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let parts = split(&pairs, text.trim());
     let entries = parts.iter().filter_map(|part| part.split_once(&sides));
     let entries = entries.map(|(key, value)| (go_template::Key::text(key), Value::from(value)));
-    Ok(Value::map(Type::ANY_MAP, entries.collect()))
+    Ok(Value::map(Type::STR_MAP, entries.collect()))
 }
 
 fn indent(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
@@ -217,14 +224,15 @@ fn hmac_sha256(message: &[u8], key: &[u8]) -> Vec<u8> {
 
 /// Compiles a pattern in Go's syntax (RE2): `\d`, `\w`, `\s` and `\b` know ASCII only.
 pub(super) fn pattern(pattern: &str) -> Result<regex::bytes::Regex, String> {
-    regex::bytes::RegexBuilder::new(&translated(pattern)).size_limit(4 << 20).build().map_err(|error| {
+    regex::bytes::RegexBuilder::new(&translated(pattern)?).size_limit(4 << 20).build().map_err(|error| {
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
         format!("error parsing regexp: {reason}: `{pattern}`")
     })
 }
 
-fn translated(pattern: &str) -> String {
+/// The pattern in the syntax of the `regex` crate.
+fn translated(pattern: &str) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len());
     let mut class = false;
     let mut chars = pattern.chars().peekable();
@@ -243,7 +251,7 @@ fn translated(pattern: &str) -> String {
                     let rest: String = chars.by_ref().collect();
                     let (literal, tail) = rest.split_once("\\E").unwrap_or((&rest, ""));
                     out.push_str(&regex::escape(literal));
-                    out.push_str(&translated(tail));
+                    out.push_str(&translated(tail)?);
                 }
                 Some(other) => out.extend(['\\', other]),
                 None => out.push('\\'),
@@ -274,10 +282,31 @@ fn translated(pattern: &str) -> String {
                 out.push(']');
             }
             '&' | '~' if class => out.extend(['\\', c]),
+            '{' if !class => {
+                let rest: String = chars.clone().take_while(|c| *c != '}').collect();
+                match repeat_count(&rest) {
+                    Some(count) if count > 1000 => {
+                        return Err(format!("error parsing regexp: invalid repeat count: `{{{rest}}}`"));
+                    }
+                    Some(_) => out.push('{'),
+                    None => out.push_str("\\{"),
+                }
+            }
+            '*' | '+' | '?' if !class && matches!(chars.peek(), Some('*' | '+')) => {
+                let next = chars.next().unwrap_or_default();
+                return Err(format!("error parsing regexp: invalid nested repetition operator: `{c}{next}`"));
+            }
             c => out.push(c),
         }
     }
-    out
+    Ok(out)
+}
+
+/// The largest number in `2`, `2,` or `2,3`, which braces make a repetition; anything else in braces is text.
+fn repeat_count(inner: &str) -> Option<u64> {
+    let (least, most) = inner.split_once(',').unwrap_or((inner, ""));
+    let least: u64 = least.parse().ok()?;
+    if most.is_empty() { Some(least) } else { most.parse().ok() }
 }
 
 #[cfg(test)]

@@ -22,10 +22,6 @@ const NOT_YET: &[&str] = &[
     "nomadVarList",
     "nomadVarListSafe",
     "sockaddr",
-    "spew_dump",
-    "spew_printf",
-    "spew_sdump",
-    "spew_sprintf",
 ];
 
 /// Names functions had long ago, and the names they have now.

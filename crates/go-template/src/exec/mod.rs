@@ -7,6 +7,7 @@ mod escape;
 mod eval;
 mod slot;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -93,7 +94,7 @@ impl Template {
     /// # Errors
     /// What failed, with its place; what had been printed is dropped.
     pub fn execute(&self, dot: Value, options: Options, host: &mut dyn Host) -> Result<Vec<u8>, ExecError> {
-        self.run(self.name.as_bytes(), dot, options, host, 0)
+        self.run(self.name.as_bytes(), dot, options, host, Nested { depth: 0, steps: &Cell::new(0) })
     }
 
     fn run(
@@ -102,7 +103,7 @@ impl Template {
         dot: Value,
         options: Options,
         host: &mut dyn Host,
-        nested: usize,
+        nested: Nested<'_>,
     ) -> Result<Vec<u8>, ExecError> {
         let Some((name, block)) = self.trees.get_key_value(name) else { return Ok(Vec::new()) };
         let mut run = Run {
@@ -115,7 +116,6 @@ impl Template {
             at: None,
             out: Vec::new(),
             depth: 0,
-            steps: 0,
         };
         run.all(block, Slot::given(dot)).map_err(|error| *error)?;
         Ok(run.out)
@@ -133,7 +133,16 @@ impl Template {
 pub struct Templates<'t> {
     template: &'t Template,
     options: Options,
-    nested: usize,
+    nested: Nested<'t>,
+}
+
+/// What executions inside each other share.
+#[derive(Clone, Copy)]
+struct Nested<'a> {
+    /// How many of them are around this one.
+    depth: usize,
+    /// Statements executed by all of them together.
+    steps: &'a Cell<u64>,
 }
 
 /// How deep functions may execute templates that call functions that execute templates.
@@ -149,10 +158,11 @@ impl Templates<'_> {
             let (name, own) = (crate::fmt::quoted(name), crate::fmt::quoted(self.template.name.as_bytes()));
             return Err(format!("template: no template {name} associated with template {own}"));
         }
-        if self.nested == NESTED_MAX {
+        if self.nested.depth == NESTED_MAX {
             return Err(format!("templates execute each other through functions deeper than {NESTED_MAX}"));
         }
-        self.template.run(name, dot, self.options, host, self.nested + 1).map_err(|error| error.to_string())
+        let nested = Nested { depth: self.nested.depth + 1, ..self.nested };
+        self.template.run(name, dot, self.options, host, nested).map_err(|error| error.to_string())
     }
 }
 
@@ -170,7 +180,7 @@ struct Run<'t, 'h> {
     template: &'t Template,
     host: &'h mut dyn Host,
     options: Options,
-    nested: usize,
+    nested: Nested<'h>,
     /// The name of the template being executed.
     running: &'t [u8],
     variables: Vec<(&'t [u8], Slot)>,
@@ -178,7 +188,6 @@ struct Run<'t, 'h> {
     at: Option<At<'t>>,
     out: Vec<u8>,
     depth: usize,
-    steps: u64,
 }
 
 /// Work in progress. A stack of these instead of calls: templates may nest far deeper than a thread's stack.
@@ -222,6 +231,7 @@ impl<'t> Run<'t, '_> {
                     match items.next() {
                         Some((index, element)) => {
                             self.variables.truncate(each);
+                            self.step()?;
                             self.name_element(&branch.pipe, index, &element)?;
                             let then = Then::Round;
                             frames.push(Frame::Body { block: &branch.body, next: 0, dot: element, then });
@@ -233,6 +243,15 @@ impl<'t> Run<'t, '_> {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Counts a statement or a round of a loop, which may have no statements.
+    fn step(&mut self) -> Outcome<()> {
+        self.nested.steps.set(self.nested.steps.get() + 1);
+        if self.nested.steps.get() > self.options.steps_max {
+            return self.error(format!("more than {} statements executed", self.options.steps_max));
         }
         Ok(())
     }
@@ -256,10 +275,7 @@ impl<'t> Run<'t, '_> {
         frames: &mut Vec<Frame<'t>>,
     ) -> Outcome<()> {
         self.at(statement.position, statement);
-        self.steps += 1;
-        if self.steps > self.options.steps_max {
-            return self.error(format!("more than {} statements executed", self.options.steps_max));
-        }
+        self.step()?;
         match &statement.kind {
             StatementKind::Text(text) => self.write(text),
             StatementKind::Action(pipe) => {

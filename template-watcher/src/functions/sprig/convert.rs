@@ -48,6 +48,16 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_sha256sum", TEXT, "SHA-256 in hexadecimal.", |_, a| {
         Ok(Value::from(hex(&Sha256::digest(bytes(&a[0])))))
     }),
+    Row::pure("sprig_sha512sum", TEXT, "SHA-512 in hexadecimal.", |_, a| {
+        Ok(Value::from(hex(&sha2::Sha512::digest(bytes(&a[0])))))
+    }),
+    Row::pure("sprig_adler32sum", TEXT, "Adler-32 in decimal.", |_, a| {
+        let (low, high) = bytes(&a[0]).iter().fold((1u32, 0u32), |(low, high), byte| {
+            let low = (low + u32::from(*byte)) % 65521;
+            (low, (high + low) % 65521)
+        });
+        Ok(Value::from(((high << 16) | low).to_string()))
+    }),
     Row::pure(
         "sprig_urlParse",
         Signature::new(&[Type::Str], Type::ANY_MAP),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use go_template::{List, Signature, Type, Value};
 
 use super::number::int;
-use super::{ANY_TO_ANY, MANY_ANY, TWO_ANY};
+use super::{ANY_TO_ANY, MANY_ANY};
 use crate::functions::group::items;
 use crate::functions::{Context, Row, shown, string};
 
@@ -132,9 +132,6 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     ),
     Row::pure("sprig_fail", Signature::new(&[Type::Str], Type::Str), "Fails with this text.", |_, a| {
         Err(string(&a[0]))
-    }),
-    Row::pure("sprig_mustHas", TWO_ANY, "The same as sprig_has.", |_, a| {
-        Ok(Value::Bool(of(a, 1)?.iter().any(|item| equal(item, &a[0]))))
     }),
 ];
 

@@ -15,8 +15,42 @@ use go_template::{Signature, Type};
 pub(super) const TOPICS: &[&[Row]] =
     &[text::ROWS, number::ROWS, list::ROWS, dict::ROWS, convert::ROWS, version::ROWS];
 
+/// Functions that are another one by a second name.
+pub(super) const ALIASES: &[(&str, &str)] = &[
+    ("sprig_mustAppend", "sprig_append"),
+    ("sprig_mustChunk", "sprig_chunk"),
+    ("sprig_mustCompact", "sprig_compact"),
+    ("sprig_mustDeepCopy", "sprig_deepCopy"),
+    ("sprig_mustFirst", "sprig_first"),
+    ("sprig_mustHas", "sprig_has"),
+    ("sprig_mustInitial", "sprig_initial"),
+    ("sprig_mustLast", "sprig_last"),
+    ("sprig_mustMerge", "sprig_merge"),
+    ("sprig_mustMergeOverwrite", "sprig_mergeOverwrite"),
+    ("sprig_mustPrepend", "sprig_prepend"),
+    ("sprig_mustPush", "sprig_push"),
+    ("sprig_mustRegexFind", "sprig_regexFind"),
+    ("sprig_mustRegexFindAll", "sprig_regexFindAll"),
+    ("sprig_mustRegexMatch", "regexMatch"),
+    ("sprig_mustRegexReplaceAll", "sprig_regexReplaceAll"),
+    ("sprig_mustRegexReplaceAllLiteral", "sprig_regexReplaceAllLiteral"),
+    ("sprig_mustRegexSplit", "sprig_regexSplit"),
+    ("sprig_mustRest", "sprig_rest"),
+    ("sprig_mustReverse", "sprig_reverse"),
+    ("sprig_mustSlice", "sprig_slice"),
+    ("sprig_mustToJson", "sprig_toJson"),
+    ("sprig_mustToPrettyJson", "sprig_toPrettyJson"),
+    ("sprig_mustToRawJson", "sprig_toRawJson"),
+    ("sprig_mustUniq", "sprig_uniq"),
+    ("sprig_mustWithout", "sprig_without"),
+    ("sprig_osBase", "sprig_base"),
+    ("sprig_osClean", "sprig_clean"),
+    ("sprig_osDir", "sprig_dir"),
+    ("sprig_osExt", "sprig_ext"),
+    ("sprig_osIsAbs", "sprig_isAbs"),
+];
+
 const ANY_TO_ANY: Signature = Signature::new(&[Type::Any], Type::Any);
-const TWO_ANY: Signature = Signature::new(&[Type::Any, Type::Any], Type::Any);
 const MANY_ANY: Signature = Signature::variadic(&[Type::Any], Type::Any);
 const TEXT: Signature = Signature::new(&[Type::Str], Type::Str);
 const TWO_TEXTS: Signature = Signature::new(&[Type::Str, Type::Str], Type::Str);

@@ -4,7 +4,7 @@ use go_template::{IntKind, Signature, Type, Value};
 
 use crate::functions::{Context, Row, shown, string};
 
-const INTS: Signature = Signature::variadic(&[Type::Any, Type::Any], Type::INT64);
+const INTS: Signature = Signature::variadic(&[Type::Any], Type::INT64);
 const TWO_INTS: Signature = Signature::new(&[Type::Any, Type::Any], Type::INT64);
 const FLOATS: Signature = Signature::variadic(&[Type::Any, Type::Any], Type::Float);
 const FLOAT: Signature = Signature::new(&[Type::Any], Type::Float);
@@ -82,10 +82,23 @@ pub(super) fn int(value: &Value) -> i64 {
         Value::Bool(truth) => i64::from(*truth),
         Value::Str(_) => {
             let text = shown(value);
-            text.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |number| number as i64))
+            prefixed(&text).unwrap_or_else(|| text.parse::<f64>().map_or(0, |number| number as i64))
         }
         _ => 0,
     }
+}
+
+/// A whole number as Go source writes it: `0x10` and `010` are not decimal.
+fn prefixed(text: &str) -> Option<i64> {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let (radix, digits) = match digits.get(..2).map(str::to_ascii_lowercase).as_deref() {
+        Some("0x") => (16, &digits[2..]),
+        Some("0o") => (8, &digits[2..]),
+        Some("0b") => (2, &digits[2..]),
+        Some(octal) if octal.starts_with('0') => (8, &digits[1..]),
+        _ => (10, digits),
+    };
+    i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
 }
 
 fn float(value: &Value) -> f64 {

@@ -50,13 +50,13 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_trunc", NUMBER_TEXT, "The first bytes, or the last ones for a negative number.", trunc),
     Row::pure("sprig_abbrev", NUMBER_TEXT, "The text cut to a width, with an ellipsis.", |_, a| abbrev(a)),
     Row::pure("sprig_wrap", NUMBER_TEXT, "Lines broken at a width.", |_, a| {
-        Ok(Value::from(wrapped(&string(&a[1]), size(&a[0]), "\n")))
+        Ok(Value::from(wrapped(&string(&a[1]), size(&a[0]))))
     }),
     Row::pure(
         "sprig_wrapWith",
         Signature::new(&[Type::INT, Type::Str, Type::Str], Type::Str),
         "The same with a text in place of each newline.",
-        |_, a| Ok(Value::from(wrapped(&string(&a[2]), size(&a[0]), &string(&a[1])))),
+        |_, a| Ok(Value::from(wrapped_with(&string(&a[2]), size(&a[0]), &string(&a[1])))),
     ),
     Row::pure("sprig_contains", TWO_TEXTS_TO_BOOL, "`PART TEXT`: whether the text has the part.", |_, a| {
         test(a, |part, s| s.contains(part))
@@ -190,7 +190,7 @@ fn separated(text: &str, mark: char) -> String {
     let chars: Vec<char> = text.trim().chars().collect();
     let mut out = String::with_capacity(text.len() + 4);
     for (at, c) in chars.iter().enumerate() {
-        if matches!(c, ' ' | '_' | '-' | '.') {
+        if matches!(c, ' ' | '_' | '-') {
             out.push(mark);
             continue;
         }
@@ -252,8 +252,11 @@ fn repeat(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 
 fn substr(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let text = bytes(&args[2]);
-    let end = limit(&args[1]).min(text.len());
-    Ok(Value::from(&text[size(&args[0]).min(end)..end]))
+    let (start, end) = (size(&args[0]), limit(&args[1]).min(text.len()));
+    match text.get(start..end) {
+        Some(part) => Ok(Value::from(part)),
+        None => Err(format!("slice bounds out of range [{start}:{end}]")),
+    }
 }
 
 fn trunc(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
@@ -276,23 +279,58 @@ fn abbrev(args: &[Value]) -> Result<Value, String> {
     Ok(Value::from(format!("{kept}...")))
 }
 
-/// Lines broken at blanks; longer words stay whole.
-fn wrapped(text: &str, width: usize, newline: &str) -> String {
+/// Lines broken at the last blanks that fit; longer words stay whole.
+fn wrapped(text: &str, width: usize) -> String {
     let mut out = String::new();
-    let mut column = 0;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            out.push_str(newline);
-            column = 0;
-        } else if column > 0 {
-            out.push(' ');
-            column += 1;
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            out.push('\n');
         }
-        out.push_str(word);
-        column += length;
+        let mut column = 0;
+        let mut blanks = 0;
+        for word in line.split(' ') {
+            let length = word.chars().count();
+            if column > 0 && column + blanks + length > width {
+                out.extend(std::iter::repeat_n(' ', blanks.saturating_sub(1)));
+                out.push('\n');
+                column = 0;
+            } else {
+                out.extend(std::iter::repeat_n(' ', blanks));
+                column += blanks;
+            }
+            out.push_str(word);
+            column += length;
+            blanks = 1;
+        }
     }
     out
+}
+
+/// Lines broken at blanks, longer words too.
+fn wrapped_with(text: &str, width: usize, newline: &str) -> String {
+    let width = width.max(1);
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        let mut chars: Vec<char> = word.chars().collect();
+        let line = lines.last_mut().expect("there is always a line");
+        let used = line.chars().count();
+        if used > 0 && used + 1 + chars.len() <= width {
+            line.push(' ');
+            line.extend(chars);
+            continue;
+        }
+        if used > 0 {
+            lines.push(String::new());
+        }
+        while chars.len() > width {
+            let rest = chars.split_off(width);
+            *lines.last_mut().expect("there is always a line") = chars.into_iter().collect();
+            lines.push(String::new());
+            chars = rest;
+        }
+        *lines.last_mut().expect("there is always a line") = chars.into_iter().collect();
+    }
+    lines.join(newline)
 }
 
 fn numbered<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
