@@ -65,6 +65,7 @@ impl Ports {
 /// A running server; killed and its folder removed when it is dropped.
 pub struct Server {
     process: Child,
+    started: Instant,
     folder: TempDir,
     /// The ports it was told to use.
     pub ports: Ports,
@@ -110,6 +111,7 @@ impl Server {
         let words: Vec<String> = words.collect();
         let (program, rest) = words.split_first().context("the server's command is empty")?;
         let log = File::create(folder.path().join(".log"))?;
+        let started = Instant::now();
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("CONSUL_")) {
@@ -124,7 +126,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
-        Ok(Self { process, folder, ports })
+        Ok(Self { process, started, folder, ports })
     }
 
     fn wait_until(&mut self, mut ready: impl FnMut(&Self) -> bool) -> anyhow::Result<()> {
@@ -146,6 +148,16 @@ impl Server {
     /// Where its HTTP interface listens.
     pub fn http(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports.http).into()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// When its process was started.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// Its scratch folder.
