@@ -253,7 +253,18 @@ fn translated(pattern: &str) -> Result<String, String> {
                     out.push_str(&regex::escape(literal));
                     out.push_str(&translated(tail)?);
                 }
-                Some(other) => out.extend(['\\', other]),
+                Some(other) => {
+                    out.extend(['\\', other]);
+                    // a class or a code in braces, not a repetition
+                    if matches!(other, 'p' | 'P' | 'x') && chars.peek() == Some(&'{') {
+                        for inner in chars.by_ref() {
+                            out.push(inner);
+                            if inner == '}' {
+                                break;
+                            }
+                        }
+                    }
+                }
                 None => out.push('\\'),
             },
             '[' if class && chars.peek() != Some(&':') => out.push_str("\\["),
@@ -324,6 +335,8 @@ mod tests {
         assert!(pattern(r"^[^\W\d]+$").unwrap().is_match(b"abc"));
         assert!(pattern(r"^[[a&]+$").unwrap().is_match(b"[a&"));
         assert!(pattern(r"\Qa.b\E$").unwrap().is_match(b"a.b"));
+        assert!(pattern(r"^\p{Greek}{1,2}\x{41}{,2}$").unwrap().is_match("αA{,2}".as_bytes()));
+        assert!(pattern("a{1001}").unwrap_err().contains("invalid repeat count"));
         assert!(pattern("(").unwrap_err().starts_with("error parsing regexp: "));
     }
 }
