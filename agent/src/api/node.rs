@@ -166,6 +166,8 @@ pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiE
         let datacenter = context.config().datacenter.clone();
         for member in &mut members {
             member.name = format!("{}.{datacenter}", member.name);
+            let port = member.tags.get("wan_join_port").and_then(|port| port.parse().ok());
+            member.port = port.unwrap_or(member.port);
         }
     }
     members.retain(|member| keeps(filter.as_ref(), member));

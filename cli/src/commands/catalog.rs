@@ -195,7 +195,8 @@ impl Services {
         self.client.run(async |client| match self.tags_by_name(&client).await {
             Ok(services) if services.is_empty() => nothing_fits("services"),
             Ok(services) if self.tags => {
-                line(aligned(services.iter().map(|(name, tags)| (name.as_str(), tags.join(",")))));
+                let rows = aligned(services.iter().map(|(name, tags)| (name.as_str(), tags.join(","))));
+                line(rows.trim_end());
                 Exit::Success
             }
             Ok(services) => {

@@ -72,7 +72,7 @@ fn assemble(
             .text("primary_datacenter")
             .or_else(|| r.text("acl_datacenter"))
             .map_or_else(|| datacenter.clone(), str::to_lowercase),
-        node_name: r.text("node_name").map_or_else(host_name, str::to_owned),
+        node_name: r.text("node_name").map_or_else(host_name, |name| name.trim().to_owned()),
         node_id: r.text("node_id").map(str::to_lowercase),
         node_meta: r.text_map("node_meta"),
         data_dir: r.text("data_dir").filter(|dir| !dir.is_empty()).map(PathBuf::from),
