@@ -43,6 +43,8 @@ pub struct Lease {
     pub id: String,
     /// The node's address.
     pub address: String,
+    /// The port that stands beside the address in `members`; 0 from an agent that does not say.
+    pub port: u16,
     /// The node's further addresses: `lan`, `lan_ipv4`, `wan`, …
     pub tagged_addresses: BTreeMap<String, String>,
     /// The node's meta.

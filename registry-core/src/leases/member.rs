@@ -57,7 +57,8 @@ pub(super) fn of_lease(lease: &Lease, standing: Standing) -> Member {
         ("vsn_max", "3".to_owned()),
         ("build", lease.build.clone()),
     ];
-    Member { name: lease.node.clone(), addr: lease.address.clone(), port: SERF_LAN, ..member(tags, status) }
+    let port = if lease.port == 0 { SERF_LAN } else { lease.port };
+    Member { name: lease.node.clone(), addr: lease.address.clone(), port, ..member(tags, status) }
 }
 
 fn member(tags: Vec<(&str, String)>, status: u8) -> Member {
