@@ -152,12 +152,12 @@ pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiE
     call.refuse_enterprise()?;
     let filter = filter(&call, &fields::MEMBER, FilterError::PREFIX)?;
     let wan = call.query.filled("wan").is_some() || call.query.has("wan");
-    match call.query.filled("segment") {
+    match call.query.filled("segment").as_deref() {
+        None | Some("_all") => {}
         Some(_) if wan => return Err(ApiError::bad_request("Cannot provide a segment with wan=true")),
-        Some(segment) if segment != "_all" => {
+        Some(_) => {
             return Err(ApiError::internal("Network segments are not supported in this version of Consul"));
         }
-        _ => {}
     }
     let mut members = members_of(&context).await?;
     if wan {
