@@ -2,10 +2,8 @@
 
 use std::{future::Future, io};
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use tokio::{io::AsyncReadExt as _, net::UnixStream, sync::watch};
 
 /// A switch that is turned once; clones share it.
 ///
@@ -54,27 +52,58 @@ pub enum Signal {
 
 /// The stream of [`Signal`]s sent to this process. From its creation on, they no longer end the process by themselves.
 pub struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
+    interrupt: UnixStream,
+    terminate: UnixStream,
+    hangup: UnixStream,
 }
 
 impl Signals {
-    /// Starts to listen. Errors when the runtime has no signal driver or the process has too many pipes open.
+    /// Starts to listen. Errors when the process has too many files open, or outside of a runtime.
     pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { interrupt: pipe(SIGINT)?, terminate: pipe(SIGTERM)?, hangup: pipe(SIGHUP)? })
     }
 
     /// The next signal.
     pub async fn next(&mut self) -> Signal {
+        // The other ends live as long as the process, so that reading neither ends nor fails.
         tokio::select! {
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.hangup.recv() => Signal::Hangup,
+            _ = self.interrupt.read_u8() => Signal::Interrupt,
+            _ = self.terminate.read_u8() => Signal::Terminate,
+            _ = self.hangup.read_u8() => Signal::Hangup,
         }
+    }
+}
+
+/// A stream that gets a byte for each signal of this number.
+fn pipe(number: i32) -> io::Result<UnixStream> {
+    let (read, write) = std::os::unix::net::UnixStream::pair()?;
+    read.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(number, write)?;
+    UnixStream::from_std(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn signals_are_told_instead_of_ending_the_process() {
+        let mut signals = Signals::new().unwrap();
+        for (number, signal) in
+            [(SIGHUP, Signal::Hangup), (SIGTERM, Signal::Terminate), (SIGINT, Signal::Interrupt)]
+        {
+            signal_hook::low_level::raise(number).unwrap();
+            assert_eq!(signals.next().await, signal);
+        }
+    }
+
+    #[tokio::test]
+    async fn shutdown_is_seen_by_those_who_wait_and_those_who_come_late() {
+        let shutdown = Shutdown::default();
+        let waiting = tokio::spawn(shutdown.requested());
+        shutdown.clone().request();
+        waiting.await.unwrap();
+        shutdown.requested().await;
+        assert!(shutdown.is_requested());
     }
 }
