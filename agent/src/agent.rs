@@ -467,6 +467,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("ports", old.ports != new.ports),
         ("addresses", old.http_listen != new.http_listen || old.dns_listen != new.dns_listen),
         ("bind_addr", old.bind_addr != new.bind_addr),
+        ("serf_lan", old.serf_lan != new.serf_lan),
+        ("serf_wan", old.serf_wan != new.serf_wan),
         ("advertise_addr", old.advertise_addr != new.advertise_addr),
         ("log_file", old.log.file != new.log.file),
     ];

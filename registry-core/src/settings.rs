@@ -45,14 +45,14 @@ pub struct Settings {
 impl Settings {
     /// The settings that a server's configuration means; `node_id` is the configured id or the one kept in the data folder.
     pub fn of(config: &agent::config::Config, node_id: impl Into<String>) -> Self {
-        let at = |port: Option<u16>| port.map(|port| SocketAddr::new(config.bind_addr, port));
+        let at = |ip, port: Option<u16>| port.map(|port| SocketAddr::new(ip, port));
         let usual = Self::new(config.node_name.clone(), node_id);
         Self {
             datacenter: config.datacenter.clone(),
             data_dir: config.data_dir.clone(),
             server: SocketAddr::new(config.bind_addr, config.ports.server.unwrap_or(SERVER_PORT)),
-            serf_lan: at(config.ports.serf_lan),
-            serf_wan: at(config.ports.serf_wan),
+            serf_lan: at(config.serf_lan, config.ports.serf_lan),
+            serf_wan: at(config.serf_wan, config.ports.serf_wan),
             advertise: config.advertise_addr.to_string(),
             tagged_addresses: config.tagged_addresses.clone(),
             meta: config.node_meta.clone(),

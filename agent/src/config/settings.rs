@@ -41,6 +41,10 @@ pub struct Config {
     pub bootstrap_expect: u32,
     /// The addresses of the registry's own listeners.
     pub bind_addr: IpAddr,
+    /// Where a join is answered, with `ports.serf_lan`; `bind_addr` when not given.
+    pub serf_lan: IpAddr,
+    /// The same for other datacenters, with `ports.serf_wan`.
+    pub serf_wan: IpAddr,
     /// The address that others reach this node by.
     pub advertise_addr: IpAddr,
     /// The same for other datacenters.

@@ -81,6 +81,8 @@ fn assemble(
         bootstrap: r.bool("bootstrap", false),
         bootstrap_expect,
         bind_addr: addresses.bind,
+        serf_lan: addresses.serf_lan,
+        serf_wan: addresses.serf_wan,
         advertise_addr: addresses.advertise,
         advertise_addr_wan: addresses.advertise_wan,
         tagged_addresses: addresses.tagged,
@@ -164,6 +166,8 @@ fn assemble(
 /// The node's own addresses.
 struct Addresses {
     bind: IpAddr,
+    serf_lan: IpAddr,
+    serf_wan: IpAddr,
     advertise: IpAddr,
     advertise_wan: IpAddr,
     tagged: TextMap,
@@ -194,6 +198,8 @@ impl Addresses {
             let first = address::ips(text).and_then(|ips| ips.first().copied());
             first.map(Some).ok_or_else(|| ConfigError::new(format!("{key}: {text:?} is no IP address")))
         };
+        let serf_lan = given("serf_lan")?.unwrap_or(bind);
+        let serf_wan = given("serf_wan")?.unwrap_or(bind);
         let (lan4, lan6) = (given("advertise_addr_ipv4")?, given("advertise_addr_ipv6")?);
         let (wan4, wan6) = (given("advertise_addr_wan_ipv4")?, given("advertise_addr_wan_ipv6")?);
         let family = if bind.is_ipv6() { lan6.or(lan4) } else { lan4.or(lan6) };
@@ -220,7 +226,8 @@ impl Addresses {
             tagged.extend(ip.map(|ip| (tag.to_owned(), ip.to_string())));
         }
         tagged.extend(r.text_map("tagged_addresses"));
-        Ok(Self { bind, advertise, advertise_wan, tagged, clients: clients.collect(), client_text })
+        let clients = clients.collect();
+        Ok(Self { bind, serf_lan, serf_wan, advertise, advertise_wan, tagged, clients, client_text })
     }
 }
 
