@@ -3,6 +3,8 @@
 //! The log flushes at once (no waiting for more): the writer has already put all waiting changes into one entry.
 
 use std::{
+    collections::HashMap,
+    ffi::OsString,
     fmt, fs, io,
     ops::{Bound, RangeBounds},
     path::Path,
@@ -52,17 +54,21 @@ impl Log {
     pub(super) fn open(folder: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Log { folder: folder.display().to_string(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let before = size(folder).map_err(failed)?;
+        let before = sizes(folder).map_err(failed)?;
         let mut config = raft_log::Config::new(folder.display());
         config.wal.flush_batch_wait = Some(Duration::ZERO);
         config.wal.chunk_max_size = Some(CHUNK_BYTES);
         config.wal.read_buffer_size = Some(READ_BUFFER_BYTES);
         config.log_cache_capacity = Some(CACHE_BYTES);
         let log = RaftLog::open(Arc::new(config)).map_err(failed)?;
-        let after = size(folder).map_err(failed)?;
-        if after < before {
+        // Opening may begin a new file, so that the folder need not be smaller when a file is.
+        let after = sizes(folder).map_err(failed)?;
+        let lost =
+            |(file, before): (&OsString, &u64)| before.saturating_sub(after.get(file).copied().unwrap_or(0));
+        let bytes: u64 = before.iter().map(lost).sum();
+        if bytes > 0 {
             let folder = folder.display();
-            warn!(target: "agent.server", %folder, bytes = before - after, "removed a torn record at the end of the log");
+            warn!(target: "agent.server", %folder, bytes, "removed a torn record at the end of the log");
         }
         Ok(Self(Arc::new(Files { log: Mutex::new(log), open: watch::channel(()).0 })))
     }
@@ -100,8 +106,12 @@ impl Open {
     }
 }
 
-fn size(folder: &Path) -> io::Result<u64> {
-    fs::read_dir(folder)?.map(|file| Ok(file?.metadata()?.len())).sum()
+fn sizes(folder: &Path) -> io::Result<HashMap<OsString, u64>> {
+    let size = |file: io::Result<fs::DirEntry>| {
+        let file = file?;
+        Ok((file.file_name(), file.metadata()?.len()))
+    };
+    fs::read_dir(folder)?.map(size).collect()
 }
 
 impl RaftLogReader<Kinds> for Log {
