@@ -1,8 +1,11 @@
 //! The body of every request and answer that passes through our programs.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use tokio::time::timeout;
 
 /// Why a body could not be read or written to its end.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -61,11 +64,14 @@ pub async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, CollectErro
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Reads a body and forgets it, until its end or for about `limit` bytes.
+/// How long a body that is only read to be forgotten may keep silent.
+const DISCARD_SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// Reads a body and forgets it, until its end, a silence, or for about `limit` bytes.
 pub(crate) async fn discard(body: &mut Body, limit: usize) {
     let mut read = 0;
     while read < limit
-        && let Some(Ok(frame)) = body.frame().await
+        && let Ok(Some(Ok(frame))) = timeout(DISCARD_SILENCE_MAX, body.frame()).await
     {
         read += frame.data_ref().map_or(0, Bytes::len);
     }
