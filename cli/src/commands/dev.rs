@@ -107,6 +107,9 @@ impl Dev {
             format!("-serf-lan-port={}", self.serf_lan_port),
             format!("-serf-wan-port={}", self.serf_wan_port),
             format!("-log-level={}", self.log_level),
+            // Its signals are the way to end it, not an accident of a server's.
+            "-hcl=leave_on_terminate = true".into(),
+            "-hcl=skip_leave_on_interrupt = false".into(),
         ];
         match &self.data_dir {
             Some(folder) => {
