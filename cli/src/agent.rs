@@ -8,13 +8,13 @@ use daemon::{
     logs::{self, LogLevel, Sink, Style},
 };
 
-use crate::output::{failure, line};
+use crate::output::{failure, line, refused};
 
 /// How long the parts may take to end once the agent has.
 const END_MAX: Duration = Duration::from_secs(15);
 
-/// Runs the program with the words after its name, until it is told to end.
-pub(crate) fn run(words: Vec<String>) -> Exit {
+/// Runs the program, called by this name, with the words after it, until it is told to end.
+pub(crate) fn run(called: &str, words: Vec<String>) -> Exit {
     let flags = match Flags::parse(words) {
         Ok(flags) => flags,
         Err(FlagError::Help) => {
@@ -26,7 +26,7 @@ pub(crate) fn run(words: Vec<String>) -> Exit {
     };
     match config::load(&flags) {
         Ok(config) => run_config(config),
-        Err(e) => failure(format!("==> {e}")),
+        Err(e) => refused("==> ", &e, called),
     }
 }
 
@@ -69,8 +69,9 @@ pub(crate) fn block_on(is_registry: bool, program: impl Future<Output = anyhow::
         Err(e) => return failure(format!("==> cannot start: {e}")),
     };
     let exit = runtime.block_on(program).unwrap_or_else(|e| {
-        tracing::error!(target: "agent", error = format!("{e:#}"), "Error starting agent");
-        failure(format!("==> {e:#}"))
+        // Each error names its source already.
+        tracing::error!(target: "agent", error = %e, "Error starting agent");
+        failure(format!("==> {e}"))
     });
     runtime.shutdown_timeout(END_MAX);
     exit

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let called = words.next().unwrap_or_default();
     let called = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or("ryo");
     let exit = match program::choose(called, words.collect()) {
-        Program::Agent(words) => agent::run(words),
+        Program::Agent(words) => agent::run(called, words),
         Program::Watcher(words) => {
             let name = if called == "ryo" { "ryo template" } else { called };
             template_watcher::main(name, &words)

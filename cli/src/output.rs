@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use agent::config::ConfigError;
 use daemon::Exit;
 
 /// Prints a result and a newline. A reader that went away (`| head`) is no error of ours.
@@ -14,6 +15,16 @@ pub(crate) fn line(text: impl AsRef<[u8]>) {
 pub(crate) fn failure(text: impl AsRef<str>) -> Exit {
     note(text);
     Exit::Failure
+}
+
+/// Prints why a configuration is refused, with the place and what may have been meant.
+///
+/// Under the name `consul` the hint is left out: scripts written for Consul compare the text.
+pub(crate) fn refused(start: &str, error: &ConfigError, called: &str) -> Exit {
+    match error.hint().filter(|_| called != "consul") {
+        Some(hint) => failure(format!("{start}{}\n{hint}", error.to_string().trim_end())),
+        None => failure(format!("{start}{error}")),
+    }
 }
 
 /// Prints a remark on standard error.

@@ -105,7 +105,7 @@ pub(crate) fn run_command(called: &str, mut words: Vec<String>) -> Exit {
         Tree::from_arg_matches(&matches).map_err(|e| flags::explain(&e))
     });
     match read {
-        Ok(tree) => tree.command.run(name == "consul"),
+        Ok(tree) => tree.command.run(name),
         Err(Refusal::Help(text)) => {
             line(text.trim_end());
             Exit::Success
@@ -122,7 +122,7 @@ pub(crate) fn run_command(called: &str, mut words: Vec<String>) -> Exit {
 }
 
 impl Command {
-    fn run(self, called_consul: bool) -> Exit {
+    fn run(self, called: &str) -> Exit {
         match self {
             Self::Agent | Self::Template => unreachable!("chosen by name before the tree is read"),
             Self::Catalog(command) => command.run(),
@@ -133,8 +133,8 @@ impl Command {
             Self::Leave(command) => command.run(),
             Self::Members(command) => command.run(),
             Self::Reload(command) => command.run(),
-            Self::Validate(command) => command.run(),
-            Self::Version(command) => command.run(called_consul),
+            Self::Validate(command) => command.run(called),
+            Self::Version(command) => command.run(called == "consul"),
         }
     }
 }

@@ -4,7 +4,7 @@ use agent::config::{self, Flags};
 use clap::Args;
 use daemon::Exit;
 
-use crate::output::{failure, line, note};
+use crate::output::{failure, line, note, refused};
 
 /// Check configuration files as an agent would read them
 #[derive(Args, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Validate {
 }
 
 impl Validate {
-    pub(crate) fn run(self) -> Exit {
+    pub(crate) fn run(self, called: &str) -> Exit {
         if self.words.is_empty() {
             return failure("Must specify at least one config file or directory");
         }
@@ -40,7 +40,7 @@ impl Validate {
                 }
                 Exit::Success
             }
-            Err(e) => failure(format!("Config validation failed: {e}")),
+            Err(e) => refused("Config validation failed: ", &e, called),
         }
     }
 }
