@@ -67,6 +67,7 @@ impl Mode {
 
     fn prepare(self, address: SocketAddr) -> anyhow::Result<()> {
         match self {
+            // No round writes this value: writing what is there already wakes nobody.
             Self::Key | Self::OtherKeys => fleet::put(address, "/v1/kv/bench/wait", "start"),
             Self::Service => fleet::register(address, &fleet::checked("wait-0")),
             Self::OtherServices => (0..SERVICES)
