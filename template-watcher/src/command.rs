@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     io,
     os::unix::process::ExitStatusExt as _,
+    pin::pin,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -132,10 +133,17 @@ impl Program {
         let reading = async {
             tokio::join!(read_some(out.as_mut(), &mut text), read_some(err.as_mut(), &mut more));
         };
-        let (status, ()) = tokio::join!(self.wait(&mut child), async {
-            // A grandchild may hold the pipe open for ever.
-            let _ = timeout(self.limit + GRACE, reading).await;
-        });
+        let status = {
+            let (mut reading, mut waiting) = (pin!(reading), pin!(self.wait(&mut child)));
+            tokio::select! {
+                () = &mut reading => waiting.await,
+                status = &mut waiting => {
+                    // A grandchild may hold the pipe open for ever.
+                    let _ = timeout(GRACE, reading).await;
+                    status
+                }
+            }
+        };
         text.extend(more);
         Ok((status?, String::from_utf8_lossy(&text).into_owned()))
     }
