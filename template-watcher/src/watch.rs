@@ -196,11 +196,11 @@ impl Source {
         struct AgentConfig {
             node_name: String,
         }
-        let mut failing = false;
+        let mut failures = 0;
         loop {
             match self.client.json::<Agent>(&Request::get("/v1/agent/self")).await {
                 Ok(agent) => return agent.config.node_name,
-                Err(e) => self.tell_failing(&mut failing, &e, news).await,
+                Err(e) => self.tell_failing(&mut failures, &e, news).await,
             }
             sleep(self.settings.retry.backoff.max(Duration::from_secs(1))).await;
         }
@@ -208,11 +208,11 @@ impl Source {
 
     /// Asks again and again which datacenters answer.
     async fn poll_reachable(&self, news: &mpsc::Sender<News>) {
-        let mut failing = false;
+        let mut failures = 0;
         loop {
             match self.client.json::<Vec<String>>(&Request::get("/v1/catalog/datacenters")).await {
                 Ok(names) => {
-                    failing = false;
+                    failures = 0;
                     let mut there = Vec::new();
                     for name in names {
                         let region = Region { datacenter: name.clone(), ..Region::default() };
@@ -227,18 +227,26 @@ impl Source {
                     let what = What::Answer(Box::new(Answer::Datacenters(there)), false);
                     let _ = news.send(News { query: self.query.clone(), what }).await;
                 }
-                Err(e) => self.tell_failing(&mut failing, &e, news).await,
+                Err(e) => {
+                    self.tell_failing(&mut failures, &e, news).await;
+                    sleep(self.settings.retry.backoff.max(Duration::from_secs(1))).await;
+                    continue;
+                }
             }
             sleep(self.settings.poll).await;
         }
     }
 
-    async fn tell_failing(&self, failing: &mut bool, error: &RequestError, news: &mpsc::Sender<News>) {
-        if !std::mem::replace(failing, true) {
-            let what = What::failing(error);
-            // A closed channel means that the runner is gone, and this task is about to be.
-            let _ = news.send(News { query: self.query.clone(), what }).await;
-        }
+    /// Tells the first failure, and from then on nothing until the permitted attempts are used up.
+    async fn tell_failing(&self, failures: &mut u32, error: &RequestError, news: &mpsc::Sender<News>) {
+        let failed = std::mem::replace(failures, failures.saturating_add(1));
+        let what = match (failed, self.settings.retry.attempts) {
+            (_, Some(most)) if failed >= most => What::GaveUp(error.to_string()),
+            (0, _) => What::failing(error),
+            _ => return,
+        };
+        // A closed channel means that the runner is gone, and this task is about to be.
+        let _ = news.send(News { query: self.query.clone(), what }).await;
     }
 }
 
