@@ -24,6 +24,11 @@ impl Guard {
         Self { grace, doubt_until: None, held: HashMap::new() }
     }
 
+    /// Doubts for another time from the next break on.
+    pub(crate) fn doubt_for(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
     /// Gives the answer back when it can be believed; keeps it otherwise.
     pub(crate) fn admit(
         &mut self,

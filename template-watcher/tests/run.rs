@@ -122,6 +122,40 @@ async fn a_refused_candidate_leaves_the_old_file() {
 }
 
 #[tokio::test]
+async fn a_refused_candidate_is_checked_again() {
+    let stage = Stage::with(&[]).await;
+    stage.write("t", "x");
+    let run = stage.start(
+        "template { source = \"@t\" destination = \"@out\" command = \"cat @out >> @log\" \
+         check = \"echo checked >> @checks; test -e @allowed\" }",
+    );
+    stage.becomes("checks", "checked\n").await;
+    stage.write("allowed", "");
+    stage.becomes("log", "x").await;
+    stage.end(run).await;
+}
+
+#[tokio::test]
+async fn once_ends_after_the_last_command() {
+    let stage = Stage::with(&[]).await;
+    stage.write("early", "x");
+    stage.write("late", "{{ key \"a\" }}");
+    let config = stage.config(
+        "template { source = \"@early\" destination = \"@out1\" \
+         command = \"echo 1 >> @log; until test -e @go; do sleep 0.02; done\" } \
+         template { source = \"@late\" destination = \"@out2\" command = \"echo 2 >> @log\" }",
+        &["-once"],
+    );
+    let run = tokio::spawn(run(config, stage.shutdown.clone()));
+    stage.becomes("log", "1\n").await;
+    stage.registry.put("a", "y");
+    stage.becomes("out2", "y").await;
+    stage.write("go", "");
+    assert_eq!(run.await.unwrap(), Ok(Exit::Success));
+    stage.becomes("log", "1\n2\n").await;
+}
+
+#[tokio::test]
 async fn a_failing_command_is_tried_until_it_works() {
     let stage = Stage::with(&[]).await;
     stage.write("t", "x");

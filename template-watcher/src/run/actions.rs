@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::RunError;
+use super::{RunError, slot::Slot};
 use crate::{
     command::{CommandError, Program},
     config::go_list,
@@ -68,6 +68,23 @@ impl Actions {
         }
         if !self.waiting.iter().any(|waiting| waiting.is_same(&job)) {
             self.waiting.push(job);
+        }
+    }
+
+    /// Takes the commands of a new configuration: what is still to be run becomes what its template wants now, and is
+    /// given up where no template wants anything.
+    pub(super) fn follow(&mut self, slots: &[Slot]) {
+        let now = |mut job: Job| {
+            let wants = |slot: &&Slot| slot.program.as_ref().is_some_and(|p| p.words == job.program.words);
+            let of_names = |slot: &&Slot| slot.names() == job.names;
+            let slot = slots.iter().find(wants).or_else(|| slots.iter().find(of_names))?;
+            job.program = slot.program.clone()?;
+            Some(job)
+        };
+        let failed = std::mem::take(&mut self.failed);
+        self.failed = failed.into_iter().filter_map(|(at, job)| Some((at, now(job)?))).collect();
+        for job in std::mem::take(&mut self.waiting).into_iter().filter_map(now) {
+            self.queue(job);
         }
     }
 
@@ -148,9 +165,12 @@ impl Actions {
 
     /// Queues the failed commands that are due.
     pub(super) fn retry(&mut self, now: Instant) {
-        let (due, later) = std::mem::take(&mut self.failed).into_iter().partition(|(at, _)| *at <= now);
+        let (due, later): (Vec<_>, _) =
+            std::mem::take(&mut self.failed).into_iter().partition(|(at, _)| *at <= now);
         self.failed = later;
-        self.waiting.extend(due.into_iter().map(|(_, job): (Instant, Job)| job));
+        for (_, job) in due {
+            self.queue(job);
+        }
         self.start();
     }
 }

@@ -3,10 +3,13 @@
 //! A template that walks `ls "acl"` and asks `key` for each of them costs one question instead of one per key, and sees
 //! all of them as they were at one moment.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
-    answers::{Answer, KeyAnswer, KeyPair},
+    answers::{Answer, Answers, KeyAnswer, KeyPair},
     query::Query,
 };
 
@@ -38,10 +41,25 @@ fn covers(prefix: &Query, key: &Query) -> bool {
     }
 }
 
-/// The answer for one key out of those below a prefix.
-pub(super) fn key_answer(path: &str, pairs: &Answer) -> Answer {
-    let Answer::Pairs(pairs) = pairs else { return Answer::Key(KeyAnswer::default()) };
-    let pair = pairs.iter().find(|pair| pair.path == path);
+/// The answers for covered keys whose prefix has been answered.
+pub(super) fn answers(covered: &HashMap<Query, Query>, known: &Answers) -> Vec<(Query, Answer)> {
+    // By path, because a list of thousands may cover thousands of keys.
+    let mut lists: HashMap<&Query, HashMap<&str, &KeyPair>> = HashMap::new();
+    let mut found = Vec::new();
+    for (key, prefix) in covered {
+        let (Query::Key { path, .. }, Some(Answer::Pairs(pairs))) = (key, known.get(prefix).map(Arc::as_ref))
+        else {
+            continue;
+        };
+        let list = lists
+            .entry(prefix)
+            .or_insert_with(|| pairs.iter().map(|pair| (pair.path.as_str(), pair)).collect());
+        found.push((key.clone(), key_answer(path, list.get(path.as_str()).copied())));
+    }
+    found
+}
+
+fn key_answer(path: &str, pair: Option<&KeyPair>) -> Answer {
     let now = pair.map(|pair| KeyPair { key: path.trim_start_matches('/').to_owned(), ..pair.clone() });
     Answer::Key(KeyAnswer { now, last: None })
 }
@@ -75,9 +93,15 @@ mod tests {
     fn the_answer_is_that_of_the_key_itself() {
         let pair =
             KeyPair { path: "acl/a".into(), key: "a".into(), value: b"x".to_vec(), ..KeyPair::default() };
-        let pairs = Answer::Pairs(vec![pair]);
-        let Answer::Key(found) = key_answer("acl/a", &pairs) else { panic!("a key") };
-        assert_eq!(found.now.map(|pair| (pair.key, pair.value)), Some(("acl/a".into(), b"x".to_vec())));
-        assert_eq!(key_answer("acl/b", &pairs), Answer::Key(KeyAnswer::default()));
+        let (prefix, there, absent) =
+            (Query::prefix("acl").unwrap(), Query::key("acl/a").unwrap(), Query::key("acl/b").unwrap());
+        let covered = HashMap::from([there.clone(), absent.clone()].map(|key| (key, prefix.clone())));
+        let mut known = Answers::default();
+        assert_eq!(answers(&covered, &known), []);
+        known.put(prefix, Answer::Pairs(vec![pair]));
+        let mut found: HashMap<_, _> = answers(&covered, &known).into_iter().collect();
+        let Some(Answer::Key(key)) = found.remove(&there) else { panic!("a key") };
+        assert_eq!(key.now.map(|pair| (pair.key, pair.value)), Some(("acl/a".into(), b"x".to_vec())));
+        assert_eq!(found.remove(&absent), Some(Answer::Key(KeyAnswer::default())));
     }
 }

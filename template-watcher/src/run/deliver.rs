@@ -2,7 +2,11 @@
 
 use std::io::Write as _;
 
-use super::{RunError, Runner, actions::Job, slot::Slot};
+use super::{
+    RunError, Runner,
+    actions::Job,
+    slot::{CHECK_PAUSE, Slot, WRITE_PAUSE},
+};
 use crate::{
     check::check,
     output::{self, OutputError, Target},
@@ -48,7 +52,7 @@ impl Runner {
                 return Ok(false);
             }
         };
-        let names = (slot.config.source.name(), slot.config.destination_name());
+        let names = slot.names();
         let wrong = |reason: String| format!("error rendering {:?} => {:?}: {reason}", names.0, names.1);
         if dry {
             print(slot, text).map_err(|reason| RunError::Failed(wrong(reason)))?;
@@ -63,8 +67,10 @@ impl Runner {
                 if now_or_never {
                     return Err(RunError::Failed(reason));
                 }
-                slot.settle(text);
-                slot.tell(reason);
+                if !slot.is_tried_again() {
+                    slot.tell(reason);
+                }
+                slot.try_later(text, CHECK_PAUSE);
                 Ok(false)
             }
             Ok(fate) => {
@@ -83,7 +89,7 @@ impl Runner {
             Err(error) if now_or_never => Err(RunError::Failed(wrong(error.to_string()))),
             Err(error) => {
                 slot.tell(wrong(error.to_string()));
-                slot.write_later(text);
+                slot.try_later(text, WRITE_PAUSE);
                 Ok(false)
             }
         }
@@ -109,7 +115,9 @@ async fn swap(slot: &Slot, text: &[u8], environment: &[(String, String)]) -> Res
     if !config.check.is_empty()
         && let Err(reason) = check(&config.check, config.check_timeout, environment, candidate.path()).await
     {
-        return Ok(Fate::Refused(reason));
+        // The candidate's name is another each time, and says nothing to people.
+        let candidate = candidate.path().display().to_string();
+        return Ok(Fate::Refused(reason.replace(&candidate, &path.display().to_string())));
     }
     candidate.commit()?;
     Ok(Fate::Written)

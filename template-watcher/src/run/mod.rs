@@ -41,6 +41,10 @@ use slot::Slot;
 /// short enough that a hanging one does not hold back what is known.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often templates are rendered on end because a prefix answers a key they have just asked: enough for keys whose
+/// names come from keys, and an end for a template that asks for another key by chance each time.
+const ROUNDS_MAX: u32 = 64;
+
 /// How long files must be left alone before they are read again: editors write in several steps.
 const FILES_QUIET: Duration = Duration::from_millis(300);
 
@@ -144,8 +148,8 @@ impl Runner {
     ) -> Result<Exit, RunError> {
         loop {
             self.pass().await?;
-            if let Some(exit) = self.finished().await? {
-                return Ok(exit);
+            if self.is_finished() {
+                return Ok(Exit::Success);
             }
             let wake = self.deadline();
             tokio::select! {
@@ -188,7 +192,7 @@ impl Runner {
             written |= self.deliver(index).await?;
         }
         self.actions.start();
-        let all = self.slots.iter().all(|slot| slot.rendered);
+        let all = self.is_rendered();
         if all && let Some(tell) = self.ready.take() {
             tell();
         }
@@ -204,7 +208,7 @@ impl Runner {
 
     /// Renders what must be rendered, until no answer is known that some template has not seen, and watches what they ask.
     fn render_all(&mut self) {
-        loop {
+        for _ in 0..ROUNDS_MAX {
             self.derive();
             for slot in
                 self.slots.iter_mut().filter(|slot| slot.dirty && !(self.config.once && slot.rendered))
@@ -223,16 +227,12 @@ impl Runner {
                 return;
             }
         }
+        tracing::warn!(target: "runner", "a template asks other keys each time it is rendered; it goes on with the next change");
     }
 
     /// Answers keys from the prefixes that cover them; tells whether something new came of it.
     fn derive(&mut self) -> bool {
-        let mut news = Vec::new();
-        for (key, prefix) in &self.covered {
-            if let (Query::Key { path, .. }, Some(pairs)) = (key, self.answers.get(prefix)) {
-                news.push((key.clone(), cover::key_answer(path, pairs)));
-            }
-        }
+        let news = cover::answers(&self.covered, &self.answers);
         // Not `any`: each must be learned.
         news.into_iter().filter_map(|(key, answer)| self.learn(key, answer).then_some(())).count() > 0
     }
@@ -274,18 +274,14 @@ impl Runner {
         Ok(())
     }
 
-    /// How the run ends if all is done.
-    async fn finished(&mut self) -> Result<Option<Exit>, RunError> {
-        let done =
-            self.config.parse_only || (self.config.once && self.slots.iter().all(|slot| slot.rendered));
-        if !done || self.child.as_ref().is_some_and(Kept::is_started) {
-            return Ok(None);
-        }
-        while self.actions.is_busy() {
-            let done = self.actions.next().await;
-            self.actions.judge(done, true)?;
-        }
-        Ok(Some(Exit::Success))
+    /// Whether all is done: every file stands, every command has run, and no child is kept.
+    fn is_finished(&self) -> bool {
+        let done = self.config.parse_only || (self.config.once && self.is_rendered());
+        done && !self.actions.is_busy() && !self.child.as_ref().is_some_and(Kept::is_started)
+    }
+
+    fn is_rendered(&self) -> bool {
+        self.slots.iter().all(|slot| slot.rendered)
     }
 
     /// When something must be done although no news come.
@@ -294,6 +290,8 @@ impl Runner {
         let wait = self.config.block_query_wait;
         let lookups = self.absent.values().map(|since| *since + wait).min();
         let slots = self.slots.iter().filter_map(Slot::deadline).min();
+        // Before that nothing is delivered or looked up, and what is overdue would wake the loop again and again.
+        let [lookups, slots] = [lookups, slots].map(|at| at.filter(|_| self.settled));
         let others = [self.guard.deadline(), self.actions.deadline(), self.read_again];
         [settle, lookups, slots].into_iter().chain(others).flatten().min()
     }
@@ -333,7 +331,7 @@ impl Runner {
                     self.learn(query, answer);
                 }
             }
-            What::GaveUp(error) if self.config.once => {
+            What::GaveUp(error) if self.config.once && !self.is_rendered() => {
                 return Err(RunError::Failed(format!("{query}: {error}")));
             }
             What::Failing { error, cause } => self.tell_failing(query, &error, cause),
@@ -420,13 +418,14 @@ impl Runner {
         for slot in &mut slots {
             slot.read().map_err(RunError::Failed)?;
         }
-        let same_registry = config.registry == self.config.registry
-            && config.block_query_wait == self.config.block_query_wait;
-        if !same_registry {
+        if config.registry != self.config.registry || watch_settings(&config) != watch_settings(&self.config)
+        {
             (self.watches, self.news) = watches(&config)?;
             self.answers = Arc::default();
             self.failing.clear();
+            self.guard = Guard::new(config.empty_grace);
         }
+        self.guard.doubt_for(config.empty_grace);
         self.settled = false;
         self.started = Instant::now();
         for slot in &mut slots {
@@ -436,6 +435,7 @@ impl Runner {
             slot.rendered = before.is_some_and(|old| old.rendered);
         }
         self.slots = slots;
+        self.actions.follow(&self.slots);
         let exec = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
         if let Some(mut old) = std::mem::replace(&mut self.child, exec) {
             old.stop().await;
@@ -462,11 +462,14 @@ async fn slots(config: &Config, host: &Host) -> Result<Vec<Slot>, RunError> {
 
 fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), ConfigError> {
     let client = Client::new(config.registry.clone()).map_err(|e| ConfigError(e.to_string()))?;
-    let settings = WatchSettings {
+    Ok(Watches::new(client, watch_settings(config)))
+}
+
+fn watch_settings(config: &Config) -> WatchSettings {
+    WatchSettings {
         wait: config.block_query_wait,
         max_stale: config.max_stale,
         retry: config.retry.for_mode(config.once),
         ..WatchSettings::default()
-    };
-    Ok(Watches::new(client, settings))
+    }
 }

@@ -13,7 +13,11 @@ use crate::{
 };
 
 /// The first and the longest pause before a file that could not be written is written again.
-const WRITE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+pub(super) const WRITE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The same before a refused candidate is checked again: a check may have failed for want of memory, of a name server,
+/// or of a certificate that comes later, and nothing but another look can tell.
+pub(super) const CHECK_PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 pub(super) struct Slot {
     pub(super) config: TemplateConfig,
@@ -31,9 +35,9 @@ pub(super) struct Slot {
     timer: Option<Timer>,
     /// What was told last about this template, so that it is told once.
     pub(super) told: Option<String>,
-    /// The text that was dealt with last: in place, refused, or printed.
+    /// The text that was dealt with last: in place or printed.
     pub(super) last: Option<Vec<u8>>,
-    write_again: Option<(Instant, Duration)>,
+    again: Option<(Instant, Duration)>,
 }
 
 /// Waits for further changes.
@@ -73,8 +77,13 @@ impl Slot {
             timer: None,
             told: None,
             last: None,
-            write_again: None,
+            again: None,
         })
+    }
+
+    /// Source and destination, for messages.
+    pub(super) fn names(&self) -> (String, String) {
+        (self.config.source.name(), self.config.destination_name())
     }
 
     /// Understands the text, unless that has been done.
@@ -107,8 +116,9 @@ impl Slot {
             }
             _ => None,
         };
-        if !matches!(outcome, Outcome::Text(_)) {
-            self.write_again = None;
+        // A pause is for the text that failed; another one may be better.
+        if self.outcome.as_ref() != Some(&outcome) {
+            self.again = None;
         }
         self.outcome = Some(outcome);
     }
@@ -116,29 +126,34 @@ impl Slot {
     /// When it must be looked at again although nothing changed.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timer = self.timer.map(|timer| timer.due);
-        let again = self.write_again.map(|(at, _)| at);
+        let again = self.again.map(|(at, _)| at);
         timer.into_iter().chain(again).min()
     }
 
-    /// Whether its text still waits for further changes or for another try to write it.
+    /// Whether its text still waits for further changes or for another try.
     pub(super) fn is_held(&self, once: bool) -> bool {
         let now = Instant::now();
         let timer = self.timer.is_some_and(|timer| now < timer.due) && !once;
-        timer || self.write_again.is_some_and(|(at, _)| now < at)
+        timer || self.again.is_some_and(|(at, _)| now < at)
+    }
+
+    /// Whether its text could not be put in place before. What a check says may name its own process, so that equal
+    /// words do not show it.
+    pub(super) fn is_tried_again(&self) -> bool {
+        self.again.is_some()
     }
 
     /// Its text has been dealt with.
     pub(super) fn settle(&mut self, text: Vec<u8>) {
         self.timer = None;
-        self.write_again = None;
+        self.again = None;
         self.last = Some(text);
     }
 
-    /// Its text could not be written; it is kept and tried again.
-    pub(super) fn write_later(&mut self, text: Vec<u8>) {
-        let (first, longest) = WRITE_PAUSE;
-        let pause = self.write_again.map_or(first, |(_, pause)| (pause * 2).min(longest));
-        self.write_again = Some((Instant::now() + pause, pause));
+    /// Its text could not be put in place; it is kept and tried again.
+    pub(super) fn try_later(&mut self, text: Vec<u8>, (first, longest): (Duration, Duration)) {
+        let pause = self.again.map_or(first, |(_, pause)| (pause * 2).min(longest));
+        self.again = Some((Instant::now() + pause, pause));
         self.timer = None;
         self.outcome = Some(Outcome::Text(text));
     }
@@ -154,7 +169,7 @@ impl Slot {
     /// Something that was told does not hold any more.
     pub(super) fn tell_over(&mut self) {
         if self.told.take().is_some() {
-            let (source, destination) = (self.config.source.name(), self.config.destination_name());
+            let (source, destination) = self.names();
             tracing::warn!(target: "runner", "{source:?} => {destination:?} is in order again");
         }
     }
