@@ -63,13 +63,16 @@ impl Subject {
         wire::parse(&self.exchange(&message).expect("a reply")).unwrap()
     }
 
+    /// Asks up to five times: behind a full queue a datagram gets lost, and clients ask again.
     fn exchange(&self, message: &[u8]) -> Option<Vec<u8>> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        socket.send_to(message, self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let mut buffer = vec![0; 65_535];
-        let length = socket.recv(&mut buffer).ok()?;
-        Some(buffer[..length].to_vec())
+        (0..5).find_map(|_| {
+            socket.send_to(message, self.address).unwrap();
+            let length = socket.recv(&mut buffer).ok()?;
+            Some(buffer[..length].to_vec())
+        })
     }
 }
 
