@@ -1,5 +1,7 @@
 //! Strings: cutting, joining, replacing, patterns, digests.
 
+use std::{iter::Peekable, str::Chars};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use go_template::{Signature, Type, Value};
@@ -238,35 +240,7 @@ fn translated(pattern: &str) -> Result<String, String> {
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => match chars.next() {
-                Some('d') => out.push_str("[0-9]"),
-                Some('D') => out.push_str("[^0-9]"),
-                Some('w') => out.push_str("[0-9A-Za-z_]"),
-                Some('W') => out.push_str("[^0-9A-Za-z_]"),
-                Some('s') => out.push_str(r"[\t\n\f\r ]"),
-                Some('S') => out.push_str(r"[^\t\n\f\r ]"),
-                Some('b') if !class => out.push_str(r"(?-u:\b)"),
-                Some('B') if !class => out.push_str(r"(?-u:\B)"),
-                Some('Q') if !class => {
-                    let rest: String = chars.by_ref().collect();
-                    let (literal, tail) = rest.split_once("\\E").unwrap_or((&rest, ""));
-                    out.push_str(&regex::escape(literal));
-                    out.push_str(&translated(tail)?);
-                }
-                Some(other) => {
-                    out.extend(['\\', other]);
-                    // a class or a code in braces, not a repetition
-                    if matches!(other, 'p' | 'P' | 'x') && chars.peek() == Some(&'{') {
-                        for inner in chars.by_ref() {
-                            out.push(inner);
-                            if inner == '}' {
-                                break;
-                            }
-                        }
-                    }
-                }
-                None => out.push('\\'),
-            },
+            '\\' => escaped(&mut chars, class, &mut out),
             '[' if class && chars.peek() != Some(&':') => out.push_str("\\["),
             '[' if !class => {
                 class = true;
@@ -281,12 +255,7 @@ fn translated(pattern: &str) -> Result<String, String> {
             '[' => {
                 // a named class such as [:alpha:] reaches to its own bracket
                 out.push('[');
-                for inner in chars.by_ref() {
-                    out.push(inner);
-                    if inner == ']' {
-                        break;
-                    }
-                }
+                copy_up_to(']', &mut chars, &mut out);
             }
             ']' if class => {
                 class = false;
@@ -311,6 +280,45 @@ fn translated(pattern: &str) -> Result<String, String> {
         }
     }
     Ok(out)
+}
+
+/// What stands behind a backslash, which has been read.
+fn escaped(chars: &mut Peekable<Chars<'_>>, class: bool, out: &mut String) {
+    match chars.next() {
+        Some('d') => out.push_str("[0-9]"),
+        Some('D') => out.push_str("[^0-9]"),
+        Some('w') => out.push_str("[0-9A-Za-z_]"),
+        Some('W') => out.push_str("[^0-9A-Za-z_]"),
+        Some('s') => out.push_str(r"[\t\n\f\r ]"),
+        Some('S') => out.push_str(r"[^\t\n\f\r ]"),
+        Some('b') if !class => out.push_str(r"(?-u:\b)"),
+        Some('B') if !class => out.push_str(r"(?-u:\B)"),
+        Some('Q') if !class => {
+            while let Some(c) = chars.next() {
+                if c == '\\' && chars.next_if_eq(&'E').is_some() {
+                    break;
+                }
+                out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+            }
+        }
+        Some(other) => {
+            out.extend(['\\', other]);
+            // a class or a code in braces, not a repetition
+            if matches!(other, 'p' | 'P' | 'x') && chars.peek() == Some(&'{') {
+                copy_up_to('}', chars, out);
+            }
+        }
+        None => out.push('\\'),
+    }
+}
+
+fn copy_up_to(end: char, chars: &mut Peekable<Chars<'_>>, out: &mut String) {
+    for c in chars {
+        out.push(c);
+        if c == end {
+            break;
+        }
+    }
 }
 
 /// The largest number in `2`, `2,` or `2,3`, which braces make a repetition; anything else in braces is text.
