@@ -120,6 +120,39 @@ impl Stream {
     }
 }
 
+impl Drop for List {
+    fn drop(&mut self) {
+        drop_flat(std::mem::take(&mut self.items));
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        let entries = self.entries.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop_flat(std::mem::take(entries).into_values().collect());
+    }
+}
+
+/// Drops values without calls inside calls: a template can put lists into lists deeper than a thread's stack.
+fn drop_flat(mut values: Vec<Value>) {
+    while let Some(value) = values.pop() {
+        match value {
+            Value::List(list) => {
+                if let Some(mut list) = Arc::into_inner(list) {
+                    values.append(&mut list.items);
+                }
+            }
+            Value::Map(map) => {
+                if let Some(mut map) = Arc::into_inner(map) {
+                    let entries = map.entries.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    values.extend(std::mem::take(entries).into_values());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Map {
     /// A map of a type with these entries.
     pub fn new(ty: Type, entries: BTreeMap<Key, Value>) -> Self {
@@ -359,5 +392,21 @@ impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = crate::fmt::sprintf(b"%#v", std::slice::from_ref(self));
         f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_any_depth_are_dropped() {
+        let mut list = Value::Nil;
+        let mut map = Value::Nil;
+        for _ in 0..500_000 {
+            list = Value::List(Arc::new(List { ty: Type::Any, items: vec![list], nil: false }));
+            map = Value::Map(Arc::new(Map::new(Type::Any, BTreeMap::from([(Key::Nil, map)]))));
+        }
+        drop((list, map));
     }
 }
