@@ -32,17 +32,21 @@ where
 {
     let mut connections = JoinSet::new();
     let mut end = pin!(shutdown.requested());
+    let mut failing = false;
     loop {
         tokio::select! {
             () = &mut end => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((tcp, peer)) => {
+                    failing = false;
                     connections.spawn(connection(tcp, peer, handler.clone(), shutdown.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, or the peer was gone before it was accepted: neither ends the listener.
-                    tracing::warn!(target: "agent.server", %error, "cannot accept a link");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(target: "agent.server", %error, "cannot accept links; trying again");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -61,6 +65,12 @@ where
 {
     // Without it small answers wait for the peer's acknowledgement; a failure costs only that.
     let _ = tcp.set_nodelay(true);
+    // Whoever connects and says nothing would keep its place for ever: pings begin with the first words only.
+    let mut first = [0];
+    tokio::select! {
+        spoke = timeout(wire::CONNECT_LIMIT, tcp.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1))) { return },
+        () = shutdown.requested() => return,
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = handler(peer, request.map(|body| body.map_err(Into::into).boxed_unsync()));
         async move {

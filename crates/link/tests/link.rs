@@ -109,3 +109,12 @@ async fn a_join_is_told_where_to_go() {
     task.await.unwrap();
     join::ask(address).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_does_not_keep_its_place() {
+    let (address, ..) = server("one").await;
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut said = Vec::new();
+    let end = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut said);
+    assert_eq!(tokio::time::timeout(std::time::Duration::from_secs(20), end).await.unwrap().unwrap(), 0);
+}
