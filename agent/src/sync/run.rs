@@ -68,7 +68,8 @@ pub(crate) struct Sync {
     identity: Arc<Mutex<Identity>>,
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
     node_told: bool,
-    away: bool,
+    /// Whether the log says that the catalog cannot be told.
+    told_away: bool,
 }
 
 /// Why the catalog could not be told.
@@ -91,7 +92,7 @@ impl Sync {
         identity: Arc<Mutex<Identity>>,
     ) -> (Self, Syncer) {
         let (sender, flushes) = mpsc::channel(FLUSHES_MAX);
-        let sync = Self { local, backend, identity, flushes, node_told: false, away: false };
+        let sync = Self { local, backend, identity, flushes, node_told: false, told_away: false };
         (sync, Syncer(sender))
     }
 
@@ -108,8 +109,9 @@ impl Sync {
         let end = shutdown.requested();
         tokio::pin!(end);
         loop {
-            let output_at = self.local.next_output();
-            let wake = [Some(full_at), retry_at, output_at].into_iter().flatten().min().unwrap_or(full_at);
+            // Held-back output waits for the registry like everything else: its time may have passed long ago.
+            let next = retry_at.or_else(|| self.local.next_output());
+            let wake = next.map_or(full_at, |next| next.min(full_at));
             let mut flushed = None;
             let returned = async {
                 match attachment.as_mut() {
@@ -166,21 +168,20 @@ impl Sync {
 
     /// One log line for each change of state.
     fn tell(&mut self, error: Option<&Failed>) {
-        let away = error.is_some();
         match error {
-            Some(error) if !self.away => {
-                // An agent that has not joined yet has said so already.
-                match error {
-                    Failed::Nobody(Unavailable::NoServers) if !self.node_told => {}
-                    _ => {
-                        tracing::warn!(target: "agent.anti_entropy", %error, "failed to sync, will try until it works")
-                    }
+            // An agent that has not joined yet has said so already.
+            Some(Failed::Nobody(Unavailable::NoServers)) if !self.node_told => {}
+            Some(error) => {
+                if !std::mem::replace(&mut self.told_away, true) {
+                    tracing::warn!(target: "agent.anti_entropy", %error, "failed to sync, will try until it works");
                 }
             }
-            None if self.away => tracing::info!(target: "agent.anti_entropy", "syncing again"),
-            _ => {}
+            None => {
+                if std::mem::take(&mut self.told_away) {
+                    tracing::info!(target: "agent.anti_entropy", "syncing again");
+                }
+            }
         }
-        self.away = away;
     }
 
     /// Compares everything with the catalog and tells the difference.
@@ -385,3 +386,6 @@ fn log(step: &Step) {
         Step::DropCheck(id) => tracing::info!(target: "agent", check = id, "Deregistered check"),
     }
 }
+
+#[cfg(test)]
+mod tests;
