@@ -121,9 +121,10 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
     let end = Shutdown::default();
     let (remote, keeping) = Remote::start(settings, end.clone());
     let lease = Lease { remote: remote.clone(), keeping, end: end.clone() };
-    let started = assemble(config, id, remote, Some(lease), shutdown).await;
+    let started = assemble(config, id, remote, Some(lease), shutdown.clone()).await;
     if started.is_err() {
         end.request();
+        shutdown.request();
     }
     started
 }
@@ -237,9 +238,15 @@ impl Agent {
                         break exit;
                     }
                 }
-                Ok(Err(error)) = gave_up => {
-                    tracing::error!(target: "agent", %error, "Retry join failed");
+                ended = gave_up => {
+                    // Its task must not be awaited again.
                     self.remote = None;
+                    match ended {
+                        // The end was asked for; the branch above sees it.
+                        Ok(Ok(())) => continue,
+                        Ok(Err(error)) => tracing::error!(target: "agent", %error, "Retry join failed"),
+                        Err(error) => tracing::error!(target: "agent", %error, "keeping the lease ended badly"),
+                    }
                     break Exit::Failure;
                 }
             }

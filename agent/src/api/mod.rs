@@ -13,14 +13,16 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
-use http_api::{Answer, ApiError, Body, Call, Router, Table, body};
-use http_body_util::BodyExt as _;
+use http_api::{Answer, ApiError, Call, Router, Table, body};
 use registry_wire::filter::{Filter, Kind};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
 use crate::{
-    backend::{Backend, NODE_HEADER},
+    backend::{Backend, NODE_HEADER, Unavailable},
     config::Config,
     local::Local,
     sync::Syncer,
@@ -32,6 +34,10 @@ const POST: &[Method] = &[Method::POST];
 
 /// A registration is answered once the catalog has it, or after this time: then it follows.
 const SYNC_LIMIT: Duration = Duration::from_secs(5);
+/// How long the registry may take for one of our own questions; longer than it waits for a leader.
+const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// The longest answer to one of them; ten thousand members have some 6 MB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// What the endpoints work on; cheap to clone.
 #[derive(Clone)]
@@ -114,12 +120,14 @@ impl Context {
         if let Ok(node) = HeaderValue::from_str(&self.config().node_name) {
             request.headers_mut().insert(NODE_HEADER, node);
         }
-        let answer =
-            self.backend.call(request).await.map_err(|error| ApiError::internal(error.to_string()))?;
-        let status = answer.status();
-        let sent: Body = answer.into_body();
-        let bytes = sent.collect().await.map_err(|error| ApiError::internal(error.to_string()))?.to_bytes();
-        Ok((status, bytes))
+        let failed = |error: &dyn std::fmt::Display| ApiError::internal(error.to_string());
+        let asked = async {
+            let answer = self.backend.call(request).await.map_err(|error| failed(&error))?;
+            let (head, mut sent) = answer.into_parts();
+            let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await.map_err(|error| failed(&error))?;
+            Ok((head.status, bytes))
+        };
+        timeout(ASK_LIMIT, asked).await.unwrap_or_else(|_| Err(failed(&Unavailable::NoServers)))
     }
 
     /// Gives the program an order and waits until it is carried out.

@@ -80,7 +80,7 @@ async fn stats(context: &Context) -> Value {
             "services": context.local.services().len().to_string(),
         },
         "build": { "prerelease": "", "revision": "", "version": CONSUL_VERSION, "version_metadata": "" },
-        "consul": { "acl": "disabled", "known_servers": "0", "server": config.server.to_string() },
+        "consul": { "acl": "disabled", "server": config.server.to_string() },
         "runtime": {
             "arch": std::env::consts::ARCH,
             "os": std::env::consts::OS,
@@ -99,7 +99,10 @@ async fn stats(context: &Context) -> Value {
         && let Ok(sections) = serde_json::from_slice::<BTreeMap<String, Value>>(&bytes)
     {
         for (section, figures) in sections {
-            stats[section] = figures;
+            match (stats[&section].as_object_mut(), figures) {
+                (Some(ours), Value::Object(figures)) => ours.extend(figures),
+                (_, figures) => stats[section] = figures,
+            }
         }
     }
     stats

@@ -1,12 +1,11 @@
 //! Checks by a request: 2xx is passing, 429 a warning, anything else critical.
 
-use std::sync::Arc;
 use std::{
     collections::HashMap,
     error::Error as _,
     io,
     net::SocketAddr,
-    sync::{Mutex, Once, PoisonError},
+    sync::{Arc, Mutex, Once, PoisonError},
     time::Duration,
 };
 
@@ -20,6 +19,8 @@ use super::{Observed, Status, limit, output::Tail, tcp::dial_error};
 use crate::definition::CheckType;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// How many clients are kept.
+const CLIENTS_MAX: usize = 64;
 /// Redirects followed, as Go's client does.
 const REDIRECTS_MAX: usize = 10;
 
@@ -44,6 +45,10 @@ impl Clients {
             return Ok(client.clone());
         }
         let client = build(needs)?;
+        if clients.len() >= CLIENTS_MAX {
+            // Names of TLS lead to changing addresses; the clients in use are soon back.
+            clients.clear();
+        }
         clients.insert(needs.clone(), client.clone());
         Ok(client)
     }

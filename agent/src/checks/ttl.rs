@@ -12,6 +12,9 @@ use tokio::{
 
 use super::{Observed, Report, Status};
 
+/// A check that has expired is looked at no more often, however short its time.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
 /// A check that turns critical when it is not kept alive in time.
 #[derive(Clone)]
 pub struct Ttl {
@@ -85,7 +88,7 @@ async fn expire(state: Arc<Mutex<State>>, report: Report, limit: Duration) {
                 report(Observed::critical(last_words(&state.last_output)));
             }
             // Once expired it can only be updated, which is seen within one more ttl and then again on time.
-            if state.expired { Instant::now() + limit } else { state.ends }
+            if state.expired { Instant::now() + limit.max(PAUSE_MIN) } else { state.ends }
         };
         sleep_until(next).await;
     }

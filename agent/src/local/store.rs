@@ -79,7 +79,12 @@ impl Store {
         let Some(dir) = self.folder(folder) else { return Ok(()) };
         fs::create_dir_all(&dir)?;
         let text = serde_json::to_vec(value).expect("these types are plain data");
-        write_aside(&dir.join(name_of(id)), &text)
+        let path = dir.join(name_of(id));
+        match folder {
+            // Heartbeats come often, and one that a power cut takes away is followed by the next.
+            Folder::Words => replace(&path, &text, Flush::Not),
+            Folder::Services | Folder::Checks => write_aside(&path, &text),
+        }
     }
 
     /// Forgets a value; one that is not there is forgotten already.
@@ -133,12 +138,25 @@ fn name_of(id: &str) -> String {
 
 /// Replaces a file as a whole: a reader sees the old or the new text, after a power cut too.
 pub(crate) fn write_aside(path: &Path, text: &[u8]) -> io::Result<()> {
+    replace(path, text, Flush::Whole)
+}
+
+/// Whether a file is on disk once it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    Whole,
+    Not,
+}
+
+fn replace(path: &Path, text: &[u8], flush: Flush) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::NotFound)?;
     let mut aside = tempfile::Builder::new().prefix(".new-").suffix(".tmp").tempfile_in(dir)?;
     aside.write_all(text)?;
-    aside.as_file().sync_all()?;
+    if flush == Flush::Whole {
+        aside.as_file().sync_all()?;
+    }
     aside.persist(path).map_err(|error| error.error)?;
-    fs::File::open(dir)?.sync_all()
+    if flush == Flush::Whole { fs::File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -109,7 +109,8 @@ impl Remote {
     pub async fn leave(&self) -> Result<(), Unavailable> {
         let goodbye = serde_json::to_vec(&self.settings.lease).expect("a lease is plain data");
         let request = Request::delete(calls::LEASE).body(body::full(goodbye)).expect("a fixed target");
-        self.ask(request).await.map(drop)
+        let answer = self.ask(request).await?;
+        if answer.status().is_success() { Ok(()) } else { Err(Unavailable::NoLeader) }
     }
 
     /// Adds servers to those known.

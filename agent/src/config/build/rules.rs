@@ -23,6 +23,9 @@ pub(super) fn judge(config: &mut Config, settings: &Map<String, Json>) -> Result
     validate_meta(&config.node_meta, true)
         .map_err(|reason| ConfigError::new(format!("node_meta invalid: {reason}")))?;
     definitions(config)?;
+    if !config.https_listen.is_empty() {
+        config.notices.push("configuration key ports.https has no effect: HTTPS is not served yet".into());
+    }
     if config.script_checks.remote && config.http.allow_write_http_from.is_empty() {
         config.warnings.push(
             "using enable-script-checks without ACLs and without allow_write_http_from is DANGEROUS, use \
