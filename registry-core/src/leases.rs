@@ -21,7 +21,7 @@ use registry_state::{
 };
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{info, warn};
 
@@ -109,8 +109,7 @@ impl Leases {
     pub async fn release(&self, lease: &Lease) -> Result<(), WriteFailed> {
         self.leadership.leading().await?;
         if self.table().leave(&lease.node, &lease.id, Instant::now() + self.settings.reap_after) {
-            self.touched.notify_one();
-            self.deregister(&lease.node).await?;
+            self.deregister_left(&lease.node, &lease.id).await?;
             info!(target: "agent.server", member = %lease.node, "deregistering member, reason=left");
         }
         Ok(())
@@ -127,8 +126,7 @@ impl Leases {
             Some((_, id)) => id,
         };
         self.table().leave(node, &id, Instant::now() + self.settings.reap_after);
-        self.touched.notify_one();
-        self.deregister(node).await?;
+        self.deregister_left(node, &id).await?;
         info!(target: "agent.server", member = node, "deregistering member, reason=forced");
         Ok(true)
     }
@@ -147,9 +145,8 @@ impl Leases {
         let leading = async {
             loop {
                 if leadership.role().serving {
-                    self.adopt().await;
                     tokio::select! {
-                        () = self.end_leases() => {}
+                        () = async { self.adopt().await; self.end_leases().await } => {}
                         _ = leadership.changed() => {}
                     }
                 } else {
@@ -179,31 +176,51 @@ impl Leases {
                 }
             }
         }
-        let registered = self.writer.write(Action::Register(Box::new(self.own_node()))).await;
-        match registered.map(|written| written.outcome) {
-            Ok(Outcome::Failed(error)) => {
-                warn!(target: "agent.server", %error, "cannot register this node");
+        self.register_own_node().await;
+    }
+
+    /// Puts this node into the catalog; tries again until the log takes it.
+    async fn register_own_node(&self) {
+        let mut told = false;
+        loop {
+            let registered = self.writer.write(Action::Register(Box::new(self.own_node()))).await;
+            match registered.map(|written| written.outcome) {
+                Ok(Outcome::Failed(error)) => {
+                    return warn!(target: "agent.server", %error, "cannot register this node");
+                }
+                Ok(_) => {
+                    let node = &self.settings.node_name;
+                    return info!(target: "agent.server", member = %node, "member joined, marking health alive");
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(target: "agent.server", %error, "cannot register this node; trying again");
+                    }
+                }
             }
-            Ok(_) => {
-                info!(target: "agent.server", member = %self.settings.node_name, "member joined, marking health alive");
-            }
-            Err(error) => warn!(target: "agent.server", %error, "cannot register this node"),
+            sleep(AGAIN).await;
         }
     }
 
     /// Marks nodes whose lease ran out, and forgets those that are long gone.
     async fn end_leases(&self) {
+        let mut told = false;
         loop {
             let next = self.table().next_due();
             tokio::select! {
-                () = async { sleep_until(next.expect("checked below")).await }, if next.is_some() => {}
+                () = async { sleep_until(next.expect("the branch's condition")).await }, if next.is_some() => {}
                 () = self.touched.notified() => continue,
             }
             let due = self.table().due(Instant::now());
             for (node, due) in due {
-                if let Err(error) = self.end_lease(&node, due).await {
-                    warn!(target: "agent.server", member = node, %error, "cannot write that a lease ended; trying again");
-                    self.table().postpone(&node, Instant::now() + AGAIN);
+                match self.end_lease(&node, due).await {
+                    Ok(()) => told = false,
+                    Err(error) => {
+                        if !std::mem::replace(&mut told, true) {
+                            warn!(target: "agent.server", member = node, %error, "cannot write that a lease ended; trying again");
+                        }
+                        self.table().postpone(&node, Instant::now() + AGAIN);
+                    }
                 }
             }
         }
@@ -230,6 +247,15 @@ impl Leases {
         Ok(())
     }
 
+    /// Removes a node that has just left; what cannot be written now is due again soon.
+    async fn deregister_left(&self, node: &str, id: &str) -> Result<(), WriteFailed> {
+        self.touched.notify_one();
+        self.deregister(node).await.inspect_err(|_| {
+            self.table().forget_at(node, id, Instant::now() + AGAIN);
+            self.touched.notify_one();
+        })
+    }
+
     async fn deregister(&self, node: &str) -> Result<(), WriteFailed> {
         let gone = Deregister { node: node.into(), service_id: None, check_id: None };
         self.writer.write(Action::Deregister(gone)).await.map(drop)
@@ -238,7 +264,7 @@ impl Leases {
     fn fits(&self, lease: &Lease) -> Result<(), LeaseRefused> {
         let unfit = |why: String| Err(LeaseRefused::Unfit(why));
         let (node, ours) = (&lease.node, &self.settings.datacenter);
-        if lease.version + 1 < VERSION {
+        if lease.version.saturating_add(1) < VERSION {
             let version = lease.version;
             return unfit(format!(
                 "agent '{node}' speaks version {version}, the registry speaks {VERSION}; update the agent"

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use daemon::Shutdown;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::{
     Leadership, Reader, Role, Store, Writer,
-    writer::{Propose, Written},
+    writer::{Propose, WriteFailed, Written},
 };
 
 pub(crate) struct Simulated {
@@ -21,6 +21,8 @@ pub(crate) struct Simulated {
     pub(crate) leadership: Leadership,
     pub(crate) role: watch::Sender<Role>,
     pub(crate) shutdown: Shutdown,
+    /// While it is set, the log takes nothing.
+    pub(crate) broken: Arc<AtomicBool>,
     batches: Arc<AtomicUsize>,
 }
 
@@ -34,15 +36,19 @@ impl Simulated {
         let (role, receiver) = watch::channel(leading());
         let leadership = Leadership::new(receiver, Arc::new(|| Box::pin(async { true })));
         let (applying, batches) = (store.clone(), Arc::new(AtomicUsize::new(0)));
-        let counting = batches.clone();
+        let (counting, broken) = (batches.clone(), Arc::new(AtomicBool::new(false)));
+        let breaking = broken.clone();
         let propose: Propose = Arc::new(move |commands| {
+            if breaking.load(Relaxed) {
+                return Box::pin(async { Err(WriteFailed::Unknown) });
+            }
             counting.fetch_add(1, Relaxed);
             let outcomes = applying.apply(&commands);
             Box::pin(async move { Ok(outcomes) })
         });
         let (writer, _) = Writer::start(leadership.clone(), propose, shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
-        Self { store, writer, reader, leadership, role, shutdown, batches }
+        Self { store, writer, reader, leadership, role, shutdown, broken, batches }
     }
 
     /// How many log entries there would be.

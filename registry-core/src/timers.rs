@@ -80,21 +80,27 @@ impl Timers {
     async fn end_sessions(&self) {
         let subscription = self.store.watch().subscribe(vec![Topic::Sessions]);
         let mut listener = subscription.listen();
+        let mut told = false;
         loop {
             listener.seen();
             let next = self.follow_sessions();
             tokio::select! {
                 () = listener.changed() => continue,
-                () = async { sleep_until(next.expect("checked below")).await }, if next.is_some() => {}
+                () = async { sleep_until(next.expect("the branch's condition")).await }, if next.is_some() => {}
             }
             let now = Instant::now();
             let over: Vec<_> =
                 self.ends().iter().filter(|(_, end)| **end <= now).map(|(id, _)| id.clone()).collect();
             for id in over {
                 debug!(target: "agent.server", session = %id, "session TTL expired");
-                if let Err(error) = self.writer.write(Action::SessionDestroy { id: id.clone() }).await {
-                    warn!(target: "agent.server", session = %id, %error, "cannot end a session; trying again");
-                    self.ends().insert(id, Instant::now() + AGAIN);
+                match self.writer.write(Action::SessionDestroy { id: id.clone() }).await {
+                    Ok(_) => told = false,
+                    Err(error) => {
+                        if !std::mem::replace(&mut told, true) {
+                            warn!(target: "agent.server", session = %id, %error, "cannot end a session; trying again");
+                        }
+                        self.ends().insert(id, Instant::now() + AGAIN);
+                    }
                 }
             }
         }

@@ -46,6 +46,9 @@ pub enum WriteFailed {
     /// The change was taken and may or may not be made: read before trying again.
     #[error("timed out; whether the change was made is unknown")]
     Unknown,
+    /// The log takes no more for now; the change was not made. Try again later.
+    #[error("the log does not keep up; the change was not made")]
+    Busy,
     /// The registry is ending; the change was not made.
     #[error("the registry is shutting down")]
     Ending,
@@ -97,7 +100,11 @@ impl Writer {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(WriteFailed::Ending),
             Err(mpsc::error::TrySendError::Full(waiting)) => {
-                self.queue.send(waiting).await.map_err(|_| WriteFailed::Ending)?;
+                use mpsc::error::SendTimeoutError::{Closed, Timeout};
+                self.queue.send_timeout(waiting, WRITE_LIMIT).await.map_err(|error| match error {
+                    Timeout(_) => WriteFailed::Busy,
+                    Closed(_) => WriteFailed::Ending,
+                })?;
             }
         }
         match timeout(WRITE_LIMIT, written).await {

@@ -82,6 +82,14 @@ impl Table {
         true
     }
 
+    /// The node of this holder, which has left, is still to be removed at `at`; nothing when another one holds the name.
+    pub(super) fn forget_at(&mut self, node: &str, id: &str, at: Instant) {
+        let left = |row: &&mut Row| row.lease.id == id && row.due.standing() == Standing::Left;
+        if let Some(row) = self.0.get_mut(&key(node)).filter(left) {
+            row.due = Due::Forgotten(at);
+        }
+    }
+
     /// How a node stands, and its id.
     pub(super) fn standing(&self, node: &str) -> Option<(Standing, String)> {
         self.0.get(&key(node)).map(|row| (row.due.standing(), row.lease.id.clone()))

@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering::Relaxed;
+
 use registry_state::read::{CatalogNode, HealthNode};
 
 use link::calls::status;
@@ -138,7 +140,10 @@ async fn what_does_not_fit_is_refused_with_the_reason() {
     for (lease, reason) in [
         (Lease { datacenter: "dc2".into(), ..lease("web1", 'a', 1) }, "wrong datacenter 'dc2'"),
         (lease("Registry", 'a', 1), "the registry's own"),
-        (Lease { address: String::new(), ..lease("web1", 'a', 1) }, "name, id and address"),
+        (
+            Lease { address: String::new(), version: u32::MAX, ..lease("web1", 'a', 1) },
+            "name, id and address",
+        ),
     ] {
         let refused = fleet.leases.keep(lease).await.unwrap_err();
         assert!(matches!(&refused, LeaseRefused::Unfit(why) if why.contains(reason)), "{refused}");
@@ -146,4 +151,23 @@ async fn what_does_not_fit_is_refused_with_the_reason() {
     pass(0.1).await;
     assert_eq!(fleet.leases.members().len(), 1);
     assert_eq!(fleet.health("registry").as_deref(), Some("passing"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_log_does_not_take_is_written_later() {
+    let fleet = Fleet::start();
+    fleet.engine.broken.store(true, Relaxed);
+    pass(2.5).await;
+    assert_eq!(fleet.health("registry"), None);
+    fleet.engine.broken.store(false, Relaxed);
+    pass(1.0).await;
+    assert_eq!(fleet.health("registry").as_deref(), Some("passing"));
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    fleet.engine.broken.store(true, Relaxed);
+    fleet.leases.release(&lease("web1", 'a', 1)).await.unwrap_err();
+    pass(2.5).await;
+    assert!(fleet.id("web1").is_some());
+    fleet.engine.broken.store(false, Relaxed);
+    pass(1.1).await;
+    assert_eq!(fleet.id("web1"), None, "its goodbye is not forgotten");
 }

@@ -12,7 +12,7 @@ use std::{
 
 use registry_state::{State, codec};
 use serde::{Serialize, de::DeserializeOwned};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{StorageError, replace};
 
@@ -51,7 +51,10 @@ impl Snapshots {
         let bytes = fs::metadata(&path).map_or(0, |m| m.len());
         info!(target: "agent.server", index, bytes, "snapshot complete");
         for old in files(&self.0, "snapshot")?.iter().rev().skip(KEPT) {
-            fs::remove_file(old).map_err(StorageError::io(old))?;
+            // The new one is safe: an old one that stays costs room only.
+            if let Err(error) = fs::remove_file(old) {
+                warn!(target: "agent.server", path = %old.display(), %error, "cannot remove an old snapshot");
+            }
         }
         Ok(())
     }
