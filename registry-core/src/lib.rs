@@ -89,6 +89,7 @@ pub struct Registry {
     reader: Reader,
     writer: Writer,
     leadership: Leadership,
+    replication: Replication,
     shutdown: Shutdown,
     leases: Arc<Leases>,
     timers: Arc<Timers>,
@@ -130,8 +131,13 @@ impl Registry {
             Box::pin(async move { replication.propose(commands).await })
         });
         let (writer, feeding) = Writer::start(leadership.clone(), propose, shutdown.clone());
-        let following =
-            replication.follow(settings.node_name.clone(), address, role_sender, full, shutdown.clone());
+        let following = replication.clone().follow(
+            settings.node_name.clone(),
+            address,
+            role_sender,
+            full,
+            shutdown.clone(),
+        );
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
         let leases =
             Arc::new(Leases::new(settings.clone(), store.clone(), writer.clone(), leadership.clone()));
@@ -146,6 +152,7 @@ impl Registry {
             reader,
             writer,
             leadership,
+            replication,
             leases,
             timers,
             shutdown,

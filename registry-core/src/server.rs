@@ -104,6 +104,7 @@ pub(crate) async fn internal(registry: &Registry, request: Request<Body>) -> Res
             Err(answer) => answer,
         },
         (&Method::GET, calls::MEMBERS) => json(&registry.leases().members()),
+        (&Method::GET, calls::STATS) => json(&stats(registry)),
         (&Method::PUT, _) if path.starts_with(calls::FORCE_LEAVE) => {
             force_leave(registry, &path[calls::FORCE_LEAVE.len()..]).await
         }
@@ -115,6 +116,51 @@ pub(crate) async fn internal(registry: &Registry, request: Request<Body>) -> Res
             "this registry does not know that call; it may be older than its caller",
         ),
     }
+}
+
+/// What `consul info` shows of a server, by section; all of it texts.
+fn stats(registry: &Registry) -> serde_json::Value {
+    let (progress, settings) = (registry.replication.progress(), registry.settings());
+    let members = registry.leases().members();
+    let with = |status| members.iter().filter(|member| member.status == status).count().to_string();
+    let leader = registry.leadership().leader().unwrap_or_default();
+    serde_json::json!({
+        "raft": {
+            "state": progress.state,
+            "term": progress.term.to_string(),
+            "num_peers": progress.voters.saturating_sub(1).to_string(),
+            "last_log_index": progress.last.to_string(),
+            "last_log_term": progress.term.to_string(),
+            "commit_index": progress.applied.to_string(),
+            "applied_index": progress.applied.to_string(),
+            "last_snapshot_index": progress.snapshot.to_string(),
+            "last_contact": "0",
+            "fsm_pending": "0",
+            "protocol_version": "3",
+        },
+        "consul": {
+            "leader": registry.leadership().is_serving().to_string(),
+            "leader_addr": leader,
+            "bootstrap": (settings.bootstrap_expect == 1).to_string(),
+            "known_datacenters": "1",
+            "server": "true",
+            "acl": "disabled",
+        },
+        "serf_lan": {
+            "members": members.len().to_string(),
+            "failed": with(calls::status::FAILED),
+            "left": with(calls::status::LEFT),
+            "health_score": "0",
+            "encrypted": "false",
+        },
+        "serf_wan": {
+            "members": "1",
+            "failed": "0",
+            "left": "0",
+            "health_score": "0",
+            "encrypted": "false",
+        },
+    })
 }
 
 async fn lease(body: Body) -> Result<Lease, Response<Body>> {

@@ -94,7 +94,6 @@ absent_parts! {
     keyring = "Changing the gossip key",
     peerings = "Cluster peering",
     prepared_queries = "Prepared queries",
-    raft_changes = "Changing the set of servers",
     snapshots = "Snapshots over HTTP",
     usage = "Usage counts",
     virtual_ip = "Virtual IP addresses",

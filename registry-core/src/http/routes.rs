@@ -55,8 +55,8 @@ pub(super) fn table(indented: bool) -> Table<Api> {
 /// Operators' endpoints, events, queries, coordinates.
 fn add_operation(table: &mut Table<Api>) {
     table
-        .add("/v1/operator/raft/transfer-leader", POST, absent::raft_changes)
-        .add("/v1/operator/raft/peer", DELETE, absent::raft_changes)
+        .add("/v1/operator/raft/transfer-leader", POST, operator::transfer_leader)
+        .add("/v1/operator/raft/peer", DELETE, operator::remove_peer)
         .add("/v1/operator/keyring", GET_POST_PUT_DELETE, absent::keyring)
         .add("/v1/operator/usage", GET, absent::usage)
         .add("/v1/operator/utilization", GET, absent::usage)

@@ -69,6 +69,20 @@ pub enum OpenError {
     Engine(String),
 }
 
+/// How far the log has come, for people who look at `consul info`.
+pub(crate) struct Progress {
+    /// `Leader`, `Follower`, `Candidate`, …
+    pub(crate) state: String,
+    pub(crate) term: u64,
+    /// The index of the last entry.
+    pub(crate) last: u64,
+    /// The index of the last entry that the state holds.
+    pub(crate) applied: u64,
+    /// The index up to which the last snapshot holds the state.
+    pub(crate) snapshot: u64,
+    pub(crate) voters: usize,
+}
+
 /// The running log of this server.
 #[derive(Clone)]
 pub(crate) struct Replication {
@@ -114,6 +128,22 @@ impl Replication {
     /// Whether this server still leads: asks the others, and waits until the state holds what they know.
     pub(crate) async fn confirm(&self) -> bool {
         self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok()
+    }
+
+    /// How far the log has come.
+    pub(crate) fn progress(&self) -> Progress {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        let members = now.membership_config.membership();
+        let index = |id: Option<kinds::LogId>| id.map_or(0, |id| id.index());
+        Progress {
+            state: format!("{:?}", now.state),
+            term: now.current_term,
+            last: now.last_log_index.unwrap_or(0),
+            applied: index(now.last_applied),
+            snapshot: index(now.snapshot),
+            voters: members.voter_ids().count(),
+        }
     }
 
     /// Follows who leads, makes snapshots when the log is `full`, and ends the engine on shutdown.
