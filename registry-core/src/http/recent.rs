@@ -1,4 +1,7 @@
 //! Bodies encoded lately, so that many clients that ask for the same list without waiting cost one encoding a change.
+//!
+//! Those who wait share through `Reader::encoded` instead: there a question lives as long as its waiters and is told of
+//! changes, here nobody stays and nothing may be subscribed to.
 
 use std::{
     any::TypeId,
