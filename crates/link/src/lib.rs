@@ -1,7 +1,7 @@
 //! The internal HTTP/2 link between agents and registries, and between registries.
 //!
 //! One connection a peer carries everything: clients' requests that an agent hands on as they came, leases, Raft's
-//! calls. [`serve`] is the listener's end, [`Link`] the caller's, [`Servers`] a caller with several registries to choose
+//! calls. [`serve()`] is the listener's end, [`Link`] the caller's, [`Servers`] a caller with several registries to choose
 //! from; [`calls`] are the shapes of the calls that are ours alone, and [`join`] is the question of where to go.
 //!
 //! What a call means is decided by whoever hands `serve` its handler. Multiplexing and flow control are hyper's.
