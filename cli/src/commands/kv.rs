@@ -62,12 +62,20 @@ pub(crate) struct Get {
     words: Vec<String>,
 }
 
+/// The one key that may be named, without a leading slash; empty when none is.
+fn one_key(words: &[String]) -> Result<&str, Exit> {
+    match words {
+        [] => Ok(""),
+        [key] => Ok(key.strip_prefix('/').unwrap_or(key)),
+        more => Err(failure(format!("Too many arguments (expected 1, got {})", more.len()))),
+    }
+}
+
 impl Get {
     fn run(self) -> Exit {
-        let key = match self.words.as_slice() {
-            [] => "",
-            [key] => key.strip_prefix('/').unwrap_or(key),
-            more => return failure(format!("Too many arguments (expected 1, got {})", more.len())),
+        let key = match one_key(&self.words) {
+            Ok(key) => key,
+            Err(exit) => return exit,
         };
         if key.is_empty() && !self.keys && !self.recurse {
             return failure("Error! Missing KEY argument");
@@ -274,10 +282,9 @@ pub(crate) struct Delete {
 
 impl Delete {
     fn run(self) -> Exit {
-        let key = match self.words.as_slice() {
-            [] => "",
-            [key] => key.strip_prefix('/').unwrap_or(key),
-            more => return failure(format!("Too many arguments (expected 1, got {})", more.len())),
+        let key = match one_key(&self.words) {
+            Ok(key) => key,
+            Err(exit) => return exit,
         };
         match (self.cas, self.modify_index) {
             _ if key.is_empty() && !self.recurse => return failure("Error! Missing KEY argument"),
