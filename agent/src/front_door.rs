@@ -11,7 +11,7 @@ use bytes::Bytes;
 use daemon::Shutdown;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_api::{
-    Answer, Body, BoxFuture, Router, Serve,
+    Answer, Body, BoxFuture, Peer, Router, Serve,
     answer::Layout,
     front::{Front, Network, Settings, Ui},
     listen::{BindError, Limits, Listener, Place, UnixPlace},
@@ -22,7 +22,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     api::Context,
-    backend::{Backend, NODE_HEADER},
+    backend::{Backend, CLIENT_HEADER, NODE_HEADER},
     config::{Config, Listen},
     dns,
 };
@@ -103,6 +103,13 @@ impl Behind {
     async fn hand_on(&self, mut request: Request<Body>) -> Response<Body> {
         if !self.node.is_empty() {
             request.headers_mut().insert(NODE_HEADER, self.node.clone());
+        }
+        match request.extensions().get().copied() {
+            Some(Peer::Tcp(address)) => {
+                let text = HeaderValue::from_str(&address.ip().to_canonical().to_string());
+                request.headers_mut().insert(CLIENT_HEADER, text.expect("an address is plain letters"));
+            }
+            _ => drop(request.headers_mut().remove(CLIENT_HEADER)),
         }
         match self.backend.call(request).await {
             Ok(answer) => answer,

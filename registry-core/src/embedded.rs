@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -14,7 +15,12 @@ use registry_state::{
 };
 use registry_wire::catalog::CheckServiceNode;
 
-use crate::{Registry, http::shape, server, watch::Subscription};
+use crate::{
+    Registry,
+    http::{query, shape},
+    server,
+    watch::Subscription,
+};
 
 /// How many services' answers are kept for DNS; with more, all begin anew.
 const KEPT: usize = 4096;
@@ -55,6 +61,10 @@ impl Embedded {
             Lookup::Node { name, datacenter } => {
                 self.serves(datacenter)?;
                 Ok(Found::Node(self.node(name)))
+            }
+            Lookup::Query { name, datacenter, client } => {
+                self.serves(datacenter)?;
+                Ok(self.query(&name, client))
             }
             Lookup::Address(address) => {
                 let (owner, _) = CatalogAddress { address }.run(&self.registry.store().state());
@@ -98,6 +108,26 @@ impl Embedded {
             kept.version = version;
         }
         kept.instances.clone()
+    }
+
+    /// What a prepared query gives now.
+    fn query(&self, name: &str, client: IpAddr) -> Found {
+        let settings = self.registry.settings();
+        let asked = query::Asked {
+            agent: &settings.node_name,
+            client: Some(client),
+            near: None,
+            limit: 0,
+            connect: false,
+        };
+        let state = self.registry.store().state();
+        match query::resolve(&state, name) {
+            Ok(None) => Found::Query(None),
+            Ok(Some(query)) => {
+                Found::Query(Some(query::run(&state, &query, &asked, &settings.datacenter).into()))
+            }
+            Err(reason) => Found::Refused(reason),
+        }
     }
 
     fn node(&self, name: String) -> Option<Arc<registry_wire::catalog::Node>> {

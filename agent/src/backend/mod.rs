@@ -7,11 +7,15 @@
 
 pub mod remote;
 
-use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
+use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_api::Body;
-use registry_wire::catalog::{CheckServiceNode, Node};
+use registry_wire::{
+    catalog::{CheckServiceNode, Node},
+    duration,
+    prepared::Executed,
+};
 
 /// A future on the heap, as every call of a [`Backend`] returns it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,6 +35,9 @@ pub trait Backend: Send + Sync + 'static {
 /// The name of the agent's node, on every request that it hands to its [`Backend`]: the default of `session/create`
 /// and the meaning of `near=_agent`.
 pub const NODE_HEADER: &str = "x-ryo-node";
+
+/// The address of the client whose request or question an agent hands on: the meaning of `_ip` in a prepared query.
+pub const CLIENT_HEADER: &str = "x-ryo-client";
 
 /// No server answered. The text says what was tried, for the log and for the client's 500.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +70,15 @@ pub enum Lookup {
         /// The datacenter; `None` is the agent's own.
         datacenter: Option<String>,
     },
+    /// What a prepared query gives now.
+    Query {
+        /// The query's name or id.
+        name: String,
+        /// The datacenter; `None` is the agent's own.
+        datacenter: Option<String>,
+        /// Who asks, for queries that sort by nearness to it.
+        client: IpAddr,
+    },
     /// The nodes and services with this address.
     Address(IpAddr),
 }
@@ -75,8 +91,31 @@ pub enum Found {
     Service(Arc<Vec<CheckServiceNode>>),
     /// The node, if there is one.
     Node(Option<Arc<Node>>),
+    /// What the prepared query gave, its instances in the order to be given; `None` when there is no such query.
+    Query(Option<Ran>),
+    /// There is such a prepared query, but it cannot be run: the text says why.
+    Refused(String),
     /// What has the address: a node's name, else a service's name.
     Address(Option<AddressOwner>),
+}
+
+/// What a prepared query gave.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The service it asks for.
+    pub service: String,
+    /// The instances, in the order to be given.
+    pub instances: Arc<Vec<CheckServiceNode>>,
+    /// The TTL that the query itself wants.
+    pub ttl: Option<Duration>,
+}
+
+impl From<Executed> for Ran {
+    fn from(executed: Executed) -> Self {
+        let ttl = duration::parse_nanos(&executed.dns.ttl).ok().and_then(|nanos| u64::try_from(nanos).ok());
+        let ttl = ttl.filter(|_| !executed.dns.ttl.is_empty()).map(Duration::from_nanos);
+        Self { service: executed.service, instances: Arc::new(executed.nodes), ttl }
+    }
 }
 
 /// What an address belongs to.

@@ -66,8 +66,6 @@ pub(super) fn opt(edns: &Edns) -> Vec<u8> {
         data.extend_from_slice(&CLIENT_SUBNET.to_be_bytes());
         data.extend_from_slice(&(subnet.len() as u16).to_be_bytes());
         data.extend_from_slice(subnet);
-        // The scope: the answer holds for everybody.
-        data[4 + 3] = 0;
     }
     let mut bytes = vec![0];
     bytes.extend_from_slice(&OPT.to_be_bytes());
@@ -309,8 +307,8 @@ mod tests {
     }
 
     #[test]
-    fn the_subnet_is_echoed_with_scope_zero() {
-        let edns = Edns { size: 1232, subnet: Some(vec![0, 1, 24, 24, 192, 0, 2]) };
+    fn the_subnet_is_echoed() {
+        let edns = Edns { size: 1232, subnet: Some(vec![0, 1, 24, 0, 192, 0, 2]) };
         let wanted =
             b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0b\x00\x08\x00\x07\x00\x01\x18\x00\xc0\x00\x02";
         assert_eq!(opt(&edns), wanted);

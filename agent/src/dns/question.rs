@@ -15,8 +15,10 @@ pub(super) enum Question {
     Address(IpAddr),
     /// `name.virtual`: the address a mesh would give. There is no mesh, hence never an address, but the name exists.
     Virtual,
-    /// A well-formed name behind which there is nothing here: `connect` and `ingress` (mesh), `query` (prepared
-    /// queries), and whatever is no name of ours.
+    /// `name.query[.dc]`, `_name._anything.query[.dc]`; the name may contain dots.
+    Query { name: String, place: Place },
+    /// A well-formed name behind which there is nothing here: `connect` and `ingress` (mesh), and whatever is no name of
+    /// ours.
     Nothing,
     /// A name that no server can look up, such as `_._.service`.
     Impossible,
@@ -43,7 +45,8 @@ pub(super) fn parse(labels: &[String], kind: RecordType) -> Question {
             "addr" => return address(parts),
             "virtual" if parts.is_empty() || place(suffix).is_none() => return Question::Nothing,
             "virtual" => return Question::Virtual,
-            "connect" | "ingress" | "query" => return Question::Nothing,
+            "query" => return query(parts, suffix),
+            "connect" | "ingress" => return Question::Nothing,
             _ if kind == RecordType::SRV && label.starts_with('_') => return service(&labels[..=at], suffix),
             _ => {}
         }
@@ -55,9 +58,7 @@ fn service(parts: &[String], suffix: &[String]) -> Question {
     let (Some((last, before)), Some(place)) = (parts.split_last(), place(suffix)) else {
         return Question::Nothing;
     };
-    if let ([name], Some(tag)) = (before, last.strip_prefix('_'))
-        && let Some(name) = name.strip_prefix('_')
-    {
+    if let Some((name, tag)) = after_rfc_2782(parts) {
         if name.is_empty() {
             return Question::Impossible;
         }
@@ -67,6 +68,27 @@ fn service(parts: &[String], suffix: &[String]) -> Question {
     }
     let tag = if before.is_empty() { None } else { Some(before.join(".")) };
     Question::Service { name: last.clone(), tag, place }
+}
+
+/// The name and the protocol of `_name._protocol` (RFC 2782).
+fn after_rfc_2782(parts: &[String]) -> Option<(&str, &str)> {
+    let [name, protocol] = parts else { return None };
+    Some((name.strip_prefix('_')?, protocol.strip_prefix('_')?))
+}
+
+/// Nothing but a datacenter may follow the label, and that without `dc`.
+fn query(parts: &[String], suffix: &[String]) -> Question {
+    let place = match suffix {
+        [] => Place::Here,
+        [datacenter] => Place::Datacenter(datacenter.clone()),
+        _ => return Question::Nothing,
+    };
+    match after_rfc_2782(parts) {
+        Some(("", _)) => Question::Impossible,
+        Some((name, _)) => Question::Query { name: name.to_owned(), place },
+        None if parts.is_empty() => Question::Nothing,
+        None => Question::Query { name: parts.join("."), place },
+    }
 }
 
 fn node(parts: &[String], suffix: &[String]) -> Question {
@@ -207,7 +229,32 @@ mod tests {
         }
         assert_eq!(ask("web.virtual.dc1", RecordType::A), Question::Virtual);
         assert_eq!(ask("web.connect", RecordType::A), Question::Nothing);
-        assert_eq!(ask("pq.query", RecordType::A), Question::Nothing);
+    }
+
+    #[test]
+    fn prepared_queries() {
+        let query = |name: &str, place| Question::Query { name: name.into(), place };
+        let dc1 = || Place::Datacenter("dc1".into());
+        let table = [
+            ("pq.query", query("pq", Place::Here)),
+            ("a.b.query.dc1", query("a.b", dc1())),
+            ("_pq._tcp.query", query("pq", Place::Here)),
+            ("_pq._x.query.dc1", query("pq", dc1())),
+            ("_pq._.query", query("pq", Place::Here)),
+            ("__pq._tcp.query", query("_pq", Place::Here)),
+            ("_pq.query", query("_pq", Place::Here)),
+            ("pq._tcp.query", query("pq._tcp", Place::Here)),
+            ("x._pq._tcp.query", query("x._pq._tcp", Place::Here)),
+            ("_._x.query", Question::Impossible),
+            ("query", Question::Nothing),
+            ("pq.query.dc1.dc", Question::Nothing),
+            ("pq.query.p.peer", Question::Nothing),
+        ];
+        for (name, wanted) in table {
+            for kind in [RecordType::A, RecordType::SRV] {
+                assert_eq!(ask(name, kind), wanted, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The rules are the recorded ones. They are laxer than a decoder's (a question may lack its type and class, bytes may
 //! follow it), so the message is taken apart here with hickory's decoder, not by its `Message`.
 
+use std::net::IpAddr;
+
 use hickory_proto::{
     rr::{Name, RecordType},
     serialize::binary::{BinDecodable, BinDecoder},
@@ -71,8 +73,29 @@ pub(super) struct Request {
 pub(super) struct Edns {
     /// The largest UDP reply the client takes.
     pub(super) size: u16,
-    /// The client-subnet option's data (RFC 7871), if any.
+    /// The client-subnet option's data (RFC 7871), if any; its scope is 0.
     pub(super) subnet: Option<Vec<u8>>,
+}
+
+impl Edns {
+    /// The address in the client-subnet option, its bits behind the prefix 0; `None` when there is none.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        let [_, family, _bits, _scope, address @ ..] = self.subnet.as_deref()? else { return None };
+        let mut bytes = [0; 16];
+        bytes.get_mut(..address.len())?.copy_from_slice(address);
+        match family {
+            1 => Some(IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])),
+            2 => Some(IpAddr::from(bytes)),
+            _ => None,
+        }
+    }
+
+    /// Says in the client-subnet option that the answer holds for the client's own subnet only (RFC 7871 §7.2.1).
+    pub(super) fn narrow(&mut self) {
+        if let Some([_, _, bits, scope, ..]) = self.subnet.as_deref_mut() {
+            *scope = *bits;
+        }
+    }
 }
 
 /// Reads one message. Never panics, whatever the bytes.
@@ -192,6 +215,8 @@ fn trimmed_subnet(data: &[u8]) -> Option<Vec<u8>> {
     }
     let bits = usize::from(bits);
     let mut data = data.to_vec();
+    // The scope is the answer's to say: for everybody, unless it says otherwise.
+    data[3] = 0;
     data.resize(4 + bits.div_ceil(8), 0);
     if let Some(last) = data.last_mut().filter(|_| bits % 8 != 0) {
         *last &= 0xff << (8 - bits % 8);
@@ -255,6 +280,18 @@ mod tests {
         let it = question(&message(0, [1, 0, 0, 1], &[WEB, opt].concat()));
         let subnet = Some(vec![0, 1, 24, 0, 192, 0, 2]);
         assert_eq!(it.edns, Some(Edns { size: 1232, subnet }));
+    }
+
+    #[test]
+    fn the_subnet_is_the_clients_address_and_can_be_the_answers_scope() {
+        let edns = |data: &[u8]| Edns { size: 1232, subnet: Some(data.to_vec()) };
+        assert_eq!(edns(&[0, 1, 24, 0, 192, 0, 2]).client(), Some([192, 0, 2, 0].into()));
+        assert_eq!(edns(&[0, 2, 16, 0, 0x20, 1]).client(), Some("2001::".parse().unwrap()));
+        assert_eq!(edns(&[0, 0, 0, 0]).client(), None);
+        assert_eq!(Edns { size: 512, subnet: None }.client(), None);
+        let mut narrowed = edns(&[0, 1, 24, 0, 192, 0, 2]);
+        narrowed.narrow();
+        assert_eq!(narrowed.subnet, Some(vec![0, 1, 24, 24, 192, 0, 2]));
     }
 
     #[test]

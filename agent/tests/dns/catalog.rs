@@ -122,6 +122,7 @@ impl Catalog {
                 let entry = tables.nodes.get(&name.to_lowercase());
                 Ok(Found::Node(entry.map(|entry| Arc::new(entry.node.clone()))))
             }
+            Lookup::Query { .. } => Ok(Found::Query(None)),
             Lookup::Address(ip) => Ok(Found::Address(tables.owner(ip))),
         }
     }

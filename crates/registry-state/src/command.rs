@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Index, Key, Node, Service, Session, SessionId, TxnOp};
+use crate::{Check, Index, Key, Node, Query, QueryId, Service, Session, SessionId, TxnOp};
 
 /// A change, already decided: it carries every time, id and random value it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,18 @@ pub enum Action {
     SessionDestroy {
         /// Its id; an unknown one changes nothing.
         id: SessionId,
+    },
+    /// Writes a prepared query: `POST /v1/query`, `PUT /v1/query/:id`.
+    QuerySet {
+        /// The query.
+        query: Box<Query>,
+        /// Whether it must be there already.
+        update: bool,
+    },
+    /// Deletes a prepared query: `DELETE /v1/query/:id`.
+    QueryDelete {
+        /// Its id; an unknown one is refused.
+        id: QueryId,
     },
     /// Forgets which keys were deleted up to an index; no answer's index runs backwards by it.
     ReapTombstones {

@@ -116,6 +116,15 @@ pub enum WriteError {
     /// A session depends on a check that is critical.
     #[error("Check '{0}' is in critical state")]
     CriticalCheck(String),
+    /// A prepared query that must be there is not.
+    #[error("Cannot modify non-existent prepared query: '{0}'")]
+    MissingQuery(String),
+    /// Another prepared query has this name.
+    #[error("name '{0}' aliases an existing query name")]
+    QueryNameTaken(String),
+    /// A prepared query's name is another one's id.
+    #[error("name '{0}' aliases an existing query ID")]
+    QueryNameIsId(String),
     /// A check names another node than its registration.
     #[error("Node '{node}' for check '{check}' doesn't match register request node '{registered}'")]
     CheckOfOtherNode {

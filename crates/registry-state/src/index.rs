@@ -17,6 +17,8 @@ pub(crate) struct Indexes {
     pub(crate) checks: Index,
     /// Sessions.
     pub(crate) sessions: Index,
+    /// Prepared queries.
+    pub(crate) queries: Index,
     /// A node was removed.
     pub(crate) node_extinction: Index,
     /// The last instance of a service was removed.

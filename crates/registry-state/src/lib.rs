@@ -15,6 +15,7 @@ mod kv;
 mod model;
 mod name;
 mod outcome;
+mod query;
 pub mod read;
 mod register;
 mod serde_bytes;
@@ -26,7 +27,7 @@ mod txn;
 pub use command::{Action, Command, Deregister, KvDelete, KvPut, PutMode, Register};
 pub use error::{ReservedName, WriteError};
 pub use model::{
-    Behavior, Check, KvEntry, Node, Service, ServiceAddress, ServiceCheckRef, Session, Status, Stored,
+    Behavior, Check, KvEntry, Node, Query, Service, ServiceAddress, ServiceCheckRef, Session, Status, Stored,
     Weights,
 };
 pub use name::{Caseless, Key};
@@ -41,3 +42,6 @@ pub type Index = u64;
 
 /// The id of a session: a UUID in lower case, chosen by the writer.
 pub type SessionId = std::sync::Arc<str>;
+
+/// The id of a prepared query: a UUID in lower case, chosen by the writer.
+pub type QueryId = std::sync::Arc<str>;

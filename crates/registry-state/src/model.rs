@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Index, Key, SessionId};
+use crate::{Index, Key, QueryId, SessionId};
 
 /// A stored value with the indexes the state gave it; reads hand it out as `Arc<Stored<T>>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,4 +275,23 @@ pub enum Behavior {
     Release,
     /// The keys are deleted.
     Delete,
+}
+
+/// A prepared query: a question about a service that is kept under a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// A UUID in lower case.
+    pub id: QueryId,
+    /// What it is run by, unique without regard to case; a template's is the beginning of the names it answers to.
+    #[serde(default)]
+    pub name: String,
+    /// The session it ends with.
+    #[serde(default)]
+    pub session: Option<SessionId>,
+    /// Whether it answers to every name that begins with its own.
+    #[serde(default)]
+    pub template: bool,
+    /// The whole definition as JSON, as it is shown; what it means is the business of who runs it.
+    #[serde(default)]
+    pub definition: String,
 }

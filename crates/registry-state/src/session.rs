@@ -92,6 +92,7 @@ impl State {
     pub(crate) fn session_destroy(&mut self, change: &mut Change, id: &SessionId) {
         let Some(session) = self.sessions.remove(id) else { return };
         self.session_changed(change, &Caseless::new(&session.node), id);
+        self.end_queries_of_session(change, id);
         let keys = self.kv.held_by(id);
         for key in &keys {
             match session.behavior {

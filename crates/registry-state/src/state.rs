@@ -2,7 +2,7 @@
 
 use crate::{
     Action, Applied, Command, Index, Outcome, Topics, WriteError, catalog::Catalog, index::Indexes,
-    kv::KvTable, session::SessionTable,
+    kv::KvTable, query::QueryTable, session::SessionTable,
 };
 
 /// Everything that all servers agree on. Cloning copies pointers, so a clone is a snapshot.
@@ -13,6 +13,7 @@ pub struct State {
     pub(crate) kv: KvTable,
     pub(crate) catalog: Catalog,
     pub(crate) sessions: SessionTable,
+    pub(crate) queries: QueryTable,
 }
 
 /// What an answer shows about which nothing was ever written; commands start after it, so that the first one is news.
@@ -21,7 +22,8 @@ pub(crate) const START: Index = 1;
 impl Default for State {
     fn default() -> Self {
         let (indexes, kv) = (Indexes::default(), KvTable::default());
-        Self { index: START, indexes, kv, catalog: Catalog::default(), sessions: SessionTable::default() }
+        let (catalog, sessions) = (Catalog::default(), SessionTable::default());
+        Self { index: START, indexes, kv, catalog, sessions, queries: QueryTable::default() }
     }
 }
 
@@ -57,6 +59,12 @@ impl State {
             Action::SessionDestroy { id } => {
                 self.session_destroy(change, id);
                 Outcome::Done
+            }
+            Action::QuerySet { query, update } => {
+                self.query_set(change, query, *update).map_or_else(Outcome::Failed, |()| Outcome::Done)
+            }
+            Action::QueryDelete { id } => {
+                self.query_delete(change, id).map_or_else(Outcome::Failed, |()| Outcome::Done)
             }
             Action::ReapTombstones { up_to } => {
                 self.kv.reap_tombstones(*up_to);

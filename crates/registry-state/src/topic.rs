@@ -44,6 +44,8 @@ pub enum Topic {
     Session(SessionId),
     /// The sessions of one node.
     NodeSessions(Caseless),
+    /// All prepared queries.
+    Queries,
 }
 
 /// The parts of the state that one command changed; empty when nothing did.

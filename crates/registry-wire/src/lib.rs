@@ -11,6 +11,7 @@ pub mod json;
 pub mod kv;
 pub mod options;
 pub mod percent;
+pub mod prepared;
 pub mod query;
 pub mod register;
 pub mod session;

@@ -65,10 +65,11 @@ impl Query {
     }
 }
 
-/// A number that is no `u64` in Go's eyes; the words are Go's (`strconv.ParseUint`).
+/// A value that Go would not read either; the words are Go's: `strconv.ParseUint: parsing "x": invalid syntax`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("strconv.ParseUint: parsing {text}: {why}")]
+#[error("strconv.{function}: parsing {text}: {why}")]
 pub struct BadNumber {
+    function: &'static str,
     /// The text in Go's quotes.
     text: String,
     why: &'static str,
@@ -76,11 +77,30 @@ pub struct BadNumber {
 
 /// Reads a decimal `u64`: digits only, no sign.
 pub fn parse_u64(text: &str) -> Result<u64, BadNumber> {
-    let bad = |why| BadNumber { text: format!("{text:?}"), why };
+    let bad = |why| BadNumber { function: "ParseUint", text: format!("{text:?}"), why };
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(bad("invalid syntax"));
     }
     text.parse().map_err(|_| bad("value out of range"))
+}
+
+/// Reads a decimal `i64`: digits after at most one sign.
+pub fn parse_i64(text: &str) -> Result<i64, BadNumber> {
+    let bad = |why| BadNumber { function: "Atoi", text: format!("{text:?}"), why };
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bad("invalid syntax"));
+    }
+    text.parse().map_err(|_| bad("value out of range"))
+}
+
+/// Reads a truth value: `1`, `t`, `T`, `true`, `TRUE`, `True`, and their opposites.
+pub fn parse_bool(text: &str) -> Result<bool, BadNumber> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(BadNumber { function: "ParseBool", text: format!("{text:?}"), why: "invalid syntax" }),
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +122,19 @@ mod tests {
         for bad in ["%zz", "recurse;keys", "a=%", "a=1&b;c=2"] {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn reads_numbers_with_a_sign_and_truth_values_as_go_does() {
+        let number = |text| parse_i64(text).map_err(|error| error.to_string());
+        assert_eq!((number("7"), number("+7"), number("-7")), (Ok(7), Ok(7), Ok(-7)));
+        let said = |why| Err(format!("strconv.Atoi: parsing {why}"));
+        assert_eq!(number("1_0"), said("\"1_0\": invalid syntax"));
+        assert_eq!(number("-"), said("\"-\": invalid syntax"));
+        assert_eq!(number("99999999999999999999"), said("\"99999999999999999999\": value out of range"));
+        assert_eq!((parse_bool("T"), parse_bool("0")), (Ok(true), Ok(false)));
+        let yes = parse_bool("yes").map_err(|error| error.to_string());
+        assert_eq!(yes, Err("strconv.ParseBool: parsing \"yes\": invalid syntax".to_owned()));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What this registry does not have: every such path answers, and says what is missing.
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, header::ALLOW};
+use http::Method;
 use http_api::{Answer, ApiError, Call};
 
 use super::{
@@ -62,18 +61,6 @@ pub(super) async fn metrics_proxy(_: Api, _: Call) -> Result<Answer, ApiError> {
     Err(ApiError::not_found("Metrics proxy is not enabled"))
 }
 
-/// `/v1/query/…`: prepared queries, whose endpoint tells of its methods in its own way.
-pub(super) async fn prepared_query(api: Api, call: Call) -> Result<Answer, ApiError> {
-    match call.method {
-        Method::GET | Method::PUT | Method::DELETE => prepared_queries(api, call).await,
-        Method::OPTIONS => {
-            let allow = HeaderValue::from_static("OPTIONS,GET,PUT,DELETE");
-            Ok(Answer::encoded(Bytes::from_static(b"{}")).with(ALLOW, allow))
-        }
-        method => Err(ApiError::method(&method, "GET,PUT,DELETE")),
-    }
-}
-
 /// A handler for endpoints of a part that is not here: 501 naming it.
 macro_rules! absent_parts {
     ($($name:ident = $what:literal),* $(,)?) => {$(
@@ -93,7 +80,6 @@ absent_parts! {
     federation = "Federation of datacenters",
     keyring = "Changing the gossip key",
     peerings = "Cluster peering",
-    prepared_queries = "Prepared queries",
     snapshots = "Snapshots over HTTP",
     usage = "Usage counts",
     virtual_ip = "Virtual IP addresses",

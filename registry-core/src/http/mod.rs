@@ -9,6 +9,7 @@ mod health;
 mod internal;
 mod kv;
 mod operator;
+pub(crate) mod query;
 mod recent;
 mod register;
 mod respond;
@@ -18,7 +19,7 @@ pub mod shape;
 mod status;
 mod txn;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http_api::{ApiError, Call, Router};
 use registry_wire::options;
@@ -127,6 +128,11 @@ impl Api {
     fn serves_call(&self, call: &Call) -> Result<(), ApiError> {
         self.serves(options::datacenter(&call.query).as_deref())
     }
+}
+
+/// The address of the client that asks, if it has one: its agent puts it into the request.
+fn asking_client(call: &Call) -> Option<IpAddr> {
+    call.headers.get(agent::backend::CLIENT_HEADER)?.to_str().ok()?.parse().ok()
 }
 
 /// The node that asks: its agent puts its name into the request.

@@ -3,7 +3,7 @@
 use http::Method;
 use http_api::Table;
 
-use super::{Api, absent, catalog, health, internal, kv, operator, register, session, status, txn};
+use super::{Api, absent, catalog, health, internal, kv, operator, query, register, session, status, txn};
 
 const GET: &[Method] = &[Method::GET];
 const PUT: &[Method] = &[Method::PUT];
@@ -65,8 +65,8 @@ fn add_operation(table: &mut Table<Api>) {
         .add("/v1/operator/autopilot/state", GET, absent::autopilot)
         .add("/v1/event/fire/", PUT, absent::events)
         .add("/v1/event/list", GET, absent::events)
-        .add("/v1/query", GET_POST, absent::prepared_queries)
-        .add("/v1/query/", &[], absent::prepared_query)
+        .add("/v1/query", GET_POST, query::all)
+        .add("/v1/query/", &[], query::one)
         .add("/v1/coordinate/datacenters", GET, absent::coordinates)
         .add("/v1/coordinate/nodes", GET, absent::coordinates)
         .add("/v1/coordinate/node/", GET, absent::coordinates)

@@ -15,7 +15,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use daemon::Shutdown;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_api::{Body, body};
 use http_body_util::BodyExt as _;
 use link::{
@@ -23,7 +23,10 @@ use link::{
     calls::{self, Lease},
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use registry_wire::catalog::{CheckServiceNode, Node};
+use registry_wire::{
+    catalog::{CheckServiceNode, Node},
+    prepared::{self, Executed},
+};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -31,7 +34,7 @@ use tokio::{
 };
 
 use self::remember::Remembered;
-use super::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailable};
+use super::{AddressOwner, Backend, BoxFuture, CLIENT_HEADER, Found, Lookup, NODE_HEADER, Unavailable};
 
 pub use join::{JoinError, Joins};
 
@@ -164,7 +167,12 @@ impl Remote {
 
     /// The answer to a question of DNS: the registry's, or the last known one while none answers.
     async fn look_up(&self, lookup: Lookup) -> Result<Found, Unavailable> {
-        let request = Request::get(target(&lookup)).body(body::empty()).expect("names are percent-encoded");
+        let mut request = Request::get(target(&lookup));
+        if let Lookup::Query { client, .. } = &lookup {
+            request = request.header(CLIENT_HEADER, client.to_string());
+            request = request.header(NODE_HEADER, &self.settings.lease.node);
+        }
+        let request = request.body(body::empty()).map_err(|_| Unavailable::NoServers)?;
         match self.ask(request).await.and_then(|answer| self.understand(&lookup, &answer)) {
             Ok(found) => Ok(found),
             Err(Unavailable::NoPathToDatacenter) => Err(Unavailable::NoPathToDatacenter),
@@ -174,9 +182,7 @@ impl Remote {
 
     fn understand(&self, lookup: &Lookup, answer: &Response<Bytes>) -> Result<Found, Unavailable> {
         if !answer.status().is_success() {
-            let text = String::from_utf8_lossy(answer.body());
-            let unknown = text.contains("No path to datacenter");
-            return Err(if unknown { Unavailable::NoPathToDatacenter } else { Unavailable::NoLeader });
+            return failed(lookup, answer);
         }
         // Equal bytes are an equal answer: the one known already is given again, with all that DNS derived from it.
         if let Some(found) = self.remembered().same(lookup, answer.body()) {
@@ -221,19 +227,35 @@ fn unavailable(error: &LinkError) -> Unavailable {
     Unavailable::NoServers
 }
 
+/// What an answer means that is none of success.
+fn failed(lookup: &Lookup, answer: &Response<Bytes>) -> Result<Found, Unavailable> {
+    let text = String::from_utf8_lossy(answer.body());
+    if text.contains("No path to datacenter") {
+        return Err(Unavailable::NoPathToDatacenter);
+    }
+    match (lookup, answer.status()) {
+        (Lookup::Query { .. }, StatusCode::NOT_FOUND) => Ok(Found::Query(None)),
+        (Lookup::Query { .. }, _) if text == prepared::TEMPLATE_BY_ID => {
+            Ok(Found::Refused(text.into_owned()))
+        }
+        _ => Err(Unavailable::NoLeader),
+    }
+}
+
 /// Where the registry answers a question of DNS. Any server may answer.
 fn target(lookup: &Lookup) -> String {
-    let place = |path: &str, name: &str, datacenter: &Option<String>| {
+    let place = |path: &str, name: &str, end: &str, datacenter: &Option<String>| {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let name = encode(name);
         match datacenter {
-            Some(dc) => format!("{path}{name}?stale&dc={}", encode(dc)),
-            None => format!("{path}{name}?stale"),
+            Some(dc) => format!("{path}{name}{end}?stale&dc={}", encode(dc)),
+            None => format!("{path}{name}{end}?stale"),
         }
     };
     match lookup {
-        Lookup::Service { name, datacenter } => place("/v1/health/service/", name, datacenter),
-        Lookup::Node { name, datacenter } => place("/v1/catalog/node/", name, datacenter),
+        Lookup::Service { name, datacenter } => place("/v1/health/service/", name, "", datacenter),
+        Lookup::Node { name, datacenter } => place("/v1/catalog/node/", name, "", datacenter),
+        Lookup::Query { name, datacenter, .. } => place("/v1/query/", name, "/execute", datacenter),
         Lookup::Address(address) => format!("{}{address}", calls::ADDRESS),
     }
 }
@@ -252,6 +274,7 @@ fn decode(lookup: &Lookup, bytes: &[u8]) -> Option<Found> {
             let answer: Option<CatalogNode> = serde_json::from_slice(bytes).ok()?;
             Found::Node(answer.and_then(|answer| answer.node).map(Arc::new))
         }
+        Lookup::Query { .. } => Found::Query(Some(serde_json::from_slice::<Executed>(bytes).ok()?.into())),
         Lookup::Address(_) => {
             let owner: Option<calls::AddressOwner> = serde_json::from_slice(bytes).ok()?;
             Found::Address(owner.map(|owner| match owner {

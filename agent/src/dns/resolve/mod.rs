@@ -2,7 +2,7 @@
 //! follows names that lead to names. What each kind of name has for an answer stands in the files beside this one.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,13 +21,14 @@ use super::{
     encode::{Reply, encode},
     question::{self, Place, Question},
     recurse,
-    request::{Rcode, Request, flags},
+    request::{Edns, Rcode, Request, flags},
     settings::Settings,
     size::{self, Transport},
 };
 use crate::backend::{Backend, BoxFuture, Found, Lookup, Unavailable};
 
 mod node;
+mod query;
 mod service;
 
 /// Questions to recursors under way at once.
@@ -56,6 +57,8 @@ pub(super) struct Asked<'a> {
     pub(super) edns: bool,
     /// So many answers are enough: of more, none would be sent.
     pub(super) enough: usize,
+    /// Who asks.
+    pub(super) client: IpAddr,
     /// How often names have been followed to get here.
     chases: u8,
 }
@@ -66,6 +69,8 @@ pub(super) struct Outcome {
     pub(super) verdict: Verdict,
     pub(super) answers: Vec<Record>,
     pub(super) additionals: Vec<Record>,
+    /// Whether another client could be given another answer, and its order.
+    pub(super) for_this_client: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,8 +128,7 @@ impl Resolver {
         let own = flags::AUTHORITATIVE | recursion;
         let reply = match Zone::of(&request.name, &self.settings) {
             Zone::Own(domain) => {
-                let mut reply = self.own_zone(request, domain, transport).await;
-                reply.edns.clone_from(&request.edns);
+                let mut reply = self.own_zone(request, domain, transport, client.ip()).await;
                 reply.flags |= own;
                 return size::write(request, reply, &self.settings, transport);
             }
@@ -171,11 +175,14 @@ impl Resolver {
         timeout(self.settings.recursor_timeout, self.recursions.acquire()).await.ok()?.ok()
     }
 
-    async fn own_zone(&self, request: &Request, domain: Name, transport: Transport) -> Reply {
+    async fn own_zone(&self, request: &Request, domain: Name, transport: Transport, client: IpAddr) -> Reply {
         let enough = size::enough(request, &self.settings, transport);
         let (name, kind, edns) = (&request.name, request.kind, request.edns.is_some());
-        let asked = Asked { name, kind, domain, edns, enough, chases: 0 };
-        match request.kind {
+        // A resolver that asks for somebody else may say for whom.
+        let client = request.edns.as_ref().and_then(Edns::client).unwrap_or(client).to_canonical();
+        let asked = Asked { name, kind, domain, edns, enough, client, chases: 0 };
+        let mut edns = request.edns.clone();
+        let reply = match request.kind {
             RecordType::SOA => {
                 let (authorities, additionals) = self.name_servers(&asked).await;
                 Reply { answers: vec![self.soa(request)], authorities, additionals, ..Reply::default() }
@@ -185,13 +192,20 @@ impl Resolver {
                 Reply { answers, additionals, ..Reply::default() }
             }
             RecordType::AXFR => Reply { rcode: Rcode::NotImp, ..Reply::default() },
-            _ => self.reply_of(request, self.dispatch(&asked).await),
-        }
+            _ => {
+                let outcome = self.dispatch(&asked).await;
+                if let Some(edns) = edns.as_mut().filter(|_| outcome.for_this_client) {
+                    edns.narrow();
+                }
+                self.reply_of(request, outcome)
+            }
+        };
+        Reply { edns, ..reply }
     }
 
     /// The reply that an outcome makes, with the SOA record that negative answers carry.
     fn reply_of(&self, request: &Request, outcome: Outcome) -> Reply {
-        let Outcome { verdict, answers, additionals } = outcome;
+        let Outcome { verdict, answers, additionals, .. } = outcome;
         let (rcode, soa) = match verdict {
             Verdict::Answered => (Rcode::NoError, false),
             Verdict::NoName => (Rcode::NxDomain, true),
@@ -218,10 +232,11 @@ impl Resolver {
             match question_of(asked) {
                 Question::Service { name, tag, place } => {
                     match self.instances(&name, tag.as_deref(), &place).await {
-                        Ok(found) => self.service(asked, &name, found).await,
+                        Ok(found) => self.service(asked, self.settings.ttl_of_service(&name), found).await,
                         Err(outcome) => outcome,
                     }
                 }
+                Question::Query { name, place } => self.query(asked, name, &place).await,
                 Question::Node { name, place } => self.node(asked, name, &place).await,
                 Question::Address(ip) => self.address(asked, ip),
                 Question::Virtual => Outcome::default(),
@@ -241,7 +256,8 @@ impl Resolver {
             }
             Zone::Own(domain) => {
                 let (kind, chases) = (RecordType::ANY, asked.chases + 1);
-                let next = Asked { name: &name, kind, domain, edns: false, enough: asked.enough, chases };
+                let (enough, client) = (asked.enough, asked.client);
+                let next = Asked { name: &name, kind, domain, edns: false, enough, client, chases };
                 self.dispatch(&next).await.answers
             }
             _ => match self.recursion().await {

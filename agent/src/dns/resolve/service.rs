@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use hickory_proto::rr::{Record, RecordType};
@@ -45,8 +46,8 @@ impl Resolver {
     }
 
     /// The answer of a service with these instances.
-    pub(super) async fn service(&self, asked: &Asked<'_>, name: &str, found: Instances) -> Outcome {
-        let ttl = answer::ttl_seconds(self.settings.ttl_of_service(name));
+    pub(super) async fn service(&self, asked: &Asked<'_>, ttl: Duration, found: Instances) -> Outcome {
+        let ttl = answer::ttl_seconds(ttl);
         let outcome = if asked.kind == RecordType::SRV {
             self.service_srv(asked, &found, ttl).await
         } else {
@@ -141,6 +142,12 @@ pub(super) struct Instances {
 }
 
 impl Instances {
+    /// All of these, in this order.
+    pub(super) fn all(all: Arc<Vec<CheckServiceNode>>, wan: bool) -> Self {
+        let order = (0..all.len()).collect();
+        Self { all, order, wan }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &CheckServiceNode> {
         self.order.iter().map(|at| &self.all[*at])
     }

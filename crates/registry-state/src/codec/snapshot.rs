@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Caseless, Check, Index, Key, KvEntry, Node, Service, Session, State, Stored,
+    Caseless, Check, Index, Key, KvEntry, Node, Query, Service, Session, State, Stored,
     codec::{CodecError, VERSION},
     index::Indexes,
     kv::Tombstone,
@@ -34,6 +34,7 @@ enum Record {
     Service(Caseless, Arc<Stored<Service>>),
     Check(Caseless, Arc<Stored<Check>>),
     Session(Arc<Stored<Session>>),
+    Query(Arc<Stored<Query>>),
     End,
 }
 
@@ -80,7 +81,9 @@ fn records(state: &State) -> impl Iterator<Item = Record> {
     let services = state.catalog.services.iter().map(|((n, _), s)| Record::Service(n.clone(), s.clone()));
     let checks = state.catalog.checks.iter().map(|((n, _), c)| Record::Check(n.clone(), c.clone()));
     let sessions = state.sessions.by_id.values().cloned().map(Record::Session);
-    entries.chain(tombstones).chain(delays).chain(nodes).chain(services).chain(checks).chain(sessions)
+    let queries = state.queries.by_id.values().cloned().map(Record::Query);
+    let stores = entries.chain(tombstones).chain(delays);
+    stores.chain(nodes).chain(services).chain(checks).chain(sessions).chain(queries)
 }
 
 /// Nodes come before what hangs on them, and nothing hangs on a node that is not there.
@@ -96,6 +99,7 @@ fn take(state: &mut State, record: Record) -> Result<(), CodecError> {
         Record::Service(node, service) => state.catalog.put_service(&node, service),
         Record::Check(node, check) => state.catalog.put_check(&node, check),
         Record::Session(session) => state.sessions.insert(session),
+        Record::Query(query) => state.queries.insert(query),
         Record::End => {}
     }
     Ok(())

@@ -6,6 +6,7 @@
 mod catalog;
 mod health;
 mod kv;
+mod query;
 mod session;
 mod txn;
 
@@ -15,6 +16,7 @@ pub use catalog::{
 };
 pub use health::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState};
 pub use kv::{KvGet, KvKeys, KvList};
+pub use query::{QueryGet, QueryList, QueryNamed};
 pub use session::{SessionInfo, SessionList, SessionsOfNode};
 pub use txn::Transaction;
 

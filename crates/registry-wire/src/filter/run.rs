@@ -7,6 +7,7 @@ use super::{
     FilterError, Kind,
     parse::{Expression, Match, Operator},
 };
+use crate::query::parse_bool;
 
 /// An expression that fits its fields, its values read.
 #[derive(Clone, Debug)]
@@ -66,7 +67,10 @@ fn test(found: &Match, kind: &Kind) -> Result<Test, FilterError> {
         (Operator::Equal, Kind::Number) => {
             read_number(&value).map(Test::Number).map_err(|why| not_a(found, why))
         }
-        (Operator::Equal, Kind::Flag) => read_flag(&value).map(Test::Flag).map_err(|why| not_a(found, why)),
+        (Operator::Equal, Kind::Flag) => parse_bool(&value)
+            .map_err(|error| error.to_string())
+            .map(Test::Flag)
+            .map_err(|why| not_a(found, why)),
         (Operator::In, Kind::Text | Kind::Texts | Kind::Map(_)) => Ok(Test::Holds(value)),
         (Operator::Empty, Kind::Texts | Kind::Map(_) | Kind::List(_)) => Ok(Test::Empty),
         (Operator::Matches, Kind::Text) => match Regex::new(&value) {
@@ -103,14 +107,6 @@ fn read_number(text: &str) -> Result<i64, String> {
         return Err(said("invalid syntax"));
     }
     i64::from_str_radix(&format!("{sign}{digits}"), radix).map_err(|_| said("value out of range"))
-}
-
-fn read_flag(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
-    }
 }
 
 impl Condition {

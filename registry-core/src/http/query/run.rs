@@ -1,0 +1,126 @@
+//! Running a prepared query against the state.
+
+use std::net::IpAddr;
+
+use rand::seq::SliceRandom as _;
+use registry_state::{
+    Caseless, State,
+    read::{AddressOwner, CatalogAddress, HealthInstance, HealthService, QueryNamed, Read as _},
+};
+use registry_wire::prepared::{Definition, Executed, ServiceQuery, TEMPLATE_BY_ID};
+
+use super::{shown, template};
+use crate::http::{catalog::is_native, shape};
+
+/// An instance of the near node comes first when the shuffling left it among so many (as recorded).
+const NEAR_FIRST_OF: usize = 10;
+
+/// Who asks, and what for.
+pub(crate) struct Asked<'a> {
+    /// The node of the agent that was asked.
+    pub(crate) agent: &'a str,
+    /// The client's address, when it has one.
+    pub(crate) client: Option<IpAddr>,
+    /// Instead of the query's own; here `_ip` is a node's name like any other (as recorded).
+    pub(crate) near: Option<&'a str>,
+    /// 0 is no limit.
+    pub(crate) limit: usize,
+    /// Whether only instances of a mesh are wanted.
+    pub(crate) connect: bool,
+}
+
+/// The query behind a name, a template filled in; `None` when there is none.
+pub(crate) fn resolve(state: &State, name: &str) -> Result<Option<Definition>, String> {
+    let (found, _) = QueryNamed { name: name.to_owned() }.run(state);
+    let Some(found) = found else { return Ok(None) };
+    let definition = shown(&found);
+    if !found.template {
+        return Ok(Some(definition));
+    }
+    if *found.id == *name.to_ascii_lowercase() {
+        return Err(TEMPLATE_BY_ID.to_owned());
+    }
+    template::fill(&definition, name).map(Some)
+}
+
+/// What a query gives now: shuffled, what is near first.
+pub(crate) fn run(state: &State, query: &Definition, asked: &Asked<'_>, datacenter: &str) -> Executed {
+    let wanted = &query.service;
+    let ran = Executed { service: wanted.service.clone(), dns: query.dns.clone(), ..Executed::default() };
+    if !wanted.peer.is_empty() {
+        return Executed { peer_name: wanted.peer.clone(), ..ran };
+    }
+    let question = HealthService { service: Caseless::new(&wanted.service), ..HealthService::default() };
+    let (mut found, _) = question.run(state);
+    found.retain(|instance| {
+        fits(instance, wanted) && (!(wanted.connect || asked.connect) || is_native(&instance.service.connect))
+    });
+    found.shuffle(&mut rand::rng());
+    if let Some(node) = near(state, wanted, asked) {
+        first_on_node(&mut found, &node);
+    }
+    if asked.limit > 0 {
+        found.truncate(asked.limit);
+    }
+    if found.is_empty() {
+        return failed_over(ran, wanted, datacenter);
+    }
+    let nodes = found.iter().map(|instance| shape::health(instance, datacenter)).collect();
+    Executed { nodes, datacenter: datacenter.to_owned(), ..ran }
+}
+
+/// What is left when the own datacenter has nothing: there is no other one, and no peer has anything. Only peers count
+/// as tried, for unknown datacenters are passed over (as recorded).
+fn failed_over(ran: Executed, wanted: &ServiceQuery, datacenter: &str) -> Executed {
+    let peers = || wanted.failover.targets.iter().flatten().filter(|target| !target.peer.is_empty());
+    match peers().next_back() {
+        Some(last) => Executed { peer_name: last.peer.clone(), failovers: peers().count() as u64, ..ran },
+        None => Executed { datacenter: datacenter.to_owned(), ..ran },
+    }
+}
+
+/// The node whose neighbours come first.
+fn near(state: &State, wanted: &ServiceQuery, asked: &Asked<'_>) -> Option<Caseless> {
+    match asked.near.unwrap_or(&wanted.near) {
+        "" => None,
+        "_agent" => Some(Caseless::new(asked.agent)),
+        "_ip" if asked.near.is_none() => {
+            let (owner, _) = CatalogAddress { address: asked.client? }.run(state);
+            match owner? {
+                AddressOwner::Node(node) => Some(Caseless::new(&node.name)),
+                AddressOwner::Service(_) => None,
+            }
+        }
+        node => Some(Caseless::new(node)),
+    }
+}
+
+/// Puts an instance of this node first, if it is not too far behind.
+fn first_on_node(found: &mut [HealthInstance], node: &Caseless) {
+    let at = found.iter().take(NEAR_FIRST_OF).position(|instance| node.is(&instance.node.name));
+    if let Some(at) = at {
+        found.swap(0, at);
+    }
+}
+
+fn fits(instance: &HealthInstance, wanted: &ServiceQuery) -> bool {
+    let ignored = |id: &String| wanted.ignore_check_ids.iter().flatten().any(|ignored| ignored == id);
+    let healthy = |status: &str| if wanted.only_passing { status == "passing" } else { status != "critical" };
+    let has = |tag: &str| {
+        let tag = Caseless::new(tag);
+        instance.service.tags.iter().any(|own| tag.is(own))
+    };
+    let pairs = |wanted: &Option<_>, own: &Option<std::collections::BTreeMap<String, String>>| {
+        let wanted: &Option<std::collections::BTreeMap<String, String>> = wanted;
+        let has = |(key, value): (&String, &String)| own.as_ref().and_then(|own| own.get(key)) == Some(value);
+        wanted.iter().flatten().all(has)
+    };
+    instance.checks.iter().all(|check| ignored(&check.check_id) || healthy(&check.status))
+        && wanted
+            .tags
+            .iter()
+            .flatten()
+            .all(|tag| tag.strip_prefix('!').map_or_else(|| has(tag), |not| !has(not)))
+        && pairs(&wanted.node_meta, &instance.node.meta)
+        && pairs(&wanted.service_meta, &instance.service.meta)
+}
