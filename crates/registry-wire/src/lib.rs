@@ -4,6 +4,7 @@
 //! change for different reasons.
 
 pub mod catalog;
+pub mod config_entry;
 pub mod duration;
 pub mod filter;
 pub mod header;

@@ -153,6 +153,25 @@ pub const SERVICE_NODE: Kind = Struct(&[
     ("PeerName", Text),
 ]);
 
+/// A configuration entry of the only kind whose list can be filtered: `/v1/config/service-defaults`.
+pub const SERVICE_DEFAULTS: Kind = Struct(&[
+    ("Kind", Text),
+    ("Name", Text),
+    ("Protocol", Text),
+    ("Mode", Text),
+    ("TransparentProxy", Struct(&[("OutboundListenerPort", Number), ("DialedDirectly", Flag)])),
+    ("MutualTLSMode", Text),
+    ("MeshGateway", GATEWAY),
+    ("Expose", EXPOSE),
+    ("ExternalSNI", Text),
+    ("Destination", Struct(&[("Addresses", Texts), ("Port", Number)])),
+    ("MaxInboundConnections", Number),
+    ("LocalConnectTimeoutMs", Number),
+    ("LocalRequestTimeoutMs", Number),
+    ("BalanceInboundConnections", Text),
+    ("Meta", TEXT_MAP),
+]);
+
 /// A member: `/v1/agent/members`.
 pub const MEMBER: Kind = Struct(&[
     ("Name", Text),
