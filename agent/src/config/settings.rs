@@ -85,6 +85,8 @@ pub struct Config {
     pub retry_join_wan: Vec<String>,
     /// The longest time between two attempts.
     pub retry_interval_wan: Duration,
+    /// `connect.enabled`: whether intentions can be read and written. They are data; there is no mesh to heed them.
+    pub connect: bool,
     /// After how long a node that is gone is forgotten; `None` when the operator did not say.
     pub reconnect_timeout: Option<Duration>,
     /// The same for servers of other datacenters.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Index, Key, Node, Query, QueryId, Service, Session, SessionId, TxnOp};
+use crate::{
+    Check, ConfigDelete, ConfigPut, Index, Key, Node, Query, QueryId, Service, Session, SessionId, TxnOp,
+};
 
 /// A change, already decided: it carries every time, id and random value it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,10 @@ pub enum Action {
         /// Its id; an unknown one is refused.
         id: QueryId,
     },
+    /// Writes a configuration entry: `PUT /v1/config`.
+    ConfigPut(Box<ConfigPut>),
+    /// Removes a configuration entry: `DELETE /v1/config/:kind/:name`.
+    ConfigDelete(ConfigDelete),
     /// Forgets which keys were deleted up to an index; no answer's index runs backwards by it.
     ReapTombstones {
         /// The newest index to forget.

@@ -173,6 +173,19 @@ pub enum WriteError {
         /// Why.
         error: Box<WriteError>,
     },
+    /// A gateway of another kind has the name.
+    #[error(
+        "cannot create a {} config entry with name {}, a {} config entry with that name already exists",
+        quoted(.kind.as_bytes()), quoted(.name.as_bytes()), quoted(.other.as_bytes())
+    )]
+    ConfigNameTaken {
+        /// The kind that was to be written.
+        kind: String,
+        /// The name.
+        name: String,
+        /// The kind that has it.
+        other: String,
+    },
     /// Another text, made before the state was asked (a transaction's first checks).
     #[error("{0}")]
     Other(String),

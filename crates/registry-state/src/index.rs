@@ -19,6 +19,8 @@ pub(crate) struct Indexes {
     pub(crate) sessions: Index,
     /// Prepared queries.
     pub(crate) queries: Index,
+    /// Configuration entries.
+    pub(crate) config: Index,
     /// A node was removed.
     pub(crate) node_extinction: Index,
     /// The last instance of a service was removed.

@@ -9,6 +9,7 @@
 mod catalog;
 pub mod codec;
 mod command;
+mod config_entry;
 mod error;
 mod index;
 mod kv;
@@ -25,10 +26,11 @@ mod topic;
 mod txn;
 
 pub use command::{Action, Command, Deregister, KvDelete, KvPut, PutMode, Register};
+pub use config_entry::{ConfigDelete, ConfigPut};
 pub use error::{ReservedName, WriteError};
 pub use model::{
-    Behavior, Check, KvEntry, Node, Query, Service, ServiceAddress, ServiceCheckRef, Session, Status, Stored,
-    Weights,
+    Behavior, Check, ConfigEntry, KvEntry, Node, Query, Service, ServiceAddress, ServiceCheckRef, Session,
+    Status, Stored, Weights,
 };
 pub use name::{Caseless, Key};
 pub use outcome::{Applied, Outcome, TxnError, TxnResult};

@@ -52,6 +52,18 @@ pub struct KvEntry {
     pub session: Option<SessionId>,
 }
 
+/// A configuration entry, kept as data: `service-defaults` of `web` and the like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigEntry {
+    /// The kind.
+    pub kind: Arc<str>,
+    /// The name as written; names compare without regard to case.
+    pub name: String,
+    /// All that is shown of it but its indexes, as JSON.
+    #[serde(with = "crate::serde_bytes", default)]
+    pub body: Bytes,
+}
+
 /// A node: a machine or container that services run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {

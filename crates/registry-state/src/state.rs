@@ -1,8 +1,8 @@
 //! The state: its tables, and the one way to change them.
 
 use crate::{
-    Action, Applied, Command, Index, Outcome, Topics, WriteError, catalog::Catalog, index::Indexes,
-    kv::KvTable, query::QueryTable, session::SessionTable,
+    Action, Applied, Command, Index, Outcome, Topics, WriteError, catalog::Catalog,
+    config_entry::ConfigTable, index::Indexes, kv::KvTable, query::QueryTable, session::SessionTable,
 };
 
 /// Everything that all servers agree on. Cloning copies pointers, so a clone is a snapshot.
@@ -14,6 +14,7 @@ pub struct State {
     pub(crate) catalog: Catalog,
     pub(crate) sessions: SessionTable,
     pub(crate) queries: QueryTable,
+    pub(crate) config: ConfigTable,
 }
 
 /// What an answer shows about which nothing was ever written; commands start after it, so that the first one is news.
@@ -23,7 +24,8 @@ impl Default for State {
     fn default() -> Self {
         let (indexes, kv) = (Indexes::default(), KvTable::default());
         let (catalog, sessions) = (Catalog::default(), SessionTable::default());
-        Self { index: START, indexes, kv, catalog, sessions, queries: QueryTable::default() }
+        let (queries, config) = (QueryTable::default(), ConfigTable::default());
+        Self { index: START, indexes, kv, catalog, sessions, queries, config }
     }
 }
 
@@ -66,6 +68,8 @@ impl State {
             Action::QueryDelete { id } => {
                 self.query_delete(change, id).map_or_else(Outcome::Failed, |()| Outcome::Done)
             }
+            Action::ConfigPut(put) => self.config_put(change, put),
+            Action::ConfigDelete(delete) => self.config_delete(change, delete),
             Action::ReapTombstones { up_to } => {
                 self.kv.reap_tombstones(*up_to);
                 Outcome::Done

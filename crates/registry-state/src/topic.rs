@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
+    sync::Arc,
 };
 
 use crate::{Caseless, Key, SessionId};
@@ -46,6 +47,12 @@ pub enum Topic {
     NodeSessions(Caseless),
     /// All prepared queries.
     Queries,
+    /// All configuration entries.
+    ConfigEntries,
+    /// The configuration entries of one kind.
+    ConfigKind(Arc<str>),
+    /// One configuration entry, by kind and name.
+    ConfigEntry(Arc<str>, Caseless),
 }
 
 /// The parts of the state that one command changed; empty when nothing did.

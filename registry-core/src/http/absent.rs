@@ -8,7 +8,7 @@ use super::{
     respond::{Family, read_headers},
 };
 
-const NO_MESH: &str = "Connect must be enabled in order to use this endpoint";
+pub(super) const NO_MESH: &str = "Connect must be enabled in order to use this endpoint";
 
 /// Access control lists are off: 401, as Consul answers then.
 pub(super) async fn acl(_: Api, _: Call) -> Result<Answer, ApiError> {
@@ -17,24 +17,6 @@ pub(super) async fn acl(_: Api, _: Call) -> Result<Answer, ApiError> {
 
 /// There is no mesh and no certificate authority.
 pub(super) async fn mesh(_: Api, _: Call) -> Result<Answer, ApiError> {
-    Err(ApiError::internal(NO_MESH))
-}
-
-/// `GET /v1/connect/intentions`: none. None can be made either.
-pub(super) async fn intentions(api: Api, call: Call) -> Result<Answer, ApiError> {
-    if call.method != Method::GET {
-        return Err(ApiError::internal(NO_MESH));
-    }
-    empty_list(api, call).await
-}
-
-/// `GET /v1/connect/intentions/match`: says first what is missing from the question.
-pub(super) async fn intentions_match(_: Api, call: Call) -> Result<Answer, ApiError> {
-    for name in ["by", "name"] {
-        if !call.query.has(name) {
-            return Err(ApiError::internal(format!("required query parameter '{name}' not set")));
-        }
-    }
     Err(ApiError::internal(NO_MESH))
 }
 
@@ -74,7 +56,6 @@ macro_rules! absent_parts {
 
 absent_parts! {
     autopilot = "Autopilot",
-    config_entries = "Config entries",
     coordinates = "Network coordinates",
     events = "User events",
     federation = "Federation of datacenters",

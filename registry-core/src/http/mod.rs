@@ -5,7 +5,9 @@
 
 mod absent;
 mod catalog;
+mod config_entry;
 mod health;
+mod intention;
 mod internal;
 mod kv;
 mod operator;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub wait_default: Duration,
     /// `max_query_time`: how long a blocking query can wait; more than 10 minutes is 10 minutes.
     pub wait_max: Duration,
+    /// `connect.enabled`: whether intentions can be read and written.
+    pub connect: bool,
     /// `-dev`: JSON is always laid out for people.
     pub indented: bool,
 }
@@ -53,6 +57,7 @@ impl Settings {
             session_ttl_min: config.session_ttl_min,
             wait_default: config.default_query_time,
             wait_max: config.max_query_time,
+            connect: config.connect,
             indented: config.dev,
         }
     }
@@ -66,6 +71,7 @@ impl Default for Settings {
             session_ttl_min: Duration::from_secs(10),
             wait_default: Duration::from_secs(300),
             wait_max: Duration::from_secs(600),
+            connect: true,
             indented: false,
         }
     }

@@ -3,7 +3,10 @@
 use http::Method;
 use http_api::Table;
 
-use super::{Api, absent, catalog, health, internal, kv, operator, query, register, session, status, txn};
+use super::{
+    Api, absent, catalog, config_entry, health, intention, internal, kv, operator, query, register, session,
+    status, txn,
+};
 
 const GET: &[Method] = &[Method::GET];
 const PUT: &[Method] = &[Method::PUT];
@@ -72,8 +75,8 @@ fn add_operation(table: &mut Table<Api>) {
         .add("/v1/coordinate/node/", GET, absent::coordinates)
         .add("/v1/coordinate/update", PUT, absent::coordinates)
         .add("/v1/snapshot", GET_PUT, absent::snapshots)
-        .add("/v1/config", PUT, absent::config_entries)
-        .add("/v1/config/", GET_DELETE, absent::config_entries)
+        .add("/v1/config", PUT, config_entry::put)
+        .add("/v1/config/", GET_DELETE, config_entry::serve)
         .add("/v1/internal/ui/nodes", GET, internal::nodes)
         .add("/v1/internal/ui/node/", GET, internal::node)
         .add("/v1/internal/ui/services", GET, internal::services)
@@ -124,11 +127,11 @@ fn add_mesh(table: &mut Table<Api>) {
     table
         .add("/v1/connect/ca/configuration", GET_PUT, absent::mesh)
         .add("/v1/connect/ca/roots", GET, absent::mesh)
-        .add("/v1/connect/intentions", GET_POST, absent::intentions)
-        .add("/v1/connect/intentions/exact", GET_PUT_DELETE, absent::mesh)
-        .add("/v1/connect/intentions/match", GET, absent::intentions_match)
-        .add("/v1/connect/intentions/check", GET, absent::mesh)
-        .add("/v1/connect/intentions/", GET_PUT_DELETE, absent::mesh)
+        .add("/v1/connect/intentions", GET_POST, intention::serve)
+        .add("/v1/connect/intentions/exact", GET_PUT_DELETE, intention::exact)
+        .add("/v1/connect/intentions/match", GET, intention::matching)
+        .add("/v1/connect/intentions/check", GET, intention::check)
+        .add("/v1/connect/intentions/", GET_PUT_DELETE, intention::by_id)
         .add("/v1/discovery-chain/", GET_POST, absent::mesh)
         .add("/v1/exported-services", GET, absent::empty_list)
         .add("/v1/internal/federation-states", GET, absent::federation)

@@ -136,6 +136,7 @@ fn assemble(
         retry_join: join,
         retry_join_wan: joins(r, "retry_join_wan", "start_join_wan"),
         retry_interval_wan: r.duration("retry_interval_wan", Duration::from_secs(30)),
+        connect: r.bool("connect.enabled", true),
         reconnect_timeout: r.given_duration("reconnect_timeout"),
         reconnect_timeout_wan: r.given_duration("reconnect_timeout_wan"),
         leave_on_terminate: r.bool("leave_on_terminate", !server),

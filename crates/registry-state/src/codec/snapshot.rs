@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Caseless, Check, Index, Key, KvEntry, Node, Query, Service, Session, State, Stored,
+    Caseless, Check, ConfigEntry, Index, Key, KvEntry, Node, Query, Service, Session, State, Stored,
     codec::{CodecError, VERSION},
     index::Indexes,
     kv::Tombstone,
@@ -35,6 +35,7 @@ enum Record {
     Check(Caseless, Arc<Stored<Check>>),
     Session(Arc<Stored<Session>>),
     Query(Arc<Stored<Query>>),
+    Config(Arc<Stored<ConfigEntry>>),
     End,
 }
 
@@ -82,8 +83,9 @@ fn records(state: &State) -> impl Iterator<Item = Record> {
     let checks = state.catalog.checks.iter().map(|((n, _), c)| Record::Check(n.clone(), c.clone()));
     let sessions = state.sessions.by_id.values().cloned().map(Record::Session);
     let queries = state.queries.by_id.values().cloned().map(Record::Query);
+    let config = state.config.values().cloned().map(Record::Config);
     let stores = entries.chain(tombstones).chain(delays);
-    stores.chain(nodes).chain(services).chain(checks).chain(sessions).chain(queries)
+    stores.chain(nodes).chain(services).chain(checks).chain(sessions).chain(queries).chain(config)
 }
 
 /// Nodes come before what hangs on them, and nothing hangs on a node that is not there.
@@ -100,6 +102,10 @@ fn take(state: &mut State, record: Record) -> Result<(), CodecError> {
         Record::Check(node, check) => state.catalog.put_check(&node, check),
         Record::Session(session) => state.sessions.insert(session),
         Record::Query(query) => state.queries.insert(query),
+        Record::Config(entry) => {
+            let key = (entry.kind.clone(), Caseless::new(&entry.name));
+            state.config.insert(key, entry);
+        }
         Record::End => {}
     }
     Ok(())

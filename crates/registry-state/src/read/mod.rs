@@ -4,6 +4,7 @@
 //! change the answer. Whoever waits subscribes to the topics first and looks then.
 
 mod catalog;
+mod config_entry;
 mod health;
 mod kv;
 mod query;
@@ -14,6 +15,7 @@ pub use catalog::{
     AddressOwner, CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, NodeServices,
     ServiceInstance,
 };
+pub use config_entry::{ConfigGet, ConfigList};
 pub use health::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState};
 pub use kv::{KvGet, KvKeys, KvList};
 pub use query::{QueryGet, QueryList, QueryNamed};

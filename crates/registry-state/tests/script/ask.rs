@@ -5,8 +5,9 @@ use std::sync::Arc;
 use registry_state::{
     Caseless, Check, Key, State, Stored,
     read::{
-        CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, HealthChecks, HealthNode,
-        HealthService, HealthState, KvGet, KvKeys, KvList, Read, SessionInfo, SessionList, SessionsOfNode,
+        CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, ConfigGet, ConfigList,
+        HealthChecks, HealthNode, HealthService, HealthState, KvGet, KvKeys, KvList, Read, SessionInfo,
+        SessionList, SessionsOfNode,
     },
 };
 
@@ -47,6 +48,14 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
         "address" => {
             let address = words.at(0).parse().expect("an IP address");
             ask(state, &CatalogAddress { address }, |owner| owner.iter().map(show::owner).collect())
+        }
+        "config-get" => {
+            let (kind, name) = (words.at(0).into(), Caseless::new(words.at(1)));
+            ask(state, &ConfigGet { kind, name }, |e| e.iter().map(|e| show::config(e)).collect())
+        }
+        "config-list" => {
+            let kind = Some(words.at(0)).filter(|kind| !kind.is_empty()).map(Arc::from);
+            ask(state, &ConfigList { kind }, |l| l.iter().map(|e| show::config(e)).collect())
         }
         "session" => ask(state, &SessionInfo { id: words.at(0).into() }, |s| {
             s.iter().map(|s| show::session(s)).collect()

@@ -1,7 +1,7 @@
 //! How scripts show what came back.
 
 use registry_state::{
-    Applied, Check, KvEntry, Node, Outcome, Service, Session, Stored, TxnResult,
+    Applied, Check, ConfigEntry, KvEntry, Node, Outcome, Service, Session, Stored, TxnResult,
     read::{AddressOwner, HealthInstance},
 };
 
@@ -75,6 +75,11 @@ pub(crate) fn health(instance: &HealthInstance) -> String {
     let checks: Vec<String> =
         instance.checks.iter().map(|c| format!("{}:{}", c.check_id, c.status)).collect();
     format!("{} on {} [{}]", service(&instance.service), instance.node.name, checks.join(" "))
+}
+
+pub(crate) fn config(entry: &Stored<ConfigEntry>) -> String {
+    let body = String::from_utf8_lossy(&entry.body);
+    format!("{} {} {body:?} {}", entry.kind, entry.name, indexes(entry))
 }
 
 pub(crate) fn session(entry: &Stored<Session>) -> String {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use registry_state::{
-    Action, Behavior, CatalogVerb, Check, CheckOp, Deregister, Key, KvDelete, KvOp, KvPut, KvVerb, Node,
-    NodeOp, PutMode, Register, Service, ServiceCheckRef, ServiceOp, Session, TxnOp,
+    Action, Behavior, CatalogVerb, Check, CheckOp, ConfigDelete, ConfigEntry, ConfigPut, Deregister, Key,
+    KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp, PutMode, Register, Service, ServiceCheckRef, ServiceOp,
+    Session, TxnOp,
 };
 
 use super::words::Words;
@@ -26,6 +27,19 @@ pub(crate) fn action(words: &Words) -> Option<Action> {
         }
         "create" => Action::SessionCreate(Box::new(session(words))),
         "destroy" => Action::SessionDestroy { id: words.at(0).into() },
+        "config" => Action::ConfigPut(Box::new(ConfigPut {
+            entry: ConfigEntry {
+                kind: words.at(0).into(),
+                name: words.at(1).to_owned(),
+                body: words.at(2).to_owned().into_bytes().into(),
+            },
+            cas: words.get("cas").map(|_| words.number("cas")),
+        })),
+        "config-delete" => Action::ConfigDelete(ConfigDelete {
+            kind: words.at(0).into(),
+            name: words.at(1).to_owned(),
+            cas: words.get("cas").map(|_| words.number("cas")),
+        }),
         "reap" => Action::ReapTombstones { up_to: words.at(0).parse().expect("an index") },
         _ => return None,
     })

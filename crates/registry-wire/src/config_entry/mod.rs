@@ -3,6 +3,7 @@
 //! `kinds` lists the fields of every kind (`schema` says what a field is), `read` puts a body into that form, `rules`
 //! refuses what a kind does not allow and fills in what it leaves open. Nothing here acts on an entry.
 
+mod intention;
 mod kinds;
 mod loose;
 mod read;
@@ -14,6 +15,8 @@ use crate::{
     json::{self, Json, Unknown},
 };
 use read::Misfits;
+
+pub use intention::{Absent, intentions, with_source, without_source};
 
 /// An entry as it is stored and shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +66,15 @@ pub fn parse(body: &[u8]) -> Result<ConfigEntry, ConfigError> {
     rules::set(&mut shown, "Kind", Json::Text(kind.clone()));
     rules::apply(&kind, &mut shown).map_err(ConfigError::Refused)?;
     let name = if kind == "mesh" { "mesh" } else { rules::text(&shown, "Name") };
+    if name.is_empty() {
+        let ingress = kind == "ingress-gateway";
+        let why = if ingress {
+            "failed inserting config entry: object missing primary index"
+        } else {
+            "serviceName is required"
+        };
+        return Err(ConfigError::Refused(why.to_owned()));
+    }
     Ok(ConfigEntry { name: name.to_owned(), body: json::to_vec(&shown), kind })
 }
 

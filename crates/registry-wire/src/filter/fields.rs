@@ -172,6 +172,21 @@ pub const SERVICE_DEFAULTS: Kind = Struct(&[
     ("Meta", TEXT_MAP),
 ]);
 
+/// An intention: `/v1/connect/intentions`.
+pub const INTENTION: Kind = Struct(&[
+    ("ID", Text),
+    ("Description", Text),
+    ("SourcePeer", Text),
+    ("SourceNS", Text),
+    ("SourceName", Text),
+    ("DestinationNS", Text),
+    ("DestinationName", Text),
+    ("SourceType", Text),
+    ("Action", Text),
+    ("Meta", TEXT_MAP),
+    ("Precedence", Number),
+]);
+
 /// A member: `/v1/agent/members`.
 pub const MEMBER: Kind = Struct(&[
     ("Name", Text),

@@ -65,7 +65,7 @@ pub(super) fn set(object: &mut Json, name: &str, value: Json) {
 }
 
 /// A field's list; empty when it has none.
-fn list<'a>(object: &'a Json, name: &str) -> &'a [Json] {
+pub(super) fn list<'a>(object: &'a Json, name: &str) -> &'a [Json] {
     match object.field(name) {
         Some(Json::List(list)) => list,
         _ => &[],

@@ -158,7 +158,6 @@ pub(super) fn mesh(entry: &Json) -> Result<(), String> {
 
 /// `exported-services`: one for all.
 pub(super) fn exported(entry: &Json) -> Result<(), String> {
-    super::named(entry)?;
     if text(entry, "Name") != "default" {
         return Err("exported-services Name must be \"default\"".to_owned());
     }

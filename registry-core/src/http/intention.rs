@@ -1,0 +1,257 @@
+//! `/v1/connect/intentions`: the sources of `service-intentions` entries, one by one. Data only: no mesh heeds them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use http::Method;
+use http_api::{Answer, ApiError, Call};
+use registry_state::{
+    Action, Caseless, ConfigDelete, ConfigEntry, ConfigPut, Outcome, Stored,
+    read::{ConfigGet, ConfigList, Read as _},
+};
+use registry_wire::{
+    config_entry,
+    filter::fields,
+    json::{Json, Unknown},
+};
+use serde::Deserialize;
+
+use super::{
+    Api,
+    absent::NO_MESH,
+    config_entry::refused,
+    respond::{Encoded, Family, Form, encoded, read},
+};
+use crate::ReadError;
+
+const KIND: &str = "service-intentions";
+/// How often a write is tried again when another one came between.
+const TRIES: usize = 8;
+
+/// `GET /v1/connect/intentions`: all.
+pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
+    enabled(&api)?;
+    if call.method != Method::GET {
+        return Err(ApiError::absent("Intentions with ids"));
+    }
+    let asked = call.read_options()?;
+    let form = Form::of(&api, &asked, &fields::INTENTION)?;
+    let encode: fn(&Entries, &Form) -> Encoded = |found, form| form.list(intentions(found).into_iter());
+    read(&api, &asked, Family::Plain, all(), form, encode).await
+}
+
+/// `GET`, `PUT` and `DELETE` of `/v1/connect/intentions/exact?source=web&destination=db`.
+pub(super) async fn exact(api: Api, mut call: Call) -> Result<Answer, ApiError> {
+    let (source, destination) = (name_of(&call, "source")?, name_of(&call, "destination")?);
+    enabled(&api)?;
+    match call.method {
+        Method::PUT => {
+            let sent: IntentionBody = call.decode(Unknown::Refuse).await?;
+            put(&api, &source, &destination, &sent).await?;
+            Ok(Answer::encoded(Bytes::from_static(b"true")))
+        }
+        Method::DELETE => {
+            delete(&api, &source, &destination).await?;
+            Ok(Answer::encoded(Bytes::from_static(b"true")))
+        }
+        _ => {
+            let is_it = |shown: &&Json| {
+                named(shown, "SourceName", &source) && named(shown, "DestinationName", &destination)
+            };
+            let all = known(&api).await?;
+            let found = all.iter().find(is_it);
+            found.map(Answer::json).ok_or_else(|| ApiError::not_found("Intention not found"))
+        }
+    }
+}
+
+/// `GET /v1/connect/intentions/match?by=source&name=web`: those that count for each name.
+pub(super) async fn matching(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let by = required(&call, "by")?;
+    if !["source", "destination"].contains(&by.as_str()) {
+        return Err(ApiError::internal("'by' parameter must be one of 'source' or 'destination'"));
+    }
+    required(&call, "name")?;
+    enabled(&api)?;
+    let field = if by == "source" { "SourceName" } else { "DestinationName" };
+    let names: Vec<String> = call.query.all("name").map(|name| name.into_owned()).collect();
+    let asked = call.read_options()?;
+    read(&api, &asked, Family::Discovery, all(), (field, names), |found, (field, names)| {
+        let all = intentions(found);
+        let shown: BTreeMap<&str, Option<Vec<&Json>>> = names
+            .iter()
+            .map(|name| {
+                let counts = |shown: &&Json| named(shown, field, name) || named(shown, field, "*");
+                let found: Vec<_> = all.iter().filter(counts).collect();
+                (name.as_str(), Some(found).filter(|found| !found.is_empty()))
+            })
+            .collect();
+        encoded(&shown)
+    })
+    .await
+}
+
+/// `GET /v1/connect/intentions/check?source=web&destination=db`: what the first that counts says; without one, yes.
+pub(super) async fn check(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let (source, destination) = (required(&call, "source")?, required(&call, "destination")?);
+    if let Some(kind) = call.query.filled("source-type").filter(|kind| kind != "consul") {
+        return Err(ApiError::internal(format!("unsupported SourceType: {kind:?}")));
+    }
+    enabled(&api)?;
+    let counts = |shown: &&Json| {
+        (named(shown, "SourceName", &source) || named(shown, "SourceName", "*"))
+            && (named(shown, "DestinationName", &destination) || named(shown, "DestinationName", "*"))
+    };
+    let all = known(&api).await?;
+    let allowed = all.iter().find(counts).is_none_or(|first| named(first, "Action", "allow"));
+    Ok(Answer::json(&serde_json::json!({ "Allowed": allowed })))
+}
+
+/// `/v1/connect/intentions/:id`: intentions have no ids here.
+pub(super) async fn by_id(api: Api, call: Call) -> Result<Answer, ApiError> {
+    enabled(&api)?;
+    let id = call.name();
+    if uuid::Uuid::try_parse(&id).is_err() {
+        return Err(ApiError::bad_request(
+            "failed config entry lookup: index error: UUID must be 36 characters",
+        ));
+    }
+    Err(match call.method {
+        Method::PUT => ApiError::internal(format!("Cannot modify non-existent intention: '{id}'")),
+        Method::DELETE => ApiError::internal(format!("Cannot delete non-existent intention: '{id}'")),
+        _ => ApiError::not_found("Intention not found"),
+    })
+}
+
+type Entries = Vec<Arc<Stored<ConfigEntry>>>;
+
+fn all() -> ConfigList {
+    ConfigList { kind: Some(KIND.into()) }
+}
+
+fn intentions(found: &Entries) -> Vec<Json> {
+    let parts = found.iter().map(|e| (&e.body[..], e.create_index, e.modify_index));
+    config_entry::intentions(parts)
+}
+
+async fn known(api: &Api) -> Result<Vec<Json>, ApiError> {
+    api.registry().leadership().leading().await.map_err(ReadError::from)?;
+    Ok(intentions(&all().run(&api.registry().store().state()).0))
+}
+
+fn named(shown: &Json, field: &str, name: &str) -> bool {
+    matches!(shown.field(field), Some(Json::Text(text)) if text == name)
+}
+
+fn enabled(api: &Api) -> Result<(), ApiError> {
+    if api.settings().connect { Ok(()) } else { Err(ApiError::internal(NO_MESH)) }
+}
+
+fn required(call: &Call, parameter: &str) -> Result<String, ApiError> {
+    let missing = || ApiError::internal(format!("required query parameter '{parameter}' not set"));
+    call.query.text(parameter).map(|text| text.into_owned()).ok_or_else(missing)
+}
+
+/// A parameter that is a service, `web`, `default/web` or `default/default/web`.
+fn name_of(call: &Call, parameter: &str) -> Result<String, ApiError> {
+    let text = required(call, parameter)?;
+    let parts: Vec<&str> = text.split('/').collect();
+    match parts.as_slice() {
+        [name] | ["default" | "", name] | ["default" | "", "default" | "", name] => Ok((*name).to_owned()),
+        [.., namespace, _] if parts.len() <= 3 => {
+            let side = if parameter == "source" { "Source" } else { "Destination" };
+            Err(ApiError::internal(format!(
+                "Invalid {side}NS {namespace:?}: Namespaces is a Consul Enterprise feature"
+            )))
+        }
+        _ => Err(ApiError::internal(format!(
+            "{parameter} {text:?} is invalid: input can contain at most two '/'"
+        ))),
+    }
+}
+
+/// The body of `PUT …/exact`; the names of the query count.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct IntentionBody {
+    #[serde(rename = "ID")]
+    id: String,
+    description: String,
+    source_peer: String,
+    source_sameness_group: String,
+    #[serde(rename = "SourceNS")]
+    source_ns: String,
+    source_name: String,
+    #[serde(rename = "DestinationNS")]
+    destination_ns: String,
+    destination_name: String,
+    source_type: String,
+    action: String,
+    permissions: Json,
+    default_addr: String,
+    default_port: i64,
+    meta: BTreeMap<String, String>,
+    precedence: i64,
+    created_at: String,
+    updated_at: String,
+    hash: String,
+    create_index: u64,
+    modify_index: u64,
+}
+
+async fn put(api: &Api, source: &str, destination: &str, sent: &IntentionBody) -> Result<(), ApiError> {
+    if !sent.meta.is_empty() {
+        return Err(ApiError::internal("Meta must not be specified"));
+    }
+    let text = |text: &str| Json::Text(text.to_owned());
+    let fields = [
+        ("Name", text(source)),
+        ("Action", text(&sent.action)),
+        ("Permissions", sent.permissions.clone()),
+        ("Type", text(&sent.source_type)),
+        ("Description", text(&sent.description)),
+    ];
+    let source = Json::Object(fields.map(|(name, value)| (name.to_owned(), value)).into());
+    change(api, destination, |old| {
+        Ok(Some(config_entry::with_source(old.map(|o| &o.body[..]), destination, source.clone())))
+    })
+    .await
+}
+
+async fn delete(api: &Api, source: &str, destination: &str) -> Result<(), ApiError> {
+    change(api, destination, |old| match old {
+        None => Err(()),
+        Some(old) => config_entry::without_source(&old.body, source).map_err(|_| ()),
+    })
+    .await
+}
+
+/// Changes the entry of a destination: `to` gives its next body, `None` to remove it, or `Err` to leave all as it is.
+async fn change(
+    api: &Api,
+    destination: &str,
+    to: impl Fn(Option<&Stored<ConfigEntry>>) -> Result<Option<Vec<u8>>, ()>,
+) -> Result<(), ApiError> {
+    for _ in 0..TRIES {
+        let question = ConfigGet { kind: KIND.into(), name: Caseless::new(destination) };
+        let (old, _) = question.run(&api.registry().store().state());
+        let Ok(next) = to(old.as_deref()) else { return Ok(()) };
+        let cas = Some(old.as_ref().map_or(0, |old| old.modify_index));
+        let action = match next {
+            None => {
+                Action::ConfigDelete(ConfigDelete { kind: KIND.into(), name: destination.to_owned(), cas })
+            }
+            Some(body) => {
+                let entry = config_entry::parse(&body).map_err(refused)?;
+                let entry = ConfigEntry { kind: KIND.into(), name: entry.name, body: entry.body.into() };
+                Action::ConfigPut(Box::new(ConfigPut { entry, cas }))
+            }
+        };
+        match api.writer().write(action).await?.outcome {
+            Outcome::Refused => {}
+            Outcome::Failed(why) => return Err(ApiError::internal(why.to_string())),
+            _ => return Ok(()),
+        }
+    }
+    Err(ApiError::internal("the intentions change too fast; try again"))
+}
