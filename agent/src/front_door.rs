@@ -219,7 +219,9 @@ pub(crate) fn serve_dns(
     shutdown: &Shutdown,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let mut tasks = Vec::new();
-    for address in addresses.iter().copied() {
+    // `0.0.0.0` takes the port for IPv6 too unless that is taken: IPv6 addresses that are listed come first.
+    let (v6, v4): (Vec<SocketAddr>, _) = addresses.iter().copied().partition(SocketAddr::is_ipv6);
+    for address in v6.into_iter().chain(v4) {
         let bound = match dns::Listeners::bind(&[address]) {
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
                 tracing::warn!(target: "agent.dns", %address, "this machine does not have the address yet: waiting");

@@ -44,7 +44,8 @@ pub(super) fn has_own(service: &NodeService, wan: bool) -> bool {
 pub(super) fn port_of(service: &NodeService, wan: bool) -> u16 {
     let elsewhere = if wan { tagged(service, "wan").filter(|at| !at.address.is_empty()) } else { None };
     let port = elsewhere.map_or(service.port, |at| at.port);
-    u16::try_from(port).unwrap_or_default()
+    // A port beyond 65535 loses its upper bits, as recorded.
+    port as u16
 }
 
 /// The IP address in this text; an IPv4 address written as IPv6 is IPv4.

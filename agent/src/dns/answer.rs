@@ -141,6 +141,9 @@ pub(super) fn datacenter_of<'a>(node: &'a Node, settings: &'a Settings) -> &'a s
 
 /// The name in this text, with or without a final dot; `None` when it is no DNS name.
 pub(super) fn fqdn(text: &str) -> Option<Name> {
+    if text == "." {
+        return Some(Name::root());
+    }
     let labels = text.strip_suffix('.').unwrap_or(text).split('.');
     Name::from_labels(labels.map(str::as_bytes)).ok()
 }

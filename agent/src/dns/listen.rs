@@ -3,7 +3,14 @@
 //! A question that is answered from memory is answered where it was read, without a task of its own. Only one that has
 //! to wait (a recursor, a registry elsewhere) gets one.
 
-use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZero,
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use daemon::Shutdown;
 use futures_util::FutureExt;
@@ -17,6 +24,7 @@ use tokio::{
 };
 
 use super::{
+    datagram::{Datagrams, Peer},
     request::{Received, Request, read},
     resolve::Resolver,
     settings::Settings,
@@ -41,7 +49,7 @@ const PORT_TRIES: usize = 16;
 /// Bound sockets, not yet served.
 #[derive(Debug)]
 pub struct Listeners {
-    udp: Vec<UdpSocket>,
+    udp: Vec<Datagrams>,
     tcp: Vec<TcpListener>,
 }
 
@@ -125,7 +133,7 @@ fn without_own(settings: &Arc<Settings>, own: &[SocketAddr]) -> Arc<Settings> {
     Arc::new(others)
 }
 
-async fn serve_udp(socket: Arc<UdpSocket>, mut server: Server, shutdown: Shutdown) {
+async fn serve_udp(socket: Arc<Datagrams>, mut server: Server, shutdown: Shutdown) {
     let mut buffer = vec![0; usize::from(u16::MAX)];
     let mut waiting = JoinSet::new();
     let ended = shutdown.requested();
@@ -143,10 +151,10 @@ async fn serve_udp(socket: Arc<UdpSocket>, mut server: Server, shutdown: Shutdow
     drain(waiting).await;
 }
 
-fn take_batch(socket: &Arc<UdpSocket>, server: &mut Server, buffer: &mut [u8], waiting: &mut JoinSet<()>) {
+fn take_batch(socket: &Arc<Datagrams>, server: &mut Server, buffer: &mut [u8], waiting: &mut JoinSet<()>) {
     for _ in 0..BATCH {
-        match socket.try_recv_from(buffer) {
-            Ok((length, client)) => take_datagram(socket, server, &buffer[..length], client, waiting),
+        match socket.try_receive(buffer) {
+            Ok((length, peer)) => take_datagram(socket, server, &buffer[..length], peer, waiting),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             // A former reply's ICMP error, for one: nothing to do with the next datagram.
             Err(error) => tracing::debug!(target: "agent.dns", %error, "datagram not received"),
@@ -155,30 +163,30 @@ fn take_batch(socket: &Arc<UdpSocket>, server: &mut Server, buffer: &mut [u8], w
 }
 
 fn take_datagram(
-    socket: &Arc<UdpSocket>,
+    socket: &Arc<Datagrams>,
     server: &mut Server,
     bytes: &[u8],
-    client: SocketAddr,
+    peer: Peer,
     waiting: &mut JoinSet<()>,
 ) {
     let request = match read(bytes) {
         Received::Question(request) => request,
-        Received::Refusal(reply) => return send(socket, &reply, client),
+        Received::Refusal(reply) => return send(socket, &reply, peer),
         Received::Silence => return,
     };
-    let mut reply = Box::pin(reply_to(server.resolver().clone(), request, Transport::Udp, client));
+    let mut reply = Box::pin(reply_to(server.resolver().clone(), request, Transport::Udp, peer.client));
     if let Some(reply) = reply.as_mut().now_or_never() {
-        send(socket, &reply, client);
+        send(socket, &reply, peer);
     } else if waiting.len() < WAITING_MAX {
         let socket = Arc::clone(socket);
-        waiting.spawn(async move { send(&socket, &reply.await, client) });
+        waiting.spawn(async move { send(&socket, &reply.await, peer) });
     }
 }
 
 /// Sends if there is room for it: a datagram may get lost, and here is where it does.
-fn send(socket: &UdpSocket, reply: &[u8], client: SocketAddr) {
-    if let Err(error) = socket.try_send_to(reply, client) {
-        tracing::debug!(target: "agent.dns", %client, %error, "reply not sent");
+fn send(socket: &Datagrams, reply: &[u8], peer: Peer) {
+    if let Err(error) = socket.try_send(reply, peer) {
+        tracing::debug!(target: "agent.dns", client = %peer.client, %error, "reply not sent");
     }
 }
 
@@ -260,7 +268,17 @@ async fn drain(mut tasks: JoinSet<()>) {
     }
 }
 
-fn bind_both(address: SocketAddr) -> io::Result<(TcpListener, Vec<UdpSocket>)> {
+/// Binds a port for both. `0.0.0.0` means the machine's IPv6 addresses too where that can be had, as it does in Consul.
+fn bind_both(address: SocketAddr) -> io::Result<(TcpListener, Vec<Datagrams>)> {
+    if address.ip() == Ipv4Addr::UNSPECIFIED
+        && let Ok(bound) = bind_family((Ipv6Addr::UNSPECIFIED, address.port()).into())
+    {
+        return Ok(bound);
+    }
+    bind_family(address)
+}
+
+fn bind_family(address: SocketAddr) -> io::Result<(TcpListener, Vec<Datagrams>)> {
     let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
@@ -276,23 +294,30 @@ fn bind_both(address: SocketAddr) -> io::Result<(TcpListener, Vec<UdpSocket>)> {
 fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+    bind_to(&socket, address)?;
     socket.listen(1024)?;
     Ok(socket)
 }
 
 /// A socket for each core: the kernel spreads the clients over them.
-fn bind_udp(address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
+fn bind_udp(address: SocketAddr) -> io::Result<Vec<Datagrams>> {
     let socket = |shared: bool| {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_reuse_port(shared)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+        bind_to(&socket, address)?;
         Ok::<_, io::Error>(socket)
     };
     // Sockets that share a port would share it with another program's too: the first one finds out whether it is free.
     drop(socket(false)?);
     let count = available_parallelism().map_or(1, NonZero::get).min(UDP_SOCKETS_MAX);
-    (0..count).map(|_| UdpSocket::from_std(socket(true)?.into())).collect()
+    (0..count).map(|_| Datagrams::new(UdpSocket::from_std(socket(true)?.into())?)).collect()
+}
+
+/// `[::]` means IPv4 too, whatever the system's default is; any other IPv6 address does not.
+fn bind_to(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())
 }

@@ -9,8 +9,10 @@
 
 mod address;
 mod answer;
+mod datagram;
 mod encode;
 mod listen;
+mod options;
 mod question;
 mod recurse;
 mod request;

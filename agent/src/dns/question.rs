@@ -143,7 +143,8 @@ pub(super) fn reverse(name: &Name) -> Option<IpAddr> {
             let digits: String = rest.iter().rev().map(String::as_str).collect();
             let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
             let bits = u128::from_str_radix(&digits, 16).ok().filter(|_| hex)?;
-            Some(IpAddr::V6(Ipv6Addr::from_bits(bits)).to_canonical())
+            // An IPv4 address written as IPv6 has its name in the other zone only (as recorded).
+            Some(Ipv6Addr::from_bits(bits)).filter(|ip| ip.to_ipv4_mapped().is_none()).map(IpAddr::V6)
         }
         _ => None,
     }
@@ -263,6 +264,8 @@ mod tests {
         assert_eq!(at("5.0.36.10.IN-ADDR.arpa."), Some([10, 36, 0, 5].into()));
         let v6 = "5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.3.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
         assert_eq!(at(v6), Some("2001:db8:36::5".parse().unwrap()));
+        let mapped = "4.0.0.0.1.0.a.0.f.f.f.f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.";
+        assert_eq!(at(mapped), None);
         for odd in ["0.99.10.in-addr.arpa.", "x.y.in-addr.arpa.", "arpa.", "in-addr.arpa.", "1.2.ip6.arpa."] {
             assert_eq!(at(odd), None, "{odd}");
         }

@@ -10,11 +10,12 @@ use hickory_proto::{
     serialize::binary::{BinDecodable, BinDecoder},
 };
 
-use super::encode::plain_name;
+use super::{encode::plain_name, options};
 
 const HEADER_BYTES: usize = 12;
 const OPT: u16 = 41;
-const CLIENT_SUBNET: u16 = 8;
+/// Text as in TXT records, RFC 4408.
+const SPF: RecordType = RecordType::Unknown(99);
 /// Opcodes that are answered: QUERY, and NOTIFY as if it were one.
 const QUERY: u8 = 0;
 const NOTIFY: u8 = 4;
@@ -28,6 +29,8 @@ pub(super) mod flags {
     pub(crate) const RECURSION_AVAILABLE: u16 = 0x0080;
     pub(crate) const CHECKING_DISABLED: u16 = 0x0010;
     pub(crate) const OPCODE: u16 = 0x7800;
+    /// Always 0 in what is sent.
+    pub(crate) const RESERVED: u16 = 0x0040;
 }
 
 /// The response codes in use here.
@@ -121,7 +124,7 @@ pub(super) fn read(message: &[u8]) -> Received {
     let malformed = |question: &[u8]| refusal(id, bits & !flags::OPCODE, Rcode::FormErr, question);
     let mut decoder = BinDecoder::new(message);
     let Some(question) = read_question(&mut decoder) else { return malformed(&[]) };
-    let Some(edns) = read_edns(&mut decoder, counts[1] + counts[2] + counts[3]) else {
+    let Some(edns) = read_edns(&mut decoder, counts[1] + counts[2], counts[3]) else {
         return malformed(&question.bytes);
     };
     let echoed = if opcode == QUERY {
@@ -151,14 +154,13 @@ struct Question {
 fn read_question(decoder: &mut BinDecoder<'_>) -> Option<Question> {
     decoder.read_slice(HEADER_BYTES).ok()?;
     let name = Name::read(decoder).ok()?;
+    // Consul reads a message that ends after the name or within the class, but none that ends within the type.
+    let kind = if decoder.is_empty() { 0 } else { decoder.read_u16().ok()?.unverified() };
+    let class = or_zero(decoder);
     let mut bytes = plain_name(&name);
-    // A name that uses a pointer could only point into the header.
-    if decoder.index() - HEADER_BYTES != bytes.len() {
-        return None;
+    for number in [kind, class] {
+        bytes.extend_from_slice(&number.to_be_bytes());
     }
-    let kind = or_zero(decoder);
-    bytes.extend_from_slice(&kind.to_be_bytes());
-    bytes.extend_from_slice(&or_zero(decoder).to_be_bytes());
     Some(Question { name, kind: RecordType::from(kind), bytes })
 }
 
@@ -172,10 +174,11 @@ fn or_zero(decoder: &mut BinDecoder<'_>) -> u16 {
     })
 }
 
-/// Walks over the records that follow the question. A message may end before all of them have come.
-fn read_edns(decoder: &mut BinDecoder<'_>, records: u16) -> Option<Option<Edns>> {
+/// Walks over the records that follow the question: first others, then the additional ones, of which one may be the EDNS
+/// record. A message may end before all of them have come. The outer `None` means that something is malformed.
+fn read_edns(decoder: &mut BinDecoder<'_>, others: u16, additional: u16) -> Option<Option<Edns>> {
     let mut edns = None;
-    for _ in 0..records {
+    for at in 0..others + additional {
         if decoder.is_empty() {
             break;
         }
@@ -184,49 +187,43 @@ fn read_edns(decoder: &mut BinDecoder<'_>, records: u16) -> Option<Option<Edns>>
         let class = decoder.read_u16().ok()?.unverified();
         decoder.read_u32().ok()?;
         let length = decoder.read_u16().ok()?.unverified();
+        let mut from_data = decoder.clone(u16::try_from(decoder.index()).ok()?);
         let data = decoder.read_slice(usize::from(length)).ok()?.unverified();
         if kind == OPT {
-            edns = Some(Edns { size: class, subnet: subnet_in(data)? });
+            let read = Edns { size: class, subnet: options::subnet(data)? };
+            edns = if at < others { edns } else { Some(read) };
+        } else if !data.is_empty() && !is_whole(kind.into(), data, &mut from_data) {
+            return None;
         }
     }
     Some(edns)
 }
 
-/// The client-subnet option among the options; the outer `None` means that they are malformed.
-fn subnet_in(mut options: &[u8]) -> Option<Option<Vec<u8>>> {
-    let mut subnet = None;
-    while !options.is_empty() {
-        let (head, rest) = options.split_first_chunk::<4>()?;
-        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let (data, rest) = rest.split_at_checked(length)?;
-        if u16::from_be_bytes([head[0], head[1]]) == CLIENT_SUBNET {
-            subnet = Some(trimmed_subnet(data)?);
+/// Whether a record's data can be of its type. Only types are looked at whose data cannot just end early.
+fn is_whole(kind: RecordType, data: &[u8], decoder: &mut BinDecoder<'_>) -> bool {
+    match kind {
+        RecordType::A => data.len() == 4,
+        RecordType::AAAA => data.len() == 16,
+        RecordType::CNAME | RecordType::NS | RecordType::PTR => {
+            let end = decoder.index() + data.len();
+            Name::read(decoder).is_ok() && decoder.index() == end
         }
-        options = rest;
+        RecordType::TXT | SPF => {
+            let mut rest = data;
+            while let Some((length, after)) = rest.split_first() {
+                let Some(after) = after.get(usize::from(*length)..) else { return false };
+                rest = after;
+            }
+            true
+        }
+        _ => true,
     }
-    Some(subnet)
-}
-
-/// The option's data with exactly as many address bits as its prefix says (RFC 7871 §6); `None` when it cannot be.
-fn trimmed_subnet(data: &[u8]) -> Option<Vec<u8>> {
-    let [0, family, bits, _scope, ..] = *data else { return None };
-    if !matches!((family, bits), (0, 0) | (1, 0..=32) | (2, 0..=128)) {
-        return None;
-    }
-    let bits = usize::from(bits);
-    let mut data = data.to_vec();
-    // The scope is the answer's to say: for everybody, unless it says otherwise.
-    data[3] = 0;
-    data.resize(4 + bits.div_ceil(8), 0);
-    if let Some(last) = data.last_mut().filter(|_| bits % 8 != 0) {
-        *last &= 0xff << (8 - bits % 8);
-    }
-    Some(data)
 }
 
 /// A header with the request's flags, and its question as far as that could be read.
 fn refusal(id: u16, bits: u16, rcode: Rcode, question: &[u8]) -> Received {
-    let bits = (bits | flags::RESPONSE) & !flags::AUTHORITATIVE & !0xf | rcode as u16;
+    let cleared = flags::AUTHORITATIVE | flags::RESERVED | 0xf;
+    let bits = (bits | flags::RESPONSE) & !cleared | rcode as u16;
     let questions = u16::from(!question.is_empty());
     let words = [id, bits, questions, 0, 0, 0];
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u16::to_be_bytes).collect();
@@ -303,6 +300,8 @@ mod tests {
         assert_eq!(refused(message(0x0100, [2, 0, 0, 0], WEB)), 0x8101, "two questions");
         assert_eq!(refused(message(0x0100, [0; 4], &[])), 0x8101, "none");
         assert_eq!(refused(message(0x2900, [1, 0, 0, 0], WEB)), 0xa904, "UPDATE");
+        assert_eq!(refused(message(0x2940, [1, 0, 0, 0], WEB)), 0xa904, "the reserved bit stays 0");
+        assert_eq!(refused(message(0, [1, 0, 0, 0], &WEB[..WEB.len() - 3])), 0x8001, "half a type");
         assert_eq!(
             refused(message(0x0100, [1, 0, 0, 0], b"\xc0\x0c\x00\x01\x00\x01")),
             0x8101,
@@ -313,6 +312,39 @@ mod tests {
         assert!(matches!(read(&cut), Received::Refusal(reply) if reply[12..] == *WEB), "a record cut short");
         assert!(matches!(read(&message(0x8100, [1, 0, 0, 0], WEB)), Received::Silence), "an answer");
         assert!(matches!(read(&[0; 11]), Received::Silence), "a header cut short");
+    }
+
+    #[test]
+    fn names_may_point_into_the_header() {
+        // Four bytes in stands the high byte of the count of questions: a zero, which ends the name.
+        let it = question(&message(0x0100, [1, 0, 0, 0], b"\x03web\xc0\x04\x00\x01\x00\x01"));
+        assert_eq!(it.question, b"\x03web\x00\x00\x01\x00\x01");
+    }
+
+    #[test]
+    fn records_beside_the_question_are_looked_at() {
+        let opt = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
+        let with = |counts: [u16; 4], records: &[u8]| read(&message(0, counts, &[WEB, records].concat()));
+        let Received::Question(it) = with([1, 1, 0, 0], opt) else { panic!("refused") };
+        assert_eq!(it.edns, None, "OPT belongs among the additional records");
+        let record = |kind: u8, data: &[u8]| {
+            [b"\0\0", &[kind][..], b"\0\x01\0\0\0\0\0", &[data.len() as u8], data].concat()
+        };
+        for (kind, data, good) in [
+            (1, &b"\x0a\0\0\x01"[..], true),
+            (1, b"\x0a\0\0", false),
+            (1, b"", true),
+            (28, b"\0\0\0\0", false),
+            (16, b"\x03abc\0", true),
+            (16, b"\x05abc", false),
+            (5, b"\x01a\0", true),
+            (5, b"\x01", false),
+            (12, b"\x01a\0\0", false),
+            (65, b"\0", true),
+        ] {
+            let read = with([1, 0, 0, 1], &record(kind, data));
+            assert_eq!(matches!(read, Received::Question(_)), good, "{kind} {data:?}");
+        }
     }
 
     #[test]

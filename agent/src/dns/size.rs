@@ -98,11 +98,13 @@ fn fit(request: &Request, reply: &mut Reply, settings: &Settings, transport: Tra
     let encoded = encode(request, reply, compress);
     let fits = encoded.len() <= limits.bytes;
     if !fits {
-        // Far beyond the limit, to drop what is no glue may be enough; near it, an answer goes first (as recorded).
+        // Far beyond the limit, to drop what is no glue may be enough, but a byte has to stay free; near it, an answer
+        // goes first (as recorded).
         let far = encoded.len() > limits.bytes + SPARE_BYTES + FAR_BYTES;
         let most = reply.answers.len() - usize::from(!far);
+        let limit = limits.bytes - usize::from(far);
         Glue::of(&reply.additionals)
-            .keep_most(reply, most, |reply| encode(request, reply, compress).len() <= limits.bytes);
+            .keep_most(reply, most, |reply| encode(request, reply, compress).len() <= limit);
     }
     let cut = reply.answers.len() < all;
     if cut && settings.enable_truncate {

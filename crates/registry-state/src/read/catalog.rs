@@ -188,7 +188,8 @@ impl Read for CatalogAddress {
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
-        let same = |text: &str| text.parse() == Ok(self.address);
+        // An IPv4 address written as IPv6 is that IPv4 address.
+        let same = |text: &str| text.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == self.address);
         let node = state.catalog.nodes.values().find(|node| same(&node.address));
         let service = || state.catalog.services.values().find(|service| same(&service.address));
         let owner = match node {
