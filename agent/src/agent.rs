@@ -105,7 +105,7 @@ pub async fn start(
     shutdown: Shutdown,
 ) -> Result<Agent, StartError> {
     let id = node_id(&config)?;
-    assemble(config, id, backend, None, shutdown).await
+    assemble(config, id, backend, None, Vec::new(), shutdown).await
 }
 
 /// Starts an agent whose registry is elsewhere, to be found at the configured addresses.
@@ -118,10 +118,11 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
         retry_max: config.retry_max,
         remember: REMEMBER,
     };
+    let measuring = telemetry::install().start(config.telemetry.clone(), &shutdown);
     let end = Shutdown::default();
     let (remote, keeping) = Remote::start(settings, end.clone());
     let lease = Lease { remote: remote.clone(), keeping, end: end.clone() };
-    let started = assemble(config, id, remote, Some(lease), shutdown.clone()).await;
+    let started = assemble(config, id, remote, Some(lease), measuring, shutdown.clone()).await;
     if started.is_err() {
         end.request();
         shutdown.request();
@@ -134,6 +135,7 @@ async fn assemble(
     id: String,
     backend: Arc<dyn Backend>,
     remote: Option<Lease>,
+    measuring: Vec<JoinHandle<()>>,
     shutdown: Shutdown,
 ) -> Result<Agent, StartError> {
     for notice in &config.notices {
@@ -157,10 +159,13 @@ async fn assemble(
         backend: backend.clone(),
         syncer,
         orders: own_orders.clone(),
+        recorder: telemetry::install(),
+        shutdown: shutdown.clone(),
     };
     let door = Door::new(&config, api::router(context), backend.clone());
     let (dns, dns_settings) = watch::channel(Arc::new(config.dns.clone()));
     let mut tasks = front_door::serve_http(&config, &door, &shutdown).await?;
+    tasks.extend(measuring);
     tasks.extend(
         front_door::serve_dns(&config.dns_listen, dns_settings, backend, &shutdown)
             .map_err(StartError::Dns)?,
@@ -356,6 +361,7 @@ impl Agent {
         }
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity(&new, &self.node_id);
         self.door.set_rules(&new);
+        telemetry::install().configure(new.telemetry.clone());
         self.dns.send_replace(Arc::new(new.dns.clone()));
         self.join_further(&old, &new);
         for key in needs_restart(&old, &new) {

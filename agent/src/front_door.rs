@@ -4,7 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -15,8 +15,10 @@ use http_api::{
     answer::Layout,
     front::{Front, Network, Settings, Ui},
     listen::{BindError, Limits, Listener, Place, UnixPlace},
-    table::unknown_path,
+    table::{ENDPOINT, unknown_path},
+    took_elsewhere,
 };
+use metrics::counter;
 use nix::unistd::{Group, User};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -24,7 +26,7 @@ use crate::{
     api::Context,
     backend::{Backend, CLIENT_HEADER, NODE_HEADER},
     config::{Config, Listen},
-    dns,
+    dns, figures,
 };
 
 /// A page that shows the services, until the operator's own folder or a richer one takes its place.
@@ -111,9 +113,23 @@ impl Behind {
             }
             _ => drop(request.headers_mut().remove(CLIENT_HEADER)),
         }
-        match self.backend.call(request).await {
-            Ok(answer) => answer,
+        let (start, method) = (Instant::now(), request.method().clone());
+        let call = figures::call(request.uri().path());
+        counter!("client.rpc").increment(1);
+        let answered = self.backend.call(request).await;
+        if let Some(call) = call {
+            figures::called(&self.node, call, &answered);
+        }
+        match answered {
+            Ok(mut answer) => {
+                // Only a registry elsewhere tells; the one in this process has timed the request itself.
+                if let Some(name) = answer.headers_mut().remove(ENDPOINT) {
+                    took_elsewhere(&method, name.to_str().unwrap_or_default(), start);
+                }
+                answer
+            }
             Err(error) => {
+                counter!("client.rpc.failed").increment(1);
                 let text = error.to_string();
                 Answer::text(StatusCode::INTERNAL_SERVER_ERROR, text).into_response(Layout::Compact)
             }

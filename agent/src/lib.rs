@@ -10,6 +10,7 @@ pub mod checks;
 pub mod config;
 pub mod definition;
 pub mod dns;
+mod figures;
 mod front_door;
 mod identity;
 mod local;

@@ -9,6 +9,7 @@ use std::{
 use agent::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailable};
 use http::{Request, Response};
 use http_api::{Body, Serve};
+use metrics::Counter;
 use registry_state::{
     Caseless, Topic,
     read::{self, CatalogAddress, CatalogNode, HealthService, Read as _},
@@ -16,7 +17,7 @@ use registry_state::{
 use registry_wire::catalog::CheckServiceNode;
 
 use crate::{
-    Registry,
+    Registry, figures,
     http::{query, shape},
     server,
     watch::Subscription,
@@ -37,6 +38,8 @@ struct Kept {
     subscription: Subscription,
     version: u64,
     instances: Arc<Vec<CheckServiceNode>>,
+    /// How often it was asked for.
+    asked: Counter,
 }
 
 impl Embedded {
@@ -56,7 +59,7 @@ impl Embedded {
         match lookup {
             Lookup::Service { name, datacenter } => {
                 self.serves(datacenter)?;
-                Ok(Found::Service(self.instances(Caseless::new(&name))))
+                Ok(Found::Service(self.instances(&name)))
             }
             Lookup::Node { name, datacenter } => {
                 self.serves(datacenter)?;
@@ -86,7 +89,8 @@ impl Embedded {
     }
 
     /// A service's instances; the same pointer until something of them changes.
-    fn instances(&self, service: Caseless) -> Arc<Vec<CheckServiceNode>> {
+    fn instances(&self, name: &str) -> Arc<Vec<CheckServiceNode>> {
+        let service = Caseless::new(name);
         let mut services = self.services();
         if services.len() >= KEPT && !services.contains_key(&service) {
             services.clear();
@@ -97,7 +101,9 @@ impl Embedded {
             // No count that a subscription gives, so that the first look is made.
             version: u64::MAX,
             instances: Arc::default(),
+            asked: figures::HEALTH.counter(name),
         });
+        kept.asked.increment(1);
         // The count is taken before the look: a change in between makes the look old, never the other way round.
         let version = kept.subscription.version();
         if version != kept.version {
@@ -141,6 +147,7 @@ impl Embedded {
 
 impl Backend for Embedded {
     fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, Unavailable>> {
+        metrics::counter!("rpc.request").increment(1);
         if request.uri().path().starts_with(server::INTERNAL) {
             return Box::pin(async { Ok(server::internal(&self.registry, request).await) });
         }

@@ -26,6 +26,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    figures,
     leadership::Leadership,
     settings::Settings,
     store::Store,
@@ -99,6 +100,7 @@ impl Leases {
             if fresh {
                 let (node, address) = (&lease.node, &lease.address);
                 info!(target: "agent.server", member = %node, %address, "member joined, marking health alive");
+                figures::member("serf.member.join");
             }
         }
         let servers = self.leadership.leader().into_iter().collect();
@@ -110,6 +112,7 @@ impl Leases {
         self.leadership.leading().await?;
         if self.table().leave(&lease.node, &lease.id, Instant::now() + self.settings.reap_after) {
             self.deregister_left(&lease.node, &lease.id).await?;
+            figures::member("serf.member.left");
             info!(target: "agent.server", member = %lease.node, "deregistering member, reason=left");
         }
         Ok(())
@@ -146,7 +149,7 @@ impl Leases {
             loop {
                 if leadership.role().serving {
                     tokio::select! {
-                        () = async { self.adopt().await; self.end_leases().await } => {}
+                        () = async { self.reconcile().await; self.end_leases().await } => {}
                         _ = leadership.changed() => {}
                     }
                 } else {
@@ -158,6 +161,13 @@ impl Leases {
             () = leading => {}
             () = shutdown.requested() => {}
         }
+    }
+
+    /// Brings the catalog and the leases together when this server begins to lead.
+    async fn reconcile(&self) {
+        let start = std::time::Instant::now();
+        self.adopt().await;
+        metrics::histogram!("leader.reconcile").record(figures::since(start));
     }
 
     /// Takes over what the catalog knows of leases, with some grace, and puts this node into it.
@@ -213,7 +223,10 @@ impl Leases {
             }
             let due = self.table().due(Instant::now());
             for (node, due) in due {
-                match self.end_lease(&node, due).await {
+                let start = std::time::Instant::now();
+                let ended = self.end_lease(&node, due).await;
+                metrics::histogram!("leader.reconcileMember").record(figures::since(start));
+                match ended {
                     Ok(()) => told = false,
                     Err(error) => {
                         if !std::mem::replace(&mut told, true) {
@@ -233,6 +246,7 @@ impl Leases {
                 // A sign of life may have come meanwhile; it wrote that the node is alive, before or after us.
                 if self.table().fell_silent(node, Instant::now(), self.settings.reap_after) {
                     info!(target: "agent.server", member = node, "member failed, marking health critical");
+                    figures::member("serf.member.failed");
                 } else {
                     self.touched.notify_one();
                 }

@@ -4,6 +4,7 @@
 //! and published ([`Store`]), and wakes who waits ([`watch`]). `storage/` keeps files, `http/` speaks Consul's API.
 
 mod embedded;
+mod figures;
 pub mod http;
 mod leadership;
 pub mod leases;
@@ -167,6 +168,8 @@ impl Registry {
         let listeners = self.listeners.lock().expect("nobody panics while holding the listeners").take();
         if let Some(listeners) = listeners {
             let serving = listeners.serve(self, routes);
+            let measuring = figures::measure(Arc::downgrade(self), self.shutdown.clone());
+            let serving = serving.into_iter().chain([tokio::spawn(measuring)]);
             self.tasks.lock().expect("nobody panics while holding the tasks").extend(serving);
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agent::{Agent, config::Config};
 use daemon::{Exit, Shutdown, logs::LogLevel};
 use http_api::Serve;
+use tokio::task::JoinHandle;
 
 use crate::{Embedded, Registry, Settings, StartError, http};
 
@@ -12,6 +13,7 @@ use crate::{Embedded, Registry, Settings, StartError, http};
 pub struct ServerNode {
     registry: Arc<Registry>,
     agent: Agent,
+    measuring: Vec<JoinHandle<()>>,
 }
 
 impl ServerNode {
@@ -20,12 +22,14 @@ impl ServerNode {
         // Without a data folder each call makes a new id, and both must have the same.
         let id = agent::node_id(&config)?;
         config.node_id = Some(id.clone());
+        // First of all, so that what happens at the start is counted.
+        let measuring = telemetry::install().start(config.telemetry.clone(), &shutdown);
         let registry = Registry::start(Settings::of(&config, id), shutdown.clone()).await?;
         let routes: Arc<dyn Serve> = Arc::new(http::router(registry.clone(), http::Settings::of(&config)));
         registry.serve(routes.clone());
         let backend = Arc::new(Embedded::new(registry.clone(), routes));
         match agent::start(config, backend, shutdown.clone()).await {
-            Ok(agent) => Ok(Self { registry, agent }),
+            Ok(agent) => Ok(Self { registry, agent, measuring }),
             Err(error) => {
                 shutdown.request();
                 registry.ended().await;
@@ -44,6 +48,10 @@ impl ServerNode {
         let exit = self.agent.run(level).await;
         self.registry.shutdown().request();
         self.registry.ended().await;
+        for task in self.measuring {
+            // A task that panicked has said so already.
+            let _ = task.await;
+        }
         exit
     }
 }

@@ -8,10 +8,12 @@ mod shared;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use daemon::Shutdown;
+use metrics::{counter, gauge, histogram};
 use registry_state::{Index, State, read::Read};
 use tokio::time::Instant;
 
 use crate::{
+    figures,
     leadership::{Leadership, NotLeading},
     store::Store,
     watch::Listener,
@@ -130,6 +132,7 @@ impl Reader {
         R: Read,
         R::Output: Absent,
     {
+        counter!("rpc.query").increment(1);
         let Some(deadline) = deadline(options.wait) else {
             self.sure(options.consistency).await?;
             return Ok(self.answer(look(&self.store, question)));
@@ -156,6 +159,7 @@ impl Reader {
         F: std::hash::Hash + Send + Sync + 'static,
         E: Clone + Send + Sync + 'static,
     {
+        counter!("rpc.query").increment(1);
         let look = |question: &R, form: &F| {
             let found = look(&self.store, question);
             Look { value: encode(&found.value, form), index: found.index, absent: found.absent }
@@ -186,6 +190,7 @@ impl Reader {
         mut listener: Listener,
         look: impl Fn() -> Look<T>,
     ) -> Result<Answer<T>, ReadError> {
+        let _waiting = Waiting::begin();
         let mut known = options.wait.map_or(0, |wait| wait.index);
         let mut was_absent = false;
         let over = tokio::time::sleep_until(deadline);
@@ -215,6 +220,7 @@ impl Reader {
         consistency: Consistency,
         look: impl FnOnce(&Arc<State>) -> (T, Index),
     ) -> Result<Answer<T>, ReadError> {
+        counter!("rpc.query").increment(1);
         self.sure(consistency).await?;
         let (value, index) = look(&self.store.state());
         Ok(self.answer(Look { value, index, absent: false }))
@@ -224,7 +230,11 @@ impl Reader {
         match consistency {
             Consistency::Stale => {}
             Consistency::Default => self.leadership.leading().await?,
-            Consistency::Consistent => self.leadership.confirmed().await?,
+            Consistency::Consistent => {
+                let start = std::time::Instant::now();
+                self.leadership.confirmed().await?;
+                histogram!("rpc.consistentRead").record(figures::since(start));
+            }
         }
         Ok(())
     }
@@ -232,6 +242,22 @@ impl Reader {
     fn answer<T>(&self, look: Look<T>) -> Answer<T> {
         let known_leader = self.leadership.leader().is_some();
         Answer { value: look.value, index: look.index, known_leader, last_contact_ms: 0 }
+    }
+}
+
+/// A blocking question, while it waits.
+struct Waiting;
+
+impl Waiting {
+    fn begin() -> Self {
+        gauge!("rpc.queries_blocking").increment(1);
+        Self
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        gauge!("rpc.queries_blocking").decrement(1);
     }
 }
 

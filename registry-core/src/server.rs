@@ -6,12 +6,13 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, Request, Response, StatusCode, header};
-use http_api::{Body, Serve, body};
+use http_api::{Body, Forwarded, Serve, body};
 use http_body_util::BodyExt as _;
 use link::{
     calls::{self, Lease},
     join::Directions,
 };
+use metrics::counter;
 use registry_state::read::{AddressOwner, CatalogAddress};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -53,21 +54,31 @@ impl Listeners {
         }
         // Not the registry itself: it owns the task that owns the listener.
         let registry_weak = Arc::downgrade(registry);
-        let answer = move |_: SocketAddr, request: Request<Body>| {
+        let answer = move |_: SocketAddr, mut request: Request<Body>| {
             let (registry, routes) = (registry_weak.upgrade(), routes.clone());
+            counter!("rpc.request").increment(1);
+            request.extensions_mut().insert(Forwarded);
             async move {
                 match registry {
                     None => said(StatusCode::SERVICE_UNAVAILABLE, "the registry is shutting down"),
                     Some(registry) if request.uri().path().starts_with(INTERNAL) => {
                         internal(&registry, request).await
                     }
-                    Some(_) => routes.serve(request).await,
+                    Some(_) => failures_counted(routes.serve(request).await),
                 }
             }
         };
         tasks.push(tokio::spawn(link::serve(self.link, answer, registry.shutdown().clone())));
         tasks
     }
+}
+
+/// Counts an answer if it says that this side failed.
+fn failures_counted(answer: Response<Body>) -> Response<Body> {
+    if answer.status().is_server_error() {
+        counter!("rpc.request_error").increment(1);
+    }
+    answer
 }
 
 async fn bind(address: &mut SocketAddr) -> Result<TcpListener, StartError> {

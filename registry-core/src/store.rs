@@ -1,11 +1,11 @@
 //! The state as readers see it, and the one place where it changes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use registry_state::{Command, Index, Outcome, State, Topics};
 
-use crate::watch::Watch;
+use crate::{figures, watch::Watch};
 
 /// The published state and who waits for changes of it.
 ///
@@ -31,16 +31,20 @@ impl Store {
     ///
     /// One caller at a time: the state machine.
     pub(crate) fn apply(&self, commands: &[Command]) -> Vec<(Index, Outcome)> {
+        let start = Instant::now();
         let mut next = State::clone(&self.state.load());
         let mut topics = Topics::default();
         let outcomes = commands.iter().map(|command| {
+            let start = Instant::now();
             let applied = next.apply(command);
+            figures::applied(command, start);
             topics.merge(applied.topics);
             (applied.index, applied.outcome)
         });
         let outcomes = outcomes.collect();
         self.state.store(Arc::new(next));
         self.watch.wake(&topics);
+        metrics::histogram!("raft.fsm.apply").record(figures::since(start));
         outcomes
     }
 

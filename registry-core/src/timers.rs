@@ -15,7 +15,7 @@ use registry_wire::duration::parse_nanos;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
-use crate::{leadership::Leadership, store::Store, writer::Writer};
+use crate::{figures, leadership::Leadership, store::Store, writer::Writer};
 
 /// A session's TTL is a promise not to end it before; it ends after this many.
 const TTLS: u32 = 2;
@@ -77,6 +77,11 @@ impl Timers {
         }
     }
 
+    /// How many sessions are watched.
+    pub(crate) fn count(&self) -> usize {
+        self.ends().len()
+    }
+
     async fn end_sessions(&self) {
         let subscription = self.store.watch().subscribe(vec![Topic::Sessions]);
         let mut listener = subscription.listen();
@@ -93,8 +98,12 @@ impl Timers {
                 self.ends().iter().filter(|(_, end)| **end <= now).map(|(id, _)| id.clone()).collect();
             for id in over {
                 debug!(target: "agent.server", session = %id, "session TTL expired");
+                let start = std::time::Instant::now();
                 match self.writer.write(Action::SessionDestroy { id: id.clone() }).await {
-                    Ok(_) => told = false,
+                    Ok(_) => {
+                        metrics::histogram!("session_ttl.invalidate").record(figures::since(start));
+                        told = false;
+                    }
                     Err(error) => {
                         if !std::mem::replace(&mut told, true) {
                             warn!(target: "agent.server", session = %id, %error, "cannot end a session; trying again");

@@ -5,11 +5,12 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use daemon::Shutdown;
 use futures_util::future::BoxFuture;
+use metrics::{counter, gauge, histogram};
 use registry_state::{Action, Command, Index, Outcome, SessionId, TxnOp};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -17,7 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::leadership::{Leadership, NotLeading};
+use crate::{
+    figures,
+    leadership::{Leadership, NotLeading},
+};
 
 /// How many changes may wait for the log before new ones wait for room.
 const QUEUE: usize = 4096;
@@ -93,6 +97,7 @@ impl Writer {
     /// From the first wait on the change is made even if the caller goes away, except while it waits for a leader or for
     /// room in the queue.
     pub async fn write(&self, action: Action) -> Result<Written, WriteFailed> {
+        let (kind, start) = (figures::way_in(&action), Instant::now());
         self.leadership.leading().await?;
         let (done, written) = oneshot::channel();
         let waiting = Waiting { command: Command { at_ms: now_ms(), action }, done };
@@ -108,7 +113,10 @@ impl Writer {
             }
         }
         match timeout(WRITE_LIMIT, written).await {
-            Ok(Ok(written)) => written,
+            Ok(Ok(written)) => {
+                figures::wrote(kind, start);
+                written
+            }
             Ok(Err(_)) | Err(_) => Err(WriteFailed::Unknown),
         }
     }
@@ -135,7 +143,12 @@ async fn feed(mut waiting: mpsc::Receiver<Waiting>, propose: Propose, shutdown: 
         };
         let Some(first) = first else { return };
         let (commands, clients) = gather(first, &mut waiting);
+        let (count, start) = (commands.len() as u64, Instant::now());
         let outcomes = propose(commands).await;
+        counter!("raft.apply").increment(count);
+        gauge!("raft.commitNumLogs").set(count as f64);
+        gauge!("raft.leader.dispatchNumLogs").set(count as f64);
+        histogram!("raft.commitTime").record(figures::since(start));
         tell(clients, outcomes);
     }
 }

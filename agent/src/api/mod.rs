@@ -1,11 +1,13 @@
 //! `/v1/agent/`: what the agent answers itself.
 //!
-//! One file a subject: `services`, `checks`, `health` of this agent's services, `node` for the agent and its fleet.
+//! One file a subject: `services`, `checks`, `health` of this agent's services, `node` for the agent and its fleet,
+//! `observe` for metrics and the log.
 //! `shape` turns what the agent has into what the API shows. Everything else goes to the registry.
 
 mod checks;
 mod health;
 mod node;
+mod observe;
 mod services;
 mod shape;
 
@@ -51,6 +53,10 @@ pub(crate) struct Context {
     pub(crate) syncer: Syncer,
     /// What the program itself has to do.
     pub(crate) orders: mpsc::Sender<Order>,
+    /// What this process counts.
+    pub(crate) recorder: telemetry::Recorder,
+    /// The end of the program, which ends streams.
+    pub(crate) shutdown: daemon::Shutdown,
 }
 
 /// Something that only the program as a whole can do; the sender tells how it went.
@@ -91,9 +97,9 @@ pub(crate) fn router(context: Context) -> Router<Context> {
         .add("/v1/agent/join/", PUT, node::join)
         .add("/v1/agent/leave", PUT, node::leave)
         .add("/v1/agent/force-leave/", PUT, node::force_leave)
-        .add("/v1/agent/monitor", GET, node::monitor)
-        .add("/v1/agent/metrics", GET, node::metrics)
-        .add("/v1/agent/metrics/stream", GET, node::metrics)
+        .add("/v1/agent/monitor", GET, observe::monitor)
+        .add("/v1/agent/metrics", GET, observe::metrics)
+        .add("/v1/agent/metrics/stream", GET, observe::metrics_stream)
         .add("/v1/agent/token/", PUT, node::token)
         .add("/v1/agent/connect/authorize", POST, node::mesh)
         .add("/v1/agent/connect/ca/roots", GET, node::mesh)

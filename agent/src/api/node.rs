@@ -233,21 +233,6 @@ pub(super) async fn force_leave(context: Context, call: Call) -> Result<Answer, 
     }
 }
 
-/// `GET /v1/agent/monitor`: not here yet.
-pub(super) async fn monitor(_: Context, call: Call) -> Result<Answer, ApiError> {
-    if let Some(level) = call.query.filled("loglevel")
-        && daemon::logs::level(&level).is_none()
-    {
-        return Err(ApiError::bad_request(format!("Unknown log level: {level}")));
-    }
-    Err(ApiError::absent("agent/monitor"))
-}
-
-/// `GET /v1/agent/metrics`: not here yet.
-pub(super) async fn metrics(_: Context, _: Call) -> Result<Answer, ApiError> {
-    Err(ApiError::absent("agent/metrics"))
-}
-
 /// `PUT /v1/agent/token/:kind`: there is no access control yet.
 pub(super) async fn token(_: Context, _: Call) -> Result<Answer, ApiError> {
     Err(ApiError::new(StatusCode::UNAUTHORIZED, "ACL support disabled"))

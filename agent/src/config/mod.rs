@@ -17,7 +17,9 @@ use hcl1::Syntax;
 use serde_json::{Map, Value as Json};
 
 pub use flags::{FlagError, Flags};
-pub use settings::{Config, Http, Limits, Listen, Log, Ports, ScriptChecks, Ui, UnixSockets};
+pub use settings::{
+    Config, Http, LimitMode, Limits, Listen, Log, Ports, RequestLimits, ScriptChecks, Ui, UnixSockets,
+};
 
 /// Reads and checks everything that the flags name.
 ///

@@ -68,7 +68,7 @@ const MESH: &str = "there is no service mesh";
 const RAFT: &str = "this engine chooses its own";
 const TLS: &str = "TLS is not there yet";
 const ENTERPRISE: &str = "it belongs to Consul Enterprise";
-const METRICS: &str = "metrics are not sent yet";
+const CIRCONUS: &str = "metrics are not sent to Circonus";
 const WATCHES: &str = "watches of the agent are not there yet";
 
 pub(super) const CHECK: &[Key] = &[
@@ -197,12 +197,42 @@ const LIMITS: &[Key] = &[
     key("https_handshake_timeout", Text),
     key("kv_max_value_size", Int),
     key("txn_max_req_len", Int),
-    without("request_limits", Any, "requests are not limited"),
+    key("request_limits", Object(REQUEST_LIMITS)),
     without("rpc_handshake_timeout", Text, GOSSIP),
     without("rpc_client_timeout", Text, GOSSIP),
-    without("rpc_max_burst", Int, "calls are not limited"),
-    without("rpc_max_conns_per_client", Int, "an agent keeps one connection"),
-    without("rpc_rate", Float, "calls are not limited"),
+    key("rpc_max_burst", Int),
+    key("rpc_max_conns_per_client", Int),
+    key("rpc_rate", Float),
+];
+
+const REQUEST_LIMITS: &[Key] = &[key("mode", Text), key("read_rate", Float), key("write_rate", Float)];
+
+const TELEMETRY: &[Key] = &[
+    key("disable_hostname", Bool),
+    key("dogstatsd_addr", Text),
+    key("dogstatsd_tags", Texts),
+    key("enable_host_metrics", Bool),
+    key("filter_default", Bool),
+    key("metrics_prefix", Text),
+    key("prefix_filter", Texts),
+    key("prometheus_retention_time", Text),
+    key("statsd_address", Text),
+    key("statsite_address", Text),
+    key("retry_failed_connection", Bool),
+    without("circonus_api_app", Text, CIRCONUS),
+    without("circonus_api_token", Text, CIRCONUS),
+    without("circonus_api_url", Text, CIRCONUS),
+    without("circonus_broker_id", Text, CIRCONUS),
+    without("circonus_broker_select_tag", Text, CIRCONUS),
+    without("circonus_check_display_name", Text, CIRCONUS),
+    without("circonus_check_force_metric_activation", Text, CIRCONUS),
+    without("circonus_check_id", Text, CIRCONUS),
+    without("circonus_check_instance_id", Text, CIRCONUS),
+    without("circonus_check_search_tag", Text, CIRCONUS),
+    without("circonus_check_tags", Text, CIRCONUS),
+    without("circonus_submission_interval", Text, CIRCONUS),
+    without("circonus_submission_url", Text, CIRCONUS),
+    without("disable_per_tenancy_usage_metrics", Bool, ENTERPRISE),
 ];
 
 const PERFORMANCE: &[Key] = &[
@@ -336,7 +366,7 @@ pub(super) const ROOT: &[Key] = &[
         "the log goes to standard output or a file; the supervisor passes it on",
     ),
     key("tagged_addresses", TextMap),
-    without("telemetry", Any, METRICS),
+    key("telemetry", Object(TELEMETRY)),
     without("tls", Any, TLS),
     key("translate_wan_addrs", Bool),
     key("ui_config", Object(UI)),

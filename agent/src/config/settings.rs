@@ -71,6 +71,8 @@ pub struct Config {
     pub ui: Ui,
     /// Upper bounds.
     pub limits: Limits,
+    /// Where metrics go, and how they are called.
+    pub telemetry: telemetry::Settings,
     /// The log.
     pub log: Log,
     /// Where the process's id is written.
@@ -192,7 +194,7 @@ pub struct Ui {
 }
 
 /// Upper bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Connections that one address may have; 0 is no bound.
     pub http_max_conns_per_client: usize,
@@ -200,6 +202,36 @@ pub struct Limits {
     pub kv_max_value_size: u64,
     /// Bytes of a transaction.
     pub txn_max_req_len: u64,
+    /// How many requests a server answers in all.
+    pub requests: RequestLimits,
+    /// Requests a second that an agent hands to the registry; infinite by default.
+    pub rpc_rate: f64,
+    /// How many of them may come at once.
+    pub rpc_max_burst: u32,
+    /// Connections of agents that a server takes from one address; 0 is no bound.
+    pub rpc_max_conns_per_client: usize,
+}
+
+/// `limits.request_limits`: how many requests a server answers in all. Rates are a second; infinite is no bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RequestLimits {
+    /// What happens above the rates.
+    pub mode: LimitMode,
+    /// Reads.
+    pub read_rate: f64,
+    /// Writes.
+    pub write_rate: f64,
+}
+
+/// What happens to requests above a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitMode {
+    /// Nothing is counted.
+    Disabled,
+    /// They are logged and answered.
+    Permissive,
+    /// They are logged and refused.
+    Enforcing,
 }
 
 /// The log.

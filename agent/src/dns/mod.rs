@@ -11,6 +11,7 @@ mod address;
 mod answer;
 mod datagram;
 mod encode;
+mod figures;
 mod listen;
 mod options;
 mod question;

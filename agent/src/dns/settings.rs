@@ -17,6 +17,8 @@ pub struct Settings {
     pub alt_domain: Option<Domain>,
     /// The agent's own datacenter.
     pub datacenter: String,
+    /// The agent's node, as metrics name it.
+    pub node: String,
     /// `dns_config.a_record_limit`: at most so many addresses in an answer; 0 means all.
     pub a_record_limit: usize,
     /// `dns_config.udp_answer_limit`: at most so many records over UDP while the client takes no more than 512 bytes.
@@ -52,6 +54,7 @@ impl Default for Settings {
             domain: Domain(Name::from_labels(["consul"]).expect("a short label")),
             alt_domain: None,
             datacenter: "dc1".into(),
+            node: String::new(),
             a_record_limit: 0,
             udp_answer_limit: 3,
             enable_truncate: false,

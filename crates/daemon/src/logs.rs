@@ -1,5 +1,7 @@
 //! Logs as Consul and consul-template write them, so that what reads their logs reads ours.
 
+mod listen;
+
 use std::{fmt, fs::OpenOptions, io, path::PathBuf, sync::Arc};
 
 use chrono::{SecondsFormat, Utc};
@@ -16,6 +18,8 @@ use tracing_subscriber::{
     reload,
     util::SubscriberInitExt,
 };
+
+pub use listen::{Listening, listen};
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,7 @@ pub fn init(style: Style, sink: Sink, level: LevelFilter) -> anyhow::Result<LogL
     let layer = tracing_subscriber::fmt::layer().event_format(Format(style)).with_writer(writer);
     tracing_subscriber::registry()
         .with(tracing_subscriber::Layer::with_filter(layer, filter))
+        .with(tracing_subscriber::Layer::with_filter(listen::Listeners, listen::Wanted))
         .try_init()
         .map_err(|e| anyhow::anyhow!("cannot install the log: {e}"))?;
     Ok(LogLevel(handle))
@@ -96,14 +101,22 @@ struct OurLevel(LevelFilter);
 
 impl<S> Filter<S> for OurLevel {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        let target = metadata.target();
-        let most = match target.split_once("::").map_or(target, |(krate, _)| krate) {
-            "openraft" | "raft_log" | "chunked_wal" => LevelFilter::ERROR,
-            _ if target.contains("::") => LevelFilter::WARN,
-            _ => LevelFilter::TRACE,
-        };
-        *metadata.level() <= self.0.min(most)
+        shows(self.0, metadata)
     }
+}
+
+/// Whether a log of this level shows such an event.
+fn shows(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
+    if *metadata.level() > level {
+        return false;
+    }
+    let target = metadata.target();
+    let most = match target.split_once("::").map_or(target, |(krate, _)| krate) {
+        "openraft" | "raft_log" | "chunked_wal" => LevelFilter::ERROR,
+        _ if target.contains("::") => LevelFilter::WARN,
+        _ => LevelFilter::TRACE,
+    };
+    *metadata.level() <= most
 }
 
 enum Lines {
@@ -132,40 +145,46 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let (level, target) = (event.metadata().level(), event.metadata().target());
-        match self.0 {
-            Style::Consul => {
-                write!(out, "{now} {:<7} {target}: {}", format!("[{level}]"), fields.message)?;
-                let mut separator = ":";
-                for (name, value) in &fields.rest {
-                    let quote = if value.is_empty() || value.contains([' ', '=', '"']) { "\"" } else { "" };
-                    write!(out, "{separator} {name}={quote}{}{quote}", value.replace('"', "\\\""))?;
-                    separator = "";
-                }
-            }
-            Style::Template => {
-                let level = if *level == Level::ERROR { "ERR" } else { level.as_str() };
-                write!(out, "{now} [{level}] ({target}) {}", fields.message)?;
-                for (name, value) in &fields.rest {
-                    write!(out, " {name}={value}")?;
-                }
-            }
-            Style::Json => {
-                let text = |s: &str| serde_json::Value::from(s).to_string();
-                write!(out, "{{\"@level\":{},", text(&level.as_str().to_ascii_lowercase()))?;
-                write!(out, "\"@message\":{},\"@module\":{},", text(&fields.message), text(target))?;
-                write!(out, "\"@timestamp\":\"{now}\"")?;
-                for (name, value) in &fields.rest {
-                    write!(out, ",{}:{}", text(name), text(value))?;
-                }
-                write!(out, "}}")?;
+        write_event(&mut out, self.0, event)
+    }
+}
+
+/// Writes an event as a line.
+fn write_event(out: &mut dyn fmt::Write, style: Style, event: &Event<'_>) -> fmt::Result {
+    let mut fields = Fields::default();
+    event.record(&mut fields);
+    let precision = if style == Style::Json { SecondsFormat::Micros } else { SecondsFormat::Millis };
+    let now = Utc::now().to_rfc3339_opts(precision, true);
+    let (level, target) = (event.metadata().level(), event.metadata().target());
+    match style {
+        Style::Consul => {
+            write!(out, "{now} {:<7} {target}: {}", format!("[{level}]"), fields.message)?;
+            let mut separator = ":";
+            for (name, value) in &fields.rest {
+                let quote = if value.is_empty() || value.contains([' ', '=', '"']) { "\"" } else { "" };
+                write!(out, "{separator} {name}={quote}{}{quote}", value.replace('"', "\\\""))?;
+                separator = "";
             }
         }
-        writeln!(out)
+        Style::Template => {
+            let level = if *level == Level::ERROR { "ERR" } else { level.as_str() };
+            write!(out, "{now} [{level}] ({target}) {}", fields.message)?;
+            for (name, value) in &fields.rest {
+                write!(out, " {name}={value}")?;
+            }
+        }
+        Style::Json => {
+            let text = |s: &str| serde_json::Value::from(s).to_string();
+            write!(out, "{{\"@level\":{},", text(&level.as_str().to_ascii_lowercase()))?;
+            write!(out, "\"@message\":{},\"@module\":{},", text(&fields.message), text(target))?;
+            write!(out, "\"@timestamp\":\"{now}\"")?;
+            for (name, value) in &fields.rest {
+                write!(out, ",{}:{}", text(name), text(value))?;
+            }
+            write!(out, "}}")?;
+        }
     }
+    writeln!(out)
 }
 
 #[derive(Default)]

@@ -72,6 +72,16 @@ impl Answer {
         Self::of(Content::Stream(stream)).with(CONTENT_TYPE, content_type)
     }
 
+    /// 200 without a type, with a body that is sent as it comes.
+    pub fn streaming(stream: Body) -> Self {
+        Self::of(Content::Stream(stream))
+    }
+
+    /// Whether it is JSON's empty list.
+    pub fn is_empty_list(&self) -> bool {
+        matches!(&self.content, Content::Json(json) if json.as_ref() == b"[]")
+    }
+
     /// The same bytes as something else than JSON; they are sent as they are.
     pub fn as_bytes(mut self, content_type: HeaderValue) -> Self {
         if let Content::Json(bytes) = self.content {

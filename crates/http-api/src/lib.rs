@@ -17,11 +17,13 @@ mod gzip;
 pub mod listen;
 pub mod path;
 pub mod table;
+mod timer;
 
 pub use answer::{Answer, ApiError};
 pub use body::Body;
 pub use call::{BodyLimit, Call, Peer};
-pub use table::{Router, Table};
+pub use table::{Forwarded, Router, Table};
+pub use timer::took_elsewhere;
 
 /// A future on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

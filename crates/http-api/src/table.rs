@@ -1,15 +1,23 @@
 //! The table of endpoints: what answers where, to which methods.
 
-use std::{collections::HashMap, future::Future, sync::Arc};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Instant};
 
-use http::{Method, Request, Response, StatusCode, header::ALLOW};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::ALLOW};
 use registry_wire::{percent, query::Query};
 
 use crate::{
     Answer, ApiError, Body, BoxFuture, Call, Peer, Serve,
     answer::{JSON, Layout, TEXT},
     path,
+    timer::Timer,
 };
+
+/// Tells an agent, in the answer to a [`Forwarded`] request, which endpoint answered: `v1_kv_`.
+pub const ENDPOINT: HeaderName = HeaderName::from_static("x-ryo-endpoint");
+
+/// An extension of requests that another agent handed on: that agent times them, and wants to know [`ENDPOINT`].
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded;
 
 /// The most slashes a path of a table can have.
 const DEPTH_MAX: usize = 8;
@@ -23,6 +31,7 @@ struct Endpoint<C> {
     methods: &'static [Method],
     /// `OPTIONS,GET,PUT`
     allow: String,
+    timer: Timer,
 }
 
 impl<C> Endpoint<C> {
@@ -58,7 +67,9 @@ impl<C: Clone + Send + Sync + 'static> Table<C> {
     {
         let declared = methods.iter().fold("OPTIONS".to_owned(), |all, method| format!("{all},{method}"));
         let handler: Handler<C> = Arc::new(move |context, call| Box::pin(handler(context, call)));
-        let old = self.endpoints.insert(path, Endpoint { handler, methods, allow: declared });
+        let old = self
+            .endpoints
+            .insert(path, Endpoint { handler, methods, allow: declared, timer: Timer::new(path) });
         assert!(old.is_none(), "{path} is in the table twice");
         self.depth = self.depth.max(path.matches('/').count());
         assert!(self.depth <= DEPTH_MAX, "{path} has more slashes than a table looks for");
@@ -108,6 +119,7 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
 
     /// Answers a request whose path is clean.
     pub async fn call(self, request: Request<Body>) -> Response<Body> {
+        let start = Instant::now();
         let (head, body) = request.into_parts();
         let full_path = head.uri.path();
         let (endpoint, prefix) = match self.table.find(full_path) {
@@ -126,6 +138,7 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
             _ => Layout::Compact,
         };
         let peer = head.extensions.get().copied();
+        let forwarded = head.extensions.get::<Forwarded>().is_some();
         let outcome = match (query, percent::decode_path(&full_path[prefix..])) {
             _ if endpoint.checks() && head.method == Method::OPTIONS => Ok(options(&endpoint.allow)),
             _ if endpoint.checks() && !endpoint.methods.contains(&head.method) => {
@@ -149,7 +162,15 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
             log(&head.method, &head.uri, peer, &error);
             error.into()
         });
-        answer.into_endpoint_response(layout)
+        let mut response = answer.into_endpoint_response(layout);
+        if forwarded {
+            let name =
+                HeaderValue::from_str(endpoint.timer.name()).expect("paths of a table are header text");
+            response.headers_mut().insert(ENDPOINT, name);
+        } else {
+            endpoint.timer.took(&head.method, start);
+        }
+        response
     }
 }
 

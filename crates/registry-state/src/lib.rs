@@ -24,6 +24,7 @@ mod session;
 mod state;
 mod topic;
 mod txn;
+mod usage;
 
 pub use command::{Action, Command, Deregister, KvDelete, KvPut, PutMode, Register};
 pub use config_entry::{ConfigDelete, ConfigPut};
@@ -37,6 +38,7 @@ pub use outcome::{Applied, Outcome, TxnError, TxnResult};
 pub use state::State;
 pub use topic::{Interests, Topic, Topics};
 pub use txn::{CatalogVerb, CheckOp, KvOp, KvVerb, NodeOp, ServiceOp, TxnOp};
+pub use usage::Usage;
 
 /// The position of a change, counted in applied commands: the first is 2, for clients that know of nothing wait with
 /// 1. They see it as `X-Consul-Index`.

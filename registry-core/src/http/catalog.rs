@@ -17,6 +17,8 @@ use registry_wire::{
 };
 use serde::Serialize;
 
+use crate::figures::{CATALOG, CATALOG_MESH};
+
 use super::{
     Api,
     respond::{Encoded, Family, Form, encoded, mark_cached, read, read_headers},
@@ -94,14 +96,30 @@ fn names(found: &[ServiceInstance], form: &Form) -> Encoded {
 pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
-    read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false)).await
+    CATALOG.asked(&call.name(), &question.tags);
+    let service = call.name().into_owned();
+    let answer =
+        read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false))
+            .await?;
+    if answer.is_empty_list() {
+        CATALOG.not_found(&service);
+    }
+    Ok(answer)
 }
 
 /// `GET /v1/catalog/connect/:service`: the instances that say they are part of a mesh.
 pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
-    read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true)).await
+    CATALOG_MESH.asked(&call.name(), &question.tags);
+    let service = call.name().into_owned();
+    let answer =
+        read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true))
+            .await?;
+    if answer.is_empty_list() {
+        CATALOG_MESH.not_found(&service);
+    }
+    Ok(answer)
 }
 
 fn service_question(call: &Call) -> Result<(ReadOptions, CatalogService), ApiError> {

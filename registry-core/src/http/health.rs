@@ -9,6 +9,8 @@ use registry_state::{
 };
 use registry_wire::{filter::fields, options::ReadOptions};
 
+use crate::figures::{HEALTH, HEALTH_MESH};
+
 use super::{
     Api,
     catalog::{is_native, node_meta, tags},
@@ -23,18 +25,34 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
         return Err(ApiError::internal("sameness groups are not supported in consul CE"));
     }
     let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
+    HEALTH.asked(&call.name(), &question.tags);
+    let service = call.name().into_owned();
     if call.query.filled("peer").is_some() {
         // There are no peers, so none of them has instances.
         return read(&api, &asked, Family::Cached, question, form, |_, _| encoded(&[(); 0])).await;
     }
-    read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false)).await
+    let answer =
+        read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false))
+            .await?;
+    if answer.is_empty_list() {
+        HEALTH.not_found(&service);
+    }
+    Ok(answer)
 }
 
 /// `GET /v1/health/connect/:service`: the instances that say they are part of a mesh.
 pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
     let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
-    read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true)).await
+    HEALTH_MESH.asked(&call.name(), &question.tags);
+    let service = call.name().into_owned();
+    let answer =
+        read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true))
+            .await?;
+    if answer.is_empty_list() {
+        HEALTH_MESH.not_found(&service);
+    }
+    Ok(answer)
 }
 
 fn service_question(call: &Call) -> Result<(ReadOptions, HealthService), ApiError> {

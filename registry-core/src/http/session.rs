@@ -19,7 +19,7 @@ use super::{
     respond::{Encoded, Family, encoded, read, written},
     shape,
 };
-use crate::ReadError;
+use crate::{ReadError, figures};
 
 const MISSING_SESSION: &str = "Missing session";
 /// The check of a node's agent, which a session depends on unless it says otherwise.
@@ -123,9 +123,13 @@ pub(super) async fn renew(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let id = SessionId::from(call.name_or(MISSING_SESSION)?);
     api.serves_call(&call)?;
+    let start = std::time::Instant::now();
     api.registry().leadership().leading().await.map_err(ReadError::from)?;
     match api.registry().timers().renew(&id) {
-        Some(session) => Ok(Answer::json(&[shape::session(&session)])),
+        Some(session) => {
+            figures::wrote(Some("session.renew"), start);
+            Ok(Answer::json(&[shape::session(&session)]))
+        }
         None => Err(ApiError::not_found(format!("Session id '{id}' not found"))),
     }
 }

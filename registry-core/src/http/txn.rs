@@ -49,7 +49,9 @@ pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> 
     if !vetted.errors.is_empty() {
         return Ok(refused(vetted.errors, Some(QueryMeta::default())));
     }
+    let start = std::time::Instant::now();
     let found = api.reader().read(&Transaction { ops: vetted.ops }, reader_options(&api, &asked)).await?;
+    crate::figures::wrote(Some("txn.read"), start);
     let meta = QueryMeta { index: found.index, known_leader: found.known_leader, ..QueryMeta::default() };
     let mut answer = answer(&api, found.value, Some(meta));
     let known = if found.known_leader { "true" } else { "false" };

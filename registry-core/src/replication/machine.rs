@@ -3,9 +3,11 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use futures_util::{Stream, TryStreamExt};
+use metrics::histogram;
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
     entry::RaftEntry,
@@ -18,6 +20,7 @@ use tokio::sync::Notify;
 
 use super::kinds::{Kinds, LogId, Outcomes, StoredMembership};
 use crate::{
+    figures,
     storage::{StorageError, snapshots::Snapshots},
     store::Store,
 };
@@ -106,7 +109,10 @@ impl RaftSnapshotBuilder<Kinds> for Builder {
     type SnapshotData = Image;
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Kinds, Image>> {
+        let start = Instant::now();
         save(&self.snapshots, &self.position, &self.state).await?;
+        histogram!("fsm.persist").record(figures::since(start));
+        histogram!("raft.snapshot.create").record(figures::since(start));
         Ok(snapshot(&self.position, self.state.clone()))
     }
 }

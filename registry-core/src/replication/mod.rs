@@ -8,9 +8,16 @@ mod log;
 mod machine;
 mod network;
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use daemon::Shutdown;
+use metrics::{counter, histogram};
 use openraft::{
     BasicNode, Config, RaftMetrics, ReadPolicy, ServerState, SnapshotPolicy,
     async_runtime::WatchReceiver,
@@ -25,6 +32,7 @@ use tokio::{
 use tracing::{error, info};
 
 use crate::{
+    figures,
     leadership::Role,
     storage::{Identity, snapshots::Snapshots},
     store::Store,
@@ -127,6 +135,7 @@ impl Replication {
 
     /// Whether this server still leads: asks the others, and waits until the state holds what they know.
     pub(crate) async fn confirm(&self) -> bool {
+        counter!("raft.verify_leader").increment(1);
         self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok()
     }
 
@@ -201,7 +210,7 @@ impl Replication {
         role: &watch::Sender<Role>,
         now: &RaftMetrics<Kinds>,
     ) {
-        let was = role.borrow().clone();
+        let (was, start) = (role.borrow().clone(), Instant::now());
         let leads = now.state == ServerState::Leader;
         let serving = leads && (was.serving || self.confirm().await);
         let leader = if leads { Some(address.to_owned()) } else { leader_address(now) };
@@ -212,6 +221,9 @@ impl Replication {
         if serving && !was.serving {
             info!(target: "agent.server", "cluster leadership acquired");
             info!(target: "agent.server", payload = node, "New leader elected");
+            counter!("raft.state.leader").increment(1);
+            histogram!("leader.barrier").record(figures::since(start));
+            figures::new_leader();
         } else if was.serving && !serving {
             info!(target: "agent.server", "cluster leadership lost");
         }

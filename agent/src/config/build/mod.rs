@@ -3,8 +3,10 @@
 //! Errors come in two kinds, as in Consul: those of single values are collected and listed together, those of the whole
 //! stop at the first.
 
+mod limits;
 mod reader;
 mod rules;
+mod telemetry;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -13,8 +15,8 @@ use serde_json::{Map, Value as Json};
 
 use self::reader::Reader;
 use super::{
-    Config, ConfigError, Flags, Http, Limits, Listen, Log, Ports, Remarks, ScriptChecks, Ui, UnixSockets,
-    address, error_list,
+    Config, ConfigError, Flags, Http, Listen, Log, Ports, Remarks, ScriptChecks, Ui, UnixSockets, address,
+    error_list,
 };
 use crate::{
     definition::{CheckDefinition, ServiceDefinition},
@@ -66,13 +68,14 @@ fn assemble(
         remote: r.bool("enable_script_checks", false),
     };
     let (services, checks) = (services(r, settings), checks(r, settings));
-    let (warnings, notices) = spoken(remarks);
+    let (mut warnings, notices) = spoken(remarks);
+    let telemetry = telemetry::read(r, &mut warnings);
     Ok(Config {
         primary_datacenter: r
             .text("primary_datacenter")
             .or_else(|| r.text("acl_datacenter"))
             .map_or_else(|| datacenter.clone(), str::to_lowercase),
-        node_name: r.text("node_name").map_or_else(host_name, |name| name.trim().to_owned()),
+        node_name: node_name(r),
         node_id: r.text("node_id").map(str::to_lowercase),
         node_meta: r.text_map("node_meta"),
         data_dir: r.text("data_dir").filter(|dir| !dir.is_empty()).map(PathBuf::from),
@@ -120,11 +123,8 @@ fn assemble(
                 r.text("ui_config.content_path").or_else(|| r.text("ui_content_path")).unwrap_or("/ui/"),
             ),
         },
-        limits: Limits {
-            http_max_conns_per_client: r.number("limits.http_max_conns_per_client", 200),
-            kv_max_value_size: r.number("limits.kv_max_value_size", 512 * 1024),
-            txn_max_req_len: r.number("limits.txn_max_req_len", 512 * 1024),
-        },
+        limits: limits::read(r),
+        telemetry,
         log: Log {
             level: r.text("log_level").unwrap_or(if flags.dev { "DEBUG" } else { "INFO" }).to_owned(),
             json: r.bool("log_json", false),
@@ -272,6 +272,7 @@ fn dns_settings(r: &mut Reader<'_>, datacenter: &str) -> Result<dns::Settings, C
             .map(|d| domain("alt_domain", d))
             .transpose()?,
         datacenter: datacenter.to_owned(),
+        node: node_name(r),
         a_record_limit: r.number("dns_config.a_record_limit", 0),
         udp_answer_limit: r.number("dns_config.udp_answer_limit", 3),
         enable_truncate: r.bool("dns_config.enable_truncate", false),
@@ -366,6 +367,10 @@ fn spoken(remarks: Remarks) -> (Vec<String>, Vec<String>) {
     (warnings, notices.collect())
 }
 
-fn host_name() -> String {
+fn node_name(r: &Reader<'_>) -> String {
+    r.text("node_name").map_or_else(host_name, |name| name.trim().to_owned())
+}
+
+pub(super) fn host_name() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

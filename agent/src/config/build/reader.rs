@@ -70,6 +70,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// How many a second; not given or negative is any number.
+    pub(super) fn rate(&self, path: &str) -> f64 {
+        self.get(path).and_then(Json::as_f64).filter(|rate| *rate >= 0.0).unwrap_or(f64::INFINITY)
+    }
+
     pub(super) fn given_number(&mut self, path: &str) -> Option<usize> {
         self.get(path)?;
         Some(self.number(path, 0))

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use hickory_proto::rr::{Name, Record, RecordType};
@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     answer,
     encode::{Reply, encode},
+    figures::{About, Figures},
     question::{self, Place, Question},
     recurse,
     request::{Edns, Rcode, Request, flags},
@@ -45,6 +46,7 @@ pub(super) struct Resolver {
     failing: Arc<AtomicBool>,
     /// Places for questions to recursors, for each takes a socket.
     recursions: Arc<Semaphore>,
+    figures: Figures,
 }
 
 /// A question of the own zone, with what its answer's names depend on.
@@ -119,21 +121,28 @@ impl Zone {
 impl Resolver {
     pub(super) fn new(backend: Arc<dyn Backend>, settings: Arc<Settings>) -> Self {
         let recursions = Arc::new(Semaphore::new(RECURSIONS_MAX));
-        Self { backend, settings, failing: Arc::new(AtomicBool::new(false)), recursions }
+        let (failing, figures) = (Arc::new(AtomicBool::new(false)), Figures::default());
+        Self { backend, settings, failing, recursions, figures }
     }
 
     /// The reply to a request; always one.
     pub(super) async fn reply(&self, request: &Request, transport: Transport, client: SocketAddr) -> Vec<u8> {
+        let start = Instant::now();
         let recursion = if self.settings.recursors.is_empty() { 0 } else { flags::RECURSION_AVAILABLE };
         let own = flags::AUTHORITATIVE | recursion;
         let reply = match Zone::of(&request.name, &self.settings) {
             Zone::Own(domain) => {
                 let mut reply = self.own_zone(request, domain, transport, client.ip()).await;
                 reply.flags |= own;
-                return size::write(request, reply, &self.settings, transport);
+                let written = size::write(request, reply, &self.settings, transport);
+                self.figures.took(&self.settings.node, About::Domain, request.kind, start);
+                return written;
             }
             Zone::Reverse => match self.reverse_zone(request).await {
-                Some(reply) => Reply { flags: own, edns: request.edns.clone(), ..reply },
+                Some(reply) => {
+                    self.figures.took(&self.settings.node, About::Reverse, request.kind, start);
+                    Reply { flags: own, edns: request.edns.clone(), ..reply }
+                }
                 None if recursion != 0 => return self.recurse(request, transport, client).await,
                 None => {
                     // Once because there is no such name, once more when it was asked for (as recorded).

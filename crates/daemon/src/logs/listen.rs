@@ -1,0 +1,129 @@
+//! Who listens to the log of a running program, besides where it is written.
+
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use tokio::sync::mpsc;
+use tracing::{Event, Metadata, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, Filter},
+};
+
+use super::{Style, shows, write_event};
+
+/// How many lines wait for one listener; more are counted and dropped, for the log waits for nobody.
+const WAITING_MAX: usize = 512;
+
+static LISTENERS: RwLock<Vec<Arc<Listener>>> = RwLock::new(Vec::new());
+/// How many there are, so that a program that nobody listens to looks no further.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Debug)]
+struct Listener {
+    level: LevelFilter,
+    style: Style,
+    lines: mpsc::Sender<String>,
+    dropped: AtomicU64,
+}
+
+/// The lines of the log from now on, until this is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    lines: mpsc::Receiver<String>,
+    listener: Arc<Listener>,
+}
+
+/// Listens to the process's log at a level of its own, whatever level the log itself has.
+pub fn listen(level: LevelFilter, style: Style) -> Listening {
+    let (sender, lines) = mpsc::channel(WAITING_MAX);
+    let listener = Arc::new(Listener { level, style, lines: sender, dropped: AtomicU64::new(0) });
+    let mut listeners = LISTENERS.write().unwrap_or_else(PoisonError::into_inner);
+    listeners.push(listener.clone());
+    COUNT.store(listeners.len(), Relaxed);
+    Listening { lines, listener }
+}
+
+impl Listening {
+    /// The next line, with its end.
+    pub async fn next(&mut self) -> Option<String> {
+        self.lines.recv().await
+    }
+
+    /// A line that has come already.
+    pub fn waiting(&mut self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
+    /// How many lines came faster than they were taken, and are lost.
+    pub fn dropped(&self) -> u64 {
+        self.listener.dropped.load(Relaxed)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut listeners = LISTENERS.write().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| !Arc::ptr_eq(listener, &self.listener));
+        COUNT.store(listeners.len(), Relaxed);
+    }
+}
+
+/// Hands events to those who listen.
+pub(super) struct Listeners;
+
+impl<S: Subscriber> Layer<S> for Listeners {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        for listener in LISTENERS.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            if !shows(listener.level, event.metadata()) {
+                continue;
+            }
+            let mut line = String::new();
+            write_event(&mut line, listener.style, event).expect("a string takes all text");
+            if listener.lines.try_send(line).is_err() {
+                listener.dropped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+/// Lets through what at least one listener wants.
+pub(super) struct Wanted;
+
+impl<S> Filter<S> for Wanted {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        COUNT.load(Relaxed) > 0
+            && LISTENERS
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .any(|listener| shows(listener.level, metadata))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[test]
+    fn listeners_get_their_levels_and_lose_what_they_do_not_take() {
+        let subscriber = tracing_subscriber::registry().with(Listeners.with_filter(Wanted));
+        tracing::subscriber::with_default(subscriber, || {
+            let mut warnings = listen(LevelFilter::WARN, Style::Consul);
+            let mut all = listen(LevelFilter::TRACE, Style::Json);
+            tracing::info!(target: "agent", "quiet");
+            tracing::warn!(target: "agent.dns", service = "a b", "loud");
+            let line = warnings.waiting().unwrap();
+            assert!(line.ends_with("[WARN]  agent.dns: loud: service=\"a b\"\n"), "{line}");
+            assert_eq!(warnings.waiting(), None);
+            assert!(all.waiting().unwrap().contains("\"@message\":\"quiet\""));
+            (0..WAITING_MAX + 9).for_each(|_| tracing::info!(target: "agent", "many"));
+            assert_eq!((all.dropped(), warnings.dropped()), (10, 0));
+        });
+        assert_eq!(COUNT.load(Relaxed), 0);
+    }
+}
