@@ -145,7 +145,7 @@ async fn assemble(
         tracing::warn!(target: "agent", "{warning}");
     }
     let node_id: Arc<str> = id.into();
-    let local = Local::new(&config);
+    let local = Local::new(&config, Some(backend.clone()));
     local.load(&config).map_err(|error| StartError::Definition(error.to_string()))?;
     let identity = Arc::new(Mutex::new(identity(&config, &node_id)));
     let (sync, syncer) = Sync::new(local.clone(), backend.clone(), identity.clone());

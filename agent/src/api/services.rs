@@ -105,8 +105,7 @@ pub(super) async fn maintenance(context: Context, call: Call) -> Result<Answer, 
 pub(super) fn refused(error: AddError) -> ApiError {
     let status = match error {
         AddError::NoService(_) => StatusCode::NOT_FOUND,
-        AddError::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-        AddError::RemoteScripts | AddError::LocalScripts | AddError::NotImplemented => {
+        AddError::RemoteScripts | AddError::LocalScripts | AddError::NotHere(_) => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
     };

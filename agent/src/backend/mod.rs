@@ -5,6 +5,7 @@
 //! questions, for it must be answered from memory when the registry is in this process and from the last known state
 //! while a remote one is away.
 
+pub(crate) mod ask;
 pub mod remote;
 
 use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};

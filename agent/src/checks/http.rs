@@ -15,7 +15,7 @@ use reqwest::{
     redirect::Policy,
 };
 
-use super::{Observed, Status, limit, output::Tail, tcp::dial_error};
+use super::{Observed, Status, dial::dial_error, limit, output::Tail};
 use crate::definition::CheckType;
 
 const LIMIT: Duration = Duration::from_secs(10);

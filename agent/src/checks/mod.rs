@@ -3,7 +3,13 @@
 //! A check is started with its [`CheckType`] and reports what it observed; who keeps the results is not known here.
 //! [`Running`] is its handle: dropping it ends the check, with whatever it has under way.
 
+mod alias;
+mod dial;
+mod docker;
+mod grpc;
+mod h2ping;
 mod http;
+mod os_service;
 mod output;
 mod schedule;
 mod script;
@@ -15,8 +21,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-use crate::definition::{CheckType, Kind, duration};
+use crate::{
+    backend::Backend,
+    definition::{CheckType, Kind, duration},
+};
 
+pub(crate) use alias::worst;
 pub use ttl::Ttl;
 
 /// Checks that run at once; the others wait for their turn, so that a thousand checks do not exhaust the machine.
@@ -71,26 +81,17 @@ impl Observed {
 /// Where results go.
 pub type Report = Arc<dyn Fn(Observed) + Send + Sync>;
 
-/// Why a check of this kind cannot run here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsupported {
-    /// The kind is known, but not built.
-    #[error(
-        "checks of type {0} are not supported by this version of ryo; use http, tcp, udp, ttl, alias or args"
-    )]
-    Kind(&'static str),
-    /// An option of the kind is not built.
-    #[error("{0} is not supported by this version of ryo")]
-    Option(&'static str),
-}
+/// Why a check cannot run here; the words are Consul's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not implemented")]
+pub struct NotHere;
 
 /// Says whether a check can run here; asked before it is registered.
-pub fn supported(check: &CheckType) -> Result<(), Unsupported> {
+///
+/// A check of an OS service needs systemd.
+pub fn supported(check: &CheckType) -> Result<(), NotHere> {
     match check.kind() {
-        Some(kind @ (Kind::Grpc | Kind::Docker | Kind::H2ping | Kind::OsService)) => {
-            Err(Unsupported::Kind(kind.name()))
-        }
-        Some(Kind::Tcp) if check.tcp_use_tls => Err(Unsupported::Option("tcp_use_tls")),
+        Some(Kind::OsService) if !os_service::is_here() => Err(NotHere),
         _ => Ok(()),
     }
 }
@@ -101,6 +102,9 @@ pub struct Checks {
     turns: Arc<Semaphore>,
     clients: Arc<http::Clients>,
     output_bytes_max: usize,
+    /// The name of this node, and the registry that knows the others.
+    node: String,
+    backend: Option<Arc<dyn Backend>>,
 }
 
 /// A check that runs; it ends when this is dropped.
@@ -127,19 +131,24 @@ impl Drop for Running {
 
 impl Checks {
     /// `output_bytes_max` is `check_output_max_size`; a check may lower it for itself.
-    pub fn new(output_bytes_max: usize) -> Self {
-        Self { turns: Arc::new(Semaphore::new(CONCURRENT_MAX)), clients: Arc::default(), output_bytes_max }
+    /// Without a backend aliases of other nodes say nothing.
+    pub fn new(output_bytes_max: usize, node: String, backend: Option<Arc<dyn Backend>>) -> Self {
+        let turns = Arc::new(Semaphore::new(CONCURRENT_MAX));
+        Self { turns, clients: Arc::default(), output_bytes_max, node, backend }
     }
 
     /// Starts a check whose first run comes within one interval, at a random moment.
     ///
-    /// Alias checks watch other checks rather than the world: whoever holds those answers them, and gets a handle that
-    /// does nothing here.
+    /// Alias checks of this node watch other checks rather than the world: whoever holds those answers them, and gets a
+    /// handle that does nothing here.
     pub fn start(&self, check: &CheckType, report: Report) -> Running {
         let Some(kind) = check.kind() else { return Running { task: None, ttl: None } };
         if kind == Kind::Ttl {
             let ttl = Ttl::start(duration(check.ttl), report);
             return Running { task: None, ttl: Some(ttl) };
+        }
+        if kind == Kind::Alias {
+            return Running { task: self.follow(check, report), ttl: None };
         }
         let output_bytes_max = match usize::try_from(check.output_max_size) {
             Ok(own) if own > 0 => own.min(self.output_bytes_max),
@@ -150,7 +159,11 @@ impl Checks {
             Kind::Tcp => Probe::Tcp(tcp::Tcp::new(check)),
             Kind::Udp => Probe::Udp(tcp::Udp::new(check)),
             Kind::Script => Probe::Script(script::Script::new(check, output_bytes_max)),
-            _ => return Running { task: None, ttl: None },
+            Kind::Docker => Probe::Docker(docker::Docker::new(check, output_bytes_max)),
+            Kind::Grpc => Probe::Grpc(grpc::Grpc::new(check)),
+            Kind::H2ping => Probe::H2ping(h2ping::H2ping::new(check)),
+            Kind::OsService => Probe::OsService(os_service::OsService::new(check)),
+            Kind::Alias | Kind::Ttl => return Running { task: None, ttl: None },
         };
         let plan = schedule::Plan {
             interval: duration(check.interval).max(Duration::from_secs(1)),
@@ -158,6 +171,12 @@ impl Checks {
             turns: self.turns.clone(),
         };
         Running { task: Some(tokio::spawn(schedule::run(plan, probe, report))), ttl: None }
+    }
+
+    fn follow(&self, check: &CheckType, report: Report) -> Option<JoinHandle<()>> {
+        let backend = self.backend.clone().filter(|_| check.is_of_other_node(&self.node))?;
+        let other = alias::OtherNode::new(check, backend, self.node.clone());
+        Some(tokio::spawn(other.run(report)))
     }
 }
 
@@ -167,6 +186,10 @@ enum Probe {
     Tcp(tcp::Tcp),
     Udp(tcp::Udp),
     Script(script::Script),
+    Docker(docker::Docker),
+    Grpc(grpc::Grpc),
+    H2ping(h2ping::H2ping),
+    OsService(os_service::OsService),
 }
 
 impl Probe {
@@ -176,6 +199,10 @@ impl Probe {
             Self::Tcp(check) => check.run().await,
             Self::Udp(check) => check.run().await,
             Self::Script(check) => check.run().await,
+            Self::Docker(check) => check.run().await,
+            Self::Grpc(check) => check.run().await,
+            Self::H2ping(check) => check.run().await,
+            Self::OsService(check) => check.run().await,
         }
     }
 }
@@ -185,5 +212,22 @@ fn limit(check: &CheckType, default: Duration) -> Duration {
     match duration(check.timeout) {
         Duration::ZERO => default,
         own => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    /// The address of a server that says these bytes to whoever connects, and then hangs up.
+    pub(super) async fn answering(bytes: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                stream.write_all(bytes).await.unwrap();
+            }
+        });
+        address
     }
 }

@@ -30,25 +30,13 @@ impl Script {
     pub(super) async fn run(&self) -> Observed {
         let mut said = Tail::new(self.output_bytes_max);
         match timeout(self.limit, self.execute(&mut said)).await {
-            Ok(Ok(code)) => {
-                let status = match code {
-                    Some(0) => Status::Passing,
-                    Some(1) => Status::Warning,
-                    _ => Status::Critical,
-                };
-                Observed::new(status, said.into_text())
-            }
+            Ok(Ok(code)) => Observed::new(verdict(code), said.into_text()),
             Ok(Err(error)) => {
                 let program = self.args.first().map_or("", String::as_str);
                 Observed::critical(format!("fork/exec {program}: {}", reason(&error)))
             }
             // The group was killed when the future was dropped.
-            Err(_) => {
-                let limit = duration::format(self.limit);
-                let text = said.into_text();
-                let gap = if text.is_empty() { "" } else { "\n\n" };
-                Observed::critical(format!("Timed out ({limit}) running check{gap}{text}"))
-            }
+            Err(_) => Observed::critical(timed_out(self.limit, said)),
         }
     }
 
@@ -69,6 +57,22 @@ impl Script {
         let status = guard.0.wait().await?;
         Ok(status.code())
     }
+}
+
+/// What an exit code means; none when a signal ended the program.
+pub(super) fn verdict(code: Option<i32>) -> Status {
+    match code {
+        Some(0) => Status::Passing,
+        Some(1) => Status::Warning,
+        _ => Status::Critical,
+    }
+}
+
+/// `Timed out (30s) running check`, and what was said until then.
+pub(super) fn timed_out(limit: Duration, said: Tail) -> String {
+    let text = said.into_text();
+    let gap = if text.is_empty() { "" } else { "\n\n" };
+    format!("Timed out ({}) running check{gap}{text}", duration::format(limit))
 }
 
 /// Kills the whole group when it is dropped before its end.

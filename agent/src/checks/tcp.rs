@@ -3,32 +3,46 @@
 use std::{io, time::Duration};
 
 use tokio::{
-    net::{TcpStream, UdpSocket, lookup_host},
+    net::{UdpSocket, lookup_host},
     time::timeout,
 };
 
-use super::{Observed, Status, limit};
+use super::{
+    Observed, Status,
+    dial::{self, Tls, dial_error},
+    limit,
+};
 use crate::definition::CheckType;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// `tcp = "localhost:8140"`: passing when a connection is made.
+/// `tcp = "localhost:8140"`: passing when a connection is made, with `tcp_use_tls` when TLS is spoken on it too.
 pub(super) struct Tcp {
     target: String,
+    tls: Option<Tls>,
     limit: Duration,
 }
 
 impl Tcp {
     pub(super) fn new(check: &CheckType) -> Self {
-        Self { target: check.tcp.clone(), limit: limit(check, LIMIT) }
+        let tls = check.tcp_use_tls.then(|| Tls::new(check, &[]));
+        Self { target: check.tcp.clone(), tls, limit: limit(check, LIMIT) }
     }
 
     pub(super) async fn run(&self) -> Observed {
-        match timeout(self.limit, TcpStream::connect(&self.target)).await {
-            Ok(Ok(_)) => Observed::new(Status::Passing, format!("TCP connect {}: Success", self.target)),
-            Ok(Err(error)) => Observed::critical(dial_error("tcp", &self.target, &error).await),
+        match timeout(self.limit, self.connect()).await {
+            Ok(Ok(said)) => Observed::new(Status::Passing, said),
+            Ok(Err(reason)) => Observed::critical(reason),
+            Err(_) if self.tls.is_some() => Observed::critical("context deadline exceeded"),
             Err(_) => Observed::critical(format!("dial tcp {}: i/o timeout", self.target)),
         }
+    }
+
+    async fn connect(&self) -> Result<String, String> {
+        let stream = dial::tcp(&self.target).await?;
+        let Some(tls) = &self.tls else { return Ok(format!("TCP connect {}: Success", self.target)) };
+        tls.over(stream, &self.target).await?;
+        Ok(format!("TCP+TLS connect {}: Success", self.target))
     }
 }
 
@@ -60,27 +74,6 @@ impl Udp {
             }
         }
     }
-}
-
-/// A failed connection in the words that Consul's users know: `dial tcp 127.0.0.1:8140: connect: connection refused`.
-pub(super) async fn dial_error(network: &str, target: &str, error: &io::Error) -> String {
-    let address = match lookup_host(target).await {
-        Ok(mut found) => found.next().map_or_else(|| target.to_owned(), |address| address.to_string()),
-        Err(_) => return format!("dial {network}: lookup {}: no such host", host(target)),
-    };
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!("dial {network} {address}: connect: connection refused"),
-        io::ErrorKind::TimedOut => format!("dial {network} {address}: i/o timeout"),
-        io::ErrorKind::HostUnreachable => format!("dial {network} {address}: connect: no route to host"),
-        io::ErrorKind::NetworkUnreachable => {
-            format!("dial {network} {address}: connect: network is unreachable")
-        }
-        _ => format!("dial {network} {address}: {error}"),
-    }
-}
-
-fn host(target: &str) -> &str {
-    target.rsplit_once(':').map_or(target, |(host, _)| host)
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub struct CheckType {
     #[serde(rename = "H2PING")]
     pub h2ping: String,
     #[serde(rename = "H2PingUseTLS", alias = "h2ping_use_tls")]
-    pub h2ping_use_tls: bool,
+    pub h2ping_use_tls: Option<bool>,
     pub success_before_passing: i64,
     pub failures_before_warning: i64,
     pub failures_before_critical: i64,
@@ -152,6 +152,11 @@ impl CheckType {
     /// Whether it runs a program; such checks have to be allowed.
     pub fn runs_program(&self) -> bool {
         matches!(self.kind(), Some(Kind::Script | Kind::Docker))
+    }
+
+    /// Whether this is an alias of another node than this one; names of nodes compare without regard to case.
+    pub(crate) fn is_of_other_node(&self, own: &str) -> bool {
+        !self.alias_node.is_empty() && !self.alias_node.eq_ignore_ascii_case(own)
     }
 
     fn is_alias(&self) -> bool {

@@ -21,9 +21,10 @@ use tokio::{sync::watch, time::Instant};
 
 use self::store::{Folder, KeptCheck, KeptService, KeptWord, Store};
 use crate::{
-    checks::{self, Checks, Observed, Running, Status, Ttl, Unsupported},
+    backend::Backend,
+    checks::{self, Checks, NotHere, Observed, Running, Status, Ttl},
     config::{Config, ScriptChecks},
-    definition::{CheckDefinition, CheckType, Kind, ServiceDefinition, Source, duration},
+    definition::{CheckDefinition, CheckType, ServiceDefinition, Source, duration},
 };
 
 pub(crate) use maintenance::is_maintenance;
@@ -105,10 +106,8 @@ pub(crate) enum AddError {
     LocalScripts,
     #[error("ServiceID {0:?} does not exist")]
     NoService(String),
-    #[error("not implemented")]
-    NotImplemented,
     #[error(transparent)]
-    Unsupported(#[from] Unsupported),
+    NotHere(#[from] NotHere),
 }
 
 /// Why a check's word cannot be taken.
@@ -121,14 +120,14 @@ pub(crate) enum WordError {
 }
 
 impl Local {
-    /// Nothing registered yet; see [`Local::load`].
-    pub(crate) fn new(config: &Config) -> Arc<Self> {
+    /// Nothing registered yet; see [`Local::load`]. Aliases of other nodes are asked of the backend.
+    pub(crate) fn new(config: &Config, backend: Option<Arc<dyn Backend>>) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
             own: own.clone(),
             node: config.node_name.clone(),
             state: Mutex::default(),
             changes: watch::channel(0).0,
-            runner: Checks::new(config.check_output_max_size),
+            runner: Checks::new(config.check_output_max_size, config.node_name.clone(), backend),
             store: Store::new(config.data_dir.clone()),
             settings: Settings {
                 scripts: config.script_checks,
@@ -351,12 +350,6 @@ impl Local {
                 Source::File if !self.settings.scripts.local => return Err(AddError::LocalScripts),
                 _ => {}
             }
-        }
-        if runs.kind() == Some(Kind::OsService) {
-            return Err(AddError::NotImplemented);
-        }
-        if !runs.alias_node.is_empty() && !runs.alias_node.eq_ignore_ascii_case(&self.node) {
-            return Err(Unsupported::Option("alias_node of another node").into());
         }
         Ok(checks::supported(runs)?)
     }

@@ -23,7 +23,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_registered_again_keeps_its_checks_and_their_status() {
-    let local = Local::new(&config(None, &[]));
+    let local = Local::new(&config(None, &[]), None);
     let body = r#"{"Name":"web","Checks":[{"CheckID":"a","TTL":"30s"},{"CheckID":"b","TTL":"30s"}]}"#;
     local.add_service(service(body), Source::Api, false).unwrap();
     local.word("a", Status::Passing, "fine".into()).unwrap();
@@ -38,7 +38,7 @@ async fn a_service_registered_again_keeps_its_checks_and_their_status() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ttl_that_runs_out_turns_critical_and_the_service_goes_in_the_end() {
-    let local = Local::new(&config(None, &[]));
+    let local = Local::new(&config(None, &[]), None);
     let body =
         r#"{"Name":"web","Check":{"TTL":"10s","Status":"passing","DeregisterCriticalServiceAfter":"1s"}}"#;
     local.add_service(service(body), Source::Api, false).unwrap();
@@ -55,7 +55,7 @@ async fn a_ttl_that_runs_out_turns_critical_and_the_service_goes_in_the_end() {
 async fn programs_run_only_where_they_are_allowed() {
     let body = r#"{"Name":"web","Check":{"Args":["true"],"Interval":"10s"}}"#;
     let refusal = |more: &[&str], source| {
-        let added = Local::new(&config(None, more)).add_service(service(body), source, false);
+        let added = Local::new(&config(None, more), None).add_service(service(body), source, false);
         added.map_or_else(|error| error.to_string(), |()| "fine".into())
     };
     let remote = "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true";
@@ -70,7 +70,7 @@ async fn programs_run_only_where_they_are_allowed() {
 async fn what_came_over_the_api_outlives_a_restart_and_files_take_its_place() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let local = Local::new(&config(Some(dir.path()), &[]));
+        let local = Local::new(&config(Some(dir.path()), &[]), None);
         let body = r#"{"Name":"web","Port":1,"Check":{"TTL":"1h"}}"#;
         local.add_service(service(body), Source::Api, false).unwrap();
         local.add_service(service(r#"{"Name":"db","Port":1}"#), Source::Api, false).unwrap();
@@ -78,20 +78,20 @@ async fn what_came_over_the_api_outlives_a_restart_and_files_take_its_place() {
         local.node_maintenance(true, "why");
     }
     let config = config(Some(dir.path()), &["-hcl=service { name = \"db\" port = 2 }"]);
-    let local = Local::new(&config);
+    let local = Local::new(&config, None);
     local.load(&config).unwrap();
     assert_eq!(statuses(&local), pairs(&[("_node_maintenance", "critical"), ("service:web", "warning")]));
     assert_eq!(local.checks()[0].notes, "why");
     let ports: Vec<_> = local.services().into_iter().map(|service| (service.id, service.port)).collect();
     assert_eq!(ports, [("db".to_owned(), 2), ("web".to_owned(), 1)]);
-    let again = Local::new(&config);
+    let again = Local::new(&config, None);
     again.load(&config).unwrap();
     assert!(again.remove_service("db"), "the file's definition is there, the kept one is not");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_alias_says_what_its_service_says() {
-    let local = Local::new(&config(None, &[]));
+    let local = Local::new(&config(None, &[]), None);
     local.add_service(service(r#"{"Name":"web","Check":{"TTL":"1h"}}"#), Source::Api, false).unwrap();
     let alias = r#"{"Name":"front","Check":{"CheckID":"alias","AliasService":"web"}}"#;
     local.add_service(service(alias), Source::Api, false).unwrap();
@@ -106,7 +106,7 @@ async fn an_alias_says_what_its_service_says() {
 async fn a_reload_leaves_alone_what_it_does_not_define() {
     let with = |text: &str| config(None, &[&format!("-hcl={text}")]);
     let first = with("services { name = \"a\" check { ttl = \"1h\" } }\nservices { name = \"b\" }");
-    let local = Local::new(&first);
+    let local = Local::new(&first, None);
     local.load(&first).unwrap();
     local.add_service(service(r#"{"Name":"api"}"#), Source::Api, false).unwrap();
     local.word("service:a", Status::Passing, String::new()).unwrap();

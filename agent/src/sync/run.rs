@@ -7,7 +7,7 @@ use std::{
 };
 
 use daemon::Shutdown;
-use http::{Request, StatusCode};
+use http::Request;
 use http_api::body;
 use registry_wire::catalog::{HealthCheck, Node, NodeService, TextMap};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -19,7 +19,11 @@ use tokio::{
 
 use super::plan::{self, Remote, Step};
 use crate::{
-    backend::{Backend, NODE_HEADER, Unavailable, remote::Attachment},
+    backend::{
+        Backend, Unavailable,
+        ask::{Failed, ask},
+        remote::Attachment,
+    },
     local::Local,
 };
 
@@ -29,8 +33,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
-/// The longest answer about one node.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Clients that wait for their flush at once; further ones do not wait.
 const FLUSHES_MAX: usize = 64;
 
@@ -70,19 +72,6 @@ pub(crate) struct Sync {
     node_told: bool,
     /// Whether the log says that the catalog cannot be told.
     told_away: bool,
-}
-
-/// Why the catalog could not be told.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error(transparent)]
-    Nobody(#[from] Unavailable),
-    #[error("the registry does not answer")]
-    Late,
-    #[error("{status}: {text}")]
-    Refused { status: StatusCode, text: String },
-    #[error("an answer of the registry cannot be read: {0}")]
-    Unreadable(String),
 }
 
 impl Sync {
@@ -315,24 +304,9 @@ impl Sync {
         serde_json::from_slice(&bytes).map_err(|error| Failed::Unreadable(error.to_string()))
     }
 
-    async fn call(&self, mut request: Request<http_api::Body>) -> Result<bytes::Bytes, Failed> {
-        if let Ok(name) = self.identity().node.parse() {
-            request.headers_mut().insert(NODE_HEADER, name);
-        }
-        let called = async {
-            let answer = self.backend.call(request).await?;
-            let (head, mut sent) = answer.into_parts();
-            let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await;
-            let bytes = bytes.map_err(|error| Failed::Unreadable(error.to_string()))?;
-            match head.status {
-                status if status.is_success() => Ok(bytes),
-                status => {
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    Err(Failed::Refused { status, text })
-                }
-            }
-        };
-        timeout(CALL_LIMIT, called).await.unwrap_or(Err(Failed::Late))
+    async fn call(&self, request: Request<http_api::Body>) -> Result<bytes::Bytes, Failed> {
+        let node = self.identity().node;
+        ask(&*self.backend, &node, request, CALL_LIMIT).await.map(|(_, bytes)| bytes)
     }
 
     fn identity(&self) -> Identity {

@@ -32,7 +32,7 @@ impl Backend for Nobody {
 async fn output_that_is_due_while_the_registry_is_away_waits_for_the_next_attempt() {
     let words = ["-dev", "-bind=127.0.0.1", "-node=n1"].map(String::from);
     let config = load(&Flags::parse(words).unwrap()).unwrap();
-    let local = Local::new(&config);
+    let local = Local::new(&config, None);
     let service = br#"{"Name":"web","Check":{"CheckID":"a","TTL":"24h","Status":"passing"}}"#;
     local.add_service(ServiceDefinition::from_api(service).unwrap(), Source::Api, false).unwrap();
     let (backend, shutdown) = (Arc::new(Nobody::default()), Shutdown::default());
