@@ -4,7 +4,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use agent::backend::{Backend, Found, Lookup, Unavailable};
+use agent::backend::{
+    Backend, Found, Lookup, Unavailable,
+    remote::{self, Attachment, Joins, Remote},
+};
 use daemon::Shutdown;
 use http::{Request, StatusCode};
 use http_api::{Serve, body};
@@ -14,6 +17,7 @@ use link::{
 };
 use registry_core::{Embedded, Registry, Settings};
 use registry_state::{Action, Check, Node, Register, Service};
+use registry_wire::prepared::TEMPLATE_BY_ID;
 
 struct Served {
     registry: Arc<Registry>,
@@ -96,6 +100,63 @@ async fn an_agent_joins_keeps_its_lease_and_hands_requests_on() {
 
     assert_eq!(served.call("DELETE", calls::LEASE, &lease("web1")).await.0, 200);
     assert_eq!(served.call("GET", "/v1/health/node/web1", "").await, (StatusCode::OK, "[]".to_owned()));
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_elsewhere_runs_prepared_queries_as_itself_and_for_its_client() {
+    let served = start().await;
+    served.registry.leadership().leading().await.unwrap();
+    for (number, name) in [(1, "web1"), (2, "web2"), (3, "web3")] {
+        let body =
+            format!(r#"{{"Node":"{name}","Address":"10.0.0.{number}","Service":{{"Service":"web"}}}}"#);
+        assert_eq!(served.call("PUT", "/v1/catalog/register", &body).await.0, 200);
+    }
+    let create = async |name: &str, near: &str, more: &str| {
+        let service = format!(r#"{{"Service":"web","Near":"{near}"}}"#);
+        let body = format!(r#"{{"Name":"{name}","Service":{service},"DNS":{{"TTL":"1500ms"}}{more}}}"#);
+        served.call("POST", "/v1/query", &body).await
+    };
+    assert_eq!(create("agent", "_agent", "").await.0, 200);
+    assert_eq!(create("ip", "_ip", "").await.0, 200);
+    let (_, id) = create("t-", "", r#","Template":{"Type":"name_prefix_match"}"#).await;
+    let template = id.split('"').nth(3).unwrap().to_owned();
+
+    let end = Shutdown::default();
+    let serf = served.registry.settings().serf_lan.unwrap();
+    let (remote, keeping) = Remote::start(
+        remote::Settings {
+            lease: serde_json::from_str(&lease("web1")).unwrap(),
+            joins: Joins { targets: vec![serf.to_string()], datacenter: "dc1".to_owned() },
+            retry_interval: Duration::from_secs(1),
+            retry_max: 0,
+            remember: Duration::from_secs(60),
+        },
+        end.clone(),
+    );
+    remote.attachment().wait_for(|state| *state == Attachment::Attached).await.unwrap();
+    let embedded = Embedded::new(served.registry.clone(), served.routes.clone());
+    let ask = async |backend: &dyn Backend, name: &str| {
+        let client = "10.0.0.3".parse().unwrap();
+        backend.lookup(Lookup::Query { name: name.to_owned(), datacenter: None, client }).await.unwrap()
+    };
+    for _ in 0..10 {
+        let Found::Query(Some(ran)) = ask(&*remote, "agent").await else { panic!("there is such a query") };
+        assert_eq!((ran.service.as_str(), ran.ttl), ("web", Some(Duration::from_millis(1500))));
+        assert_eq!((ran.instances.len(), ran.instances[0].node.node.as_str()), (3, "web1"));
+        for backend in [&*remote as &dyn Backend, &embedded] {
+            let Found::Query(Some(ran)) = ask(backend, "IP").await else { panic!("there is such a query") };
+            assert_eq!(ran.instances[0].node.node, "web3");
+        }
+    }
+    for backend in [&*remote as &dyn Backend, &embedded] {
+        assert!(matches!(ask(backend, "nope").await, Found::Query(None)));
+        let refused = ask(backend, &template).await;
+        assert!(matches!(&refused, Found::Refused(why) if why == TEMPLATE_BY_ID), "{refused:?}");
+    }
+    end.request();
+    keeping.await.unwrap().unwrap();
+    drop(embedded);
     served.end().await;
 }
 

@@ -122,6 +122,9 @@ pub enum WriteError {
     /// Another prepared query has this name.
     #[error("name '{0}' aliases an existing query name")]
     QueryNameTaken(String),
+    /// Another template answers to every name already.
+    #[error("a query template with an empty name already exists")]
+    UnnamedTemplate,
     /// A prepared query's name is another one's id.
     #[error("name '{0}' aliases an existing query ID")]
     QueryNameIsId(String),

@@ -72,7 +72,12 @@ impl State {
             return Err(WriteError::MissingQuery(query.id.to_string()));
         }
         if self.queries.holder(query).is_some_and(|id| *id != query.id) {
-            return Err(WriteError::QueryNameTaken(query.name.clone()));
+            let unnamed = query.name.is_empty();
+            return Err(if unnamed {
+                WriteError::UnnamedTemplate
+            } else {
+                WriteError::QueryNameTaken(query.name.clone())
+            });
         }
         let as_id = Caseless::new(&query.name);
         if self.queries.by_id.contains_key(as_id.as_str()) {
@@ -90,7 +95,7 @@ impl State {
         let old = self.queries.by_id.get(&query.id).cloned();
         self.queries.remove(&query.id);
         self.queries.insert(Stored::replacing(old.as_deref(), query.clone(), change.index));
-        self.queries_changed(change);
+        self.query_changed(change, &query.id);
         Ok(())
     }
 
@@ -99,7 +104,7 @@ impl State {
         if self.queries.remove(id).is_none() {
             return Err(WriteError::MissingQuery(id.to_string()));
         }
-        self.queries_changed(change);
+        self.query_changed(change, id);
         Ok(())
     }
 
@@ -107,12 +112,13 @@ impl State {
     pub(crate) fn end_queries_of_session(&mut self, change: &mut Change, session: &SessionId) {
         for id in self.queries.of_session(session) {
             self.queries.remove(&id);
-            self.queries_changed(change);
+            self.query_changed(change, &id);
         }
     }
 
-    fn queries_changed(&mut self, change: &mut Change) {
+    fn query_changed(&mut self, change: &mut Change, id: &QueryId) {
         self.indexes.queries = change.index;
         change.topics.add(Topic::Queries);
+        change.topics.add(Topic::Query(id.clone()));
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Caseless, Key, SessionId};
+use crate::{Caseless, Key, QueryId, SessionId};
 
 /// A part of the state that a reader can wait for.
 ///
@@ -47,6 +47,8 @@ pub enum Topic {
     NodeSessions(Caseless),
     /// All prepared queries.
     Queries,
+    /// One prepared query.
+    Query(QueryId),
     /// All configuration entries.
     ConfigEntries,
     /// The configuration entries of one kind.

@@ -7,7 +7,8 @@ use std::{fs, path::PathBuf};
 
 use registry_state::{
     Action, CatalogVerb, Check, CheckOp, Command, Deregister, KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp,
-    PutMode, Register, Service, ServiceAddress, ServiceCheckRef, ServiceOp, Session, State, TxnOp, Weights,
+    PutMode, Query, Register, Service, ServiceAddress, ServiceCheckRef, ServiceOp, Session, State, TxnOp,
+    Weights,
     codec::{self, CodecError},
 };
 
@@ -28,6 +29,20 @@ fn a_snapshot_of_format_1_is_read() {
     });
     let read = codec::read_snapshot(bytes.as_slice()).expect("the golden file is whole");
     assert_eq!(read, state);
+}
+
+#[test]
+fn queries_of_format_1_are_read() {
+    let bytes = golden("query-commands-1.msgpack", || codec::encode_commands(&query_actions()));
+    assert_eq!(codec::decode_commands(&bytes).expect("the golden file is whole"), query_actions());
+    let mut state = State::default();
+    query_actions().iter().for_each(|command| drop(state.apply(command)));
+    let bytes = golden("query-snapshot-1.msgpack", || {
+        let mut bytes = Vec::new();
+        codec::write_snapshot(&state, &mut bytes).expect("a vector takes everything");
+        bytes
+    });
+    assert_eq!(codec::read_snapshot(bytes.as_slice()).expect("the golden file is whole"), state);
 }
 
 #[test]
@@ -95,6 +110,31 @@ fn every_action() -> Vec<Command> {
         Action::KvPut(KvPut { key: "d".into(), mode: PutMode::Acquire("s2".into()), ..KvPut::default() }),
         Action::SessionDestroy { id: "s2".into() },
         Action::ReapTombstones { up_to: 2 },
+    ];
+    let stamp = |(at, action): (u64, Action)| Command { at_ms: 1_790_000_000_000 + at, action };
+    (0..).zip(actions).map(stamp).collect()
+}
+
+/// What prepared queries add; they came after the files above.
+fn query_actions() -> Vec<Command> {
+    let full = Query {
+        id: "9f1c1a34-70a5-4c1e-9b5c-2f3d4e5f6a7b".into(),
+        name: "geo-".to_owned(),
+        session: Some("s1".into()),
+        template: true,
+        definition: r#"{"Name":"geo-","Service":{"Service":"${name.suffix}"}}"#.to_owned(),
+    };
+    let plain =
+        Query { id: "q2".into(), name: "web".to_owned(), session: None, template: false, ..full.clone() };
+    let set = |query: &Query, update| Action::QuerySet { query: Box::new(query.clone()), update };
+    let actions = [
+        Action::Register(Box::new(full_registration())),
+        Action::SessionCreate(Box::new(full_session())),
+        set(&full, false),
+        set(&full, true),
+        set(&plain, false),
+        set(&Query { id: "q3".into(), name: "gone".to_owned(), ..plain.clone() }, false),
+        Action::QueryDelete { id: "q3".into() },
     ];
     let stamp = |(at, action): (u64, Action)| Command { at_ms: 1_790_000_000_000 + at, action };
     (0..).zip(actions).map(stamp).collect()

@@ -7,7 +7,10 @@ use crate::{
     read::{Read, at_least_one},
 };
 
-/// One query by its id: `GET /v1/query/:id`.
+/// The query with this id, if there is one: `GET /v1/query/:id`.
+///
+/// Its index is that of all queries, but only its own changes wake who waits for it. It is a list because that is how it
+/// is shown, and because nobody waits for a query that is not there (as recorded).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryGet {
     /// Its id.
@@ -15,14 +18,17 @@ pub struct QueryGet {
 }
 
 impl Read for QueryGet {
-    type Output = Option<Arc<Stored<Query>>>;
+    type Output = Vec<Arc<Stored<Query>>>;
 
     fn topics(&self) -> Vec<Topic> {
-        vec![Topic::Queries]
+        vec![Topic::Query(self.id.clone())]
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
-        (state.queries.by_id.get(&self.id).cloned(), at_least_one(state.indexes.queries))
+        (
+            state.queries.by_id.get(&self.id).cloned().into_iter().collect(),
+            at_least_one(state.indexes.queries),
+        )
     }
 }
 

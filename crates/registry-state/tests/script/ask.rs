@@ -6,8 +6,8 @@ use registry_state::{
     Caseless, Check, Key, State, Stored,
     read::{
         CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, ConfigGet, ConfigList,
-        HealthChecks, HealthNode, HealthService, HealthState, KvGet, KvKeys, KvList, Read, SessionInfo,
-        SessionList, SessionsOfNode,
+        HealthChecks, HealthNode, HealthService, HealthState, KvGet, KvKeys, KvList, QueryGet, QueryList,
+        QueryNamed, Read, SessionInfo, SessionList, SessionsOfNode,
     },
 };
 
@@ -61,6 +61,14 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
             s.iter().map(|s| show::session(s)).collect()
         }),
         "sessions" => ask(state, &SessionList, |l| l.iter().map(|s| show::session(s)).collect()),
+        "query-of" => {
+            ask(state, &QueryGet { id: words.at(0).into() }, |q| q.iter().map(|q| show::query(q)).collect())
+        }
+        "queries" => ask(state, &QueryList, |l| l.iter().map(|q| show::query(q)).collect()),
+        "named" => {
+            let name = words.at(0).to_owned();
+            ask(state, &QueryNamed { name }, |q| q.iter().map(|q| show::query(q)).collect())
+        }
         "sessions-of" => {
             ask(state, &SessionsOfNode { node: name }, |l| l.iter().map(|s| show::session(s)).collect())
         }

@@ -1,7 +1,7 @@
 //! How scripts show what came back.
 
 use registry_state::{
-    Applied, Check, ConfigEntry, KvEntry, Node, Outcome, Service, Session, Stored, TxnResult,
+    Applied, Check, ConfigEntry, KvEntry, Node, Outcome, Query, Service, Session, Stored, TxnResult,
     read::{AddressOwner, HealthInstance},
 };
 
@@ -84,6 +84,12 @@ pub(crate) fn config(entry: &Stored<ConfigEntry>) -> String {
 
 pub(crate) fn session(entry: &Stored<Session>) -> String {
     format!("session {} on {} {:?} {}", entry.id, entry.node, entry.behavior, indexes(entry))
+}
+
+pub(crate) fn query(entry: &Stored<Query>) -> String {
+    let kind = if entry.template { "template" } else { "query" };
+    let session = entry.session.as_ref().map(|s| format!(" session={s}")).unwrap_or_default();
+    format!("{kind} {} {:?}{session} {:?} {}", entry.id, entry.name, entry.definition, indexes(entry))
 }
 
 fn indexes<T>(entry: &Stored<T>) -> String {

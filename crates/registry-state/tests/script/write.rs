@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use registry_state::{
     Action, Behavior, CatalogVerb, Check, CheckOp, ConfigDelete, ConfigEntry, ConfigPut, Deregister, Key,
-    KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp, PutMode, Register, Service, ServiceCheckRef, ServiceOp,
-    Session, TxnOp,
+    KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp, PutMode, Query, Register, Service, ServiceCheckRef,
+    ServiceOp, Session, TxnOp,
 };
 
 use super::words::Words;
@@ -27,6 +27,8 @@ pub(crate) fn action(words: &Words) -> Option<Action> {
         }
         "create" => Action::SessionCreate(Box::new(session(words))),
         "destroy" => Action::SessionDestroy { id: words.at(0).into() },
+        "query" => Action::QuerySet { query: Box::new(query(words)), update: words.has("update") },
+        "delete-query" => Action::QueryDelete { id: words.at(0).into() },
         "config" => Action::ConfigPut(Box::new(ConfigPut {
             entry: ConfigEntry {
                 kind: words.at(0).into(),
@@ -43,6 +45,16 @@ pub(crate) fn action(words: &Words) -> Option<Action> {
         "reap" => Action::ReapTombstones { up_to: words.at(0).parse().expect("an index") },
         _ => return None,
     })
+}
+
+fn query(words: &Words) -> Query {
+    Query {
+        id: words.at(0).into(),
+        name: words.text("name"),
+        session: words.get("session").map(Into::into),
+        template: words.has("template"),
+        definition: words.text("definition"),
+    }
 }
 
 fn put(words: &Words) -> KvPut {

@@ -1,5 +1,6 @@
 //! `/v1/query`: prepared queries. The endpoints stand here, what a template and a run mean in the files beside.
 
+mod interpolation;
 mod run;
 mod template;
 
@@ -53,7 +54,11 @@ pub(super) async fn all(api: Api, mut call: Call) -> Result<Answer, ApiError> {
 /// `/v1/query/…`: one query, whose endpoint tells of its methods in its own way.
 pub(super) async fn one(api: Api, call: Call) -> Result<Answer, ApiError> {
     let name = call.name().into_owned();
-    let part = |end: &str| name.strip_suffix(end).map(str::to_owned);
+    // With nothing before it, `execute` is both the name and what is done with it (as in Consul).
+    let part = |end: &str| match name.strip_suffix(end) {
+        None if name == end[1..] => Some(name.clone()),
+        name => name.map(str::to_owned),
+    };
     let running = part("/execute").map(|n| (n, true)).or_else(|| part("/explain").map(|n| (n, false)));
     let methods = if running.is_some() { "GET" } else { "GET,PUT,DELETE" };
     match (&call.method, running) {
@@ -72,16 +77,23 @@ pub(super) async fn one(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 async fn get(api: Api, call: Call, id: &str) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
-    let id = query_id(id).map_err(ApiError::internal)?;
-    let encode = |found: &Option<Arc<Stored<Query>>>, (): &()| -> Encoded {
-        found.as_ref().and_then(|query| encoded(&[shown(query)]))
-    };
-    let answer = read(&api, &asked, Family::Discovery, QueryGet { id }, (), encode).await?;
-    if answer.status == http::StatusCode::NOT_FOUND {
-        Err(ApiError::not_found(NOT_FOUND))
-    } else {
-        Ok(answer)
+    api.serves(asked.datacenter.as_deref())?;
+    let question = QueryGet { id: query_id(id).map_err(ApiError::internal)? };
+    if find(&api, &question).await?.is_empty() {
+        return Err(ApiError::not_found(NOT_FOUND));
     }
+    let encode = |found: &Vec<Arc<Stored<Query>>>, (): &()| -> Encoded {
+        encoded(&found.iter().map(|query| shown(query)).collect::<Vec<_>>()).filter(|_| !found.is_empty())
+    };
+    let answer = read(&api, &asked, Family::Discovery, question, (), encode).await?;
+    if answer.status == http::StatusCode::NOT_FOUND {
+        return Err(ApiError::not_found(NOT_FOUND));
+    }
+    Ok(answer)
+}
+
+async fn find(api: &Api, question: &QueryGet) -> Result<Vec<Arc<Stored<Query>>>, ApiError> {
+    Ok(api.reader().look_up(Consistency::Default, |state| question.run(state)).await?.value)
 }
 
 async fn update(api: Api, mut call: Call, id: &str) -> Result<Answer, ApiError> {
@@ -102,10 +114,8 @@ async fn delete(api: Api, call: Call, text: &str) -> Result<Answer, ApiError> {
 /// name and its session, its template.
 async fn set(api: &Api, sent: Definition, update: bool) -> Result<(), ApiError> {
     let id = id_to_change(&sent.id)?;
-    let question = QueryGet { id: id.clone() };
-    if update {
-        let found = api.reader().look_up(Consistency::Default, |state| question.run(state)).await?;
-        found.value.ok_or_else(|| missing(&sent.id))?;
+    if update && find(api, &QueryGet { id: id.clone() }).await?.is_empty() {
+        return Err(missing(&sent.id));
     }
     vet(&sent).map_err(|why| ApiError::internal(format!("Invalid prepared query: {why}")))?;
     let session = Some(sent.session.as_str()).filter(|s| !s.is_empty()).map(Into::into);

@@ -3,6 +3,8 @@
 use regex::Regex;
 use registry_wire::prepared::{Definition, ServiceQuery};
 
+use super::interpolation::{Variables, parse};
+
 /// The only kind of template.
 const NAME_PREFIX_MATCH: &str = "name_prefix_match";
 
@@ -18,20 +20,17 @@ pub(super) fn vet(query: &Definition) -> Result<(), String> {
 /// The query that a template makes of a name.
 pub(super) fn fill(query: &Definition, name: &str) -> Result<Definition, String> {
     let pattern = compiled(&query.template.regexp)?;
-    let matches =
-        pattern.as_ref().and_then(|pattern| pattern.captures(name)).map_or_else(Vec::new, |found| {
-            found.iter().map(|part| part.map_or("", |part| part.as_str())).collect()
-        });
+    let groups = pattern.as_ref().and_then(|pattern| pattern.captures(name));
+    let groups = groups.iter().flat_map(|found| found.iter());
+    let groups = groups.map(|part| part.map_or("", |part| part.as_str())).collect();
     let prefix = query.name.as_str();
-    let suffix = match name.get(..prefix.len()) {
-        Some(start) if start.eq_ignore_ascii_case(prefix) => &name[prefix.len()..],
-        _ => name,
-    };
-    let known = Known { full: name, prefix, suffix, matches };
+    // Names are found without regard to case, but only this spelling is taken off them (as in Consul).
+    let known = Known { full: name, prefix, suffix: name.strip_prefix(prefix).unwrap_or(name), groups };
     let mut filled = query.clone();
     each_text(&mut filled.service, &mut |field, text| {
-        let rendered = known.render(text).map_err(|why| format!("Bad format '{text}' in {field}: {why}"))?;
-        *text = rendered;
+        let parsed = parse(text).map_err(|why| format!("Bad format '{text}' in Service.{field}: {why}"))?;
+        let value = parsed.text(&known);
+        *text = value.map_err(|why| format!("Bad evaluation for '{text}' in Service.{field}: {why}"))?;
         Ok(())
     })?;
     if query.template.remove_empty_tags
@@ -57,75 +56,56 @@ fn compiled(pattern: &str) -> Result<Option<Regex>, String> {
     Regex::new(pattern).map(Some).map_err(|e| format!("Bad Regexp: error parsing regexp: {}", fault(e)))
 }
 
-/// Every text of a service query that may hold variables, with its name.
-fn each_text(
-    service: &mut ServiceQuery,
-    visit: &mut impl FnMut(String, &mut String) -> Result<(), String>,
-) -> Result<(), String> {
-    visit("Service.Service".to_owned(), &mut service.service)?;
-    visit("Service.Near".to_owned(), &mut service.near)?;
-    visit("Service.Peer".to_owned(), &mut service.peer)?;
-    let lists = [
-        ("Failover.Datacenters", &mut service.failover.datacenters),
-        ("IgnoreCheckIDs", &mut service.ignore_check_ids),
-        ("Tags", &mut service.tags),
-    ];
-    for (list, texts) in lists {
-        for (at, text) in texts.iter_mut().flatten().enumerate() {
-            visit(format!("Service.{list}[{at}]"), text)?;
-        }
+/// What is done to a text, given the field it stands in.
+type Visit<'a> = dyn FnMut(&str, &mut String) -> Result<(), String> + 'a;
+
+/// Every text of a service query that may hold variables, in the order of the fields.
+fn each_text(service: &mut ServiceQuery, visit: &mut Visit<'_>) -> Result<(), String> {
+    visit("Service", &mut service.service)?;
+    visit("SamenessGroup", &mut service.sameness_group)?;
+    each_of_list("Failover.Datacenters", &mut service.failover.datacenters, visit)?;
+    for (at, target) in service.failover.targets.iter_mut().flatten().enumerate() {
+        visit(&format!("Failover.Targets[{at}].Peer"), &mut target.peer)?;
+        visit(&format!("Failover.Targets[{at}].Datacenter"), &mut target.datacenter)?;
     }
+    each_of_list("IgnoreCheckIDs", &mut service.ignore_check_ids, visit)?;
+    visit("Near", &mut service.near)?;
+    each_of_list("Tags", &mut service.tags, visit)?;
     for (map, pairs) in [("NodeMeta", &mut service.node_meta), ("ServiceMeta", &mut service.service_meta)] {
         for (key, text) in pairs.iter_mut().flatten() {
-            visit(format!("Service.{map}[{key}]"), text)?;
+            visit(&format!("{map}[{key}]"), text)?;
         }
     }
-    Ok(())
+    visit("Peer", &mut service.peer)
 }
 
+fn each_of_list(field: &str, texts: &mut Option<Vec<String>>, visit: &mut Visit<'_>) -> Result<(), String> {
+    let mut texts = texts.iter_mut().flatten().enumerate();
+    texts.try_for_each(|(at, text)| visit(&format!("{field}[{at}]"), text))
+}
+
+/// What the variables of a template stand for.
 struct Known<'a> {
     full: &'a str,
     prefix: &'a str,
     suffix: &'a str,
-    matches: Vec<&'a str>,
+    groups: Vec<&'a str>,
 }
 
-impl Known<'_> {
-    fn render(&self, text: &str) -> Result<String, String> {
-        let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-        while let Some(at) = rest.find("${") {
-            if rest[..at].ends_with('$') {
-                out.push_str(&rest[..at - 1]);
-                out.push_str("${");
-                rest = &rest[at + 2..];
-                continue;
-            }
-            out.push_str(&rest[..at]);
-            let inner = &rest[at + 2..];
-            let end = inner.find('}').ok_or_else(|| {
-                format!(
-                    "parse error at 1:{}: expected \"}}\" but found end of string",
-                    text.chars().count() + 1
-                )
-            })?;
-            out.push_str(self.value(inner[..end].trim())?);
-            rest = &inner[end + 1..];
+impl Variables for Known<'_> {
+    fn variable(&self, name: &str) -> Option<&str> {
+        match name {
+            "name.full" => Some(self.full),
+            "name.prefix" => Some(self.prefix),
+            "name.suffix" => Some(self.suffix),
+            // There are no segments: the answer is the default one, whose name is empty.
+            "agent.segment" => Some(""),
+            _ => None,
         }
-        out.push_str(rest);
-        Ok(out)
     }
 
-    fn value(&self, variable: &str) -> Result<&str, String> {
-        let number = variable.strip_prefix("match(").and_then(|rest| rest.strip_suffix(')'));
-        match (variable, number.map(|number| number.trim().parse::<usize>())) {
-            ("name.full", _) => Ok(self.full),
-            ("name.prefix", _) => Ok(self.prefix),
-            ("name.suffix", _) => Ok(self.suffix),
-            // There are no segments: the answer is the default one, whose name is empty.
-            ("agent.segment", _) => Ok(""),
-            (_, Some(Ok(number))) => Ok(self.matches.get(number).copied().unwrap_or_default()),
-            _ => Err(format!("unknown variable accessed: {variable}")),
-        }
+    fn group(&self, number: i64) -> &str {
+        usize::try_from(number).ok().and_then(|number| self.groups.get(number)).copied().unwrap_or_default()
     }
 }
 
@@ -148,7 +128,7 @@ mod tests {
         let table = [
             ("", "", "${name.full}", "web", "web"),
             ("geo-db", "", "${name.prefix}|${name.suffix}", "geo-db-x", "geo-db|-x"),
-            ("Geo-", "", "${name.suffix}", "gEO-X", "X"),
+            ("Geo-", "", "${name.suffix}", "gEO-X", "gEO-X"),
             (
                 "geo-",
                 r"^geo-(.*?)-([^\-]+?)$",
@@ -169,6 +149,9 @@ mod tests {
         let open = vet(&template("a", "", "${nope"));
         let wanted = r#"Bad format '${nope' in Service.Service: parse error at 1:7: expected "}" but found end of string"#;
         assert_eq!(open, Err(wanted.to_owned()));
+        let unknown = vet(&template("a", "", "${nope}"));
+        let wanted = "Bad evaluation for '${nope}' in Service.Service: 1:3: unknown variable accessed: nope";
+        assert_eq!(unknown, Err(wanted.to_owned()));
         let pattern = vet(&template("a", "[", "web"));
         assert_eq!(pattern, Err("Bad Regexp: error parsing regexp: missing closing ]: `[`".to_owned()));
     }
