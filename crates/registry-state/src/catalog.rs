@@ -130,6 +130,7 @@ impl State {
         }
         self.indexes.node.remove(node);
         self.indexes.node_extinction = change.index;
+        self.drop_coordinates(change, node);
         self.sessions.of_node(node).iter().for_each(|id| self.session_destroy(change, id));
     }
 

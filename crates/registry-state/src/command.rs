@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, ConfigDelete, ConfigPut, Index, Key, Node, Query, QueryId, Service, Session, SessionId, TxnOp,
+    Check, ConfigDelete, ConfigPut, Coordinate, Event, Index, Key, Node, Query, QueryId, Service, Session,
+    SessionId, TxnOp,
 };
 
 /// A change, already decided: it carries every time, id and random value it needs.
@@ -59,6 +60,22 @@ pub enum Action {
         /// The newest index to forget.
         up_to: Index,
     },
+    /// Fires a user event: `PUT /v1/event/fire/:name`. One whose id is known is a writer's second try.
+    FireEvent(Box<Event>),
+    /// Says where a node is: `PUT /v1/coordinate/update`. An unknown node changes nothing.
+    UpdateCoordinate(CoordinateUpdate),
+}
+
+/// Where a node is, as it found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CoordinateUpdate {
+    /// The node's name.
+    pub node: String,
+    /// The network segment; empty is the usual one.
+    pub segment: String,
+    /// Where it is.
+    pub coordinate: Coordinate,
 }
 
 /// A write to one key.

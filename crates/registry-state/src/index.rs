@@ -21,6 +21,10 @@ pub(crate) struct Indexes {
     pub(crate) queries: Index,
     /// Configuration entries.
     pub(crate) config: Index,
+    /// Coordinates of nodes.
+    pub(crate) coordinates: Index,
+    /// User events.
+    pub(crate) events: Index,
     /// A node was removed.
     pub(crate) node_extinction: Index,
     /// The last instance of a service was removed.

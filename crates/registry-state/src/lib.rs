@@ -10,7 +10,9 @@ mod catalog;
 pub mod codec;
 mod command;
 mod config_entry;
+mod coordinate;
 mod error;
+mod event;
 mod index;
 mod kv;
 mod model;
@@ -26,9 +28,11 @@ mod topic;
 mod txn;
 mod usage;
 
-pub use command::{Action, Command, Deregister, KvDelete, KvPut, PutMode, Register};
+pub use command::{Action, Command, CoordinateUpdate, Deregister, KvDelete, KvPut, PutMode, Register};
 pub use config_entry::{ConfigDelete, ConfigPut};
+pub use coordinate::{Coordinate, NodeCoordinate};
 pub use error::{ReservedName, WriteError};
+pub use event::Event;
 pub use model::{
     Behavior, Check, ConfigEntry, KvEntry, Node, Query, Service, ServiceAddress, ServiceCheckRef, Session,
     Status, Stored, Weights,

@@ -2,7 +2,8 @@
 
 use crate::{
     Action, Applied, Command, Index, Outcome, Topics, WriteError, catalog::Catalog,
-    config_entry::ConfigTable, index::Indexes, kv::KvTable, query::QueryTable, session::SessionTable,
+    config_entry::ConfigTable, coordinate::Coordinates, event::Events, index::Indexes, kv::KvTable,
+    query::QueryTable, session::SessionTable,
 };
 
 /// Everything that all servers agree on. Cloning copies pointers, so a clone is a snapshot.
@@ -15,6 +16,8 @@ pub struct State {
     pub(crate) sessions: SessionTable,
     pub(crate) queries: QueryTable,
     pub(crate) config: ConfigTable,
+    pub(crate) coordinates: Coordinates,
+    pub(crate) events: Events,
 }
 
 /// What an answer shows about which nothing was ever written; commands start after it, so that the first one is news.
@@ -23,9 +26,10 @@ pub(crate) const START: Index = 1;
 impl Default for State {
     fn default() -> Self {
         let (indexes, kv) = (Indexes::default(), KvTable::default());
+        let (coordinates, events) = (Coordinates::default(), Events::default());
         let (catalog, sessions) = (Catalog::default(), SessionTable::default());
         let (queries, config) = (QueryTable::default(), ConfigTable::default());
-        Self { index: START, indexes, kv, catalog, sessions, queries, config }
+        Self { index: START, indexes, kv, catalog, sessions, queries, config, coordinates, events }
     }
 }
 
@@ -72,6 +76,14 @@ impl State {
             Action::ConfigDelete(delete) => self.config_delete(change, delete),
             Action::ReapTombstones { up_to } => {
                 self.kv.reap_tombstones(*up_to);
+                Outcome::Done
+            }
+            Action::FireEvent(event) => {
+                self.fire_event(change, event);
+                Outcome::Done
+            }
+            Action::UpdateCoordinate(update) => {
+                self.update_coordinate(change, update);
                 Outcome::Done
             }
         }

@@ -39,6 +39,10 @@ pub enum Topic {
     ChecksInState(Caseless),
     /// The checks on one node, its own and its instances'.
     NodeChecks(Caseless),
+    /// The coordinates of nodes.
+    Coordinates,
+    /// The user events.
+    Events,
     /// All sessions.
     Sessions,
     /// One session.

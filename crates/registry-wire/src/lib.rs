@@ -5,7 +5,9 @@
 
 pub mod catalog;
 pub mod config_entry;
+pub mod coordinate;
 pub mod duration;
+pub mod event;
 pub mod filter;
 pub mod header;
 pub mod json;
@@ -14,6 +16,7 @@ pub mod options;
 pub mod percent;
 pub mod prepared;
 pub mod query;
+pub mod regexp;
 pub mod register;
 pub mod session;
 pub mod txn;

@@ -8,7 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Caseless, Check, ConfigEntry, Index, Key, KvEntry, Node, Query, Service, Session, State, Stored,
+    Caseless, Check, ConfigEntry, Event, Index, Key, KvEntry, Node, NodeCoordinate, Query, Service, Session,
+    State, Stored,
     codec::{CodecError, VERSION},
     index::Indexes,
     kv::Tombstone,
@@ -36,6 +37,8 @@ enum Record {
     Session(Arc<Stored<Session>>),
     Query(Arc<Stored<Query>>),
     Config(Arc<Stored<ConfigEntry>>),
+    Coordinate(Arc<Stored<NodeCoordinate>>),
+    Event(Index, Arc<Event>),
     End,
 }
 
@@ -84,8 +87,11 @@ fn records(state: &State) -> impl Iterator<Item = Record> {
     let sessions = state.sessions.by_id.values().cloned().map(Record::Session);
     let queries = state.queries.by_id.values().cloned().map(Record::Query);
     let config = state.config.values().cloned().map(Record::Config);
+    let coordinates = state.coordinates.0.values().cloned().map(Record::Coordinate);
+    let events = state.events.0.iter().map(|(index, event)| Record::Event(*index, event.clone()));
     let stores = entries.chain(tombstones).chain(delays);
-    stores.chain(nodes).chain(services).chain(checks).chain(sessions).chain(queries).chain(config)
+    let catalog = nodes.chain(services).chain(checks).chain(sessions).chain(coordinates);
+    stores.chain(catalog).chain(queries).chain(config).chain(events)
 }
 
 /// Nodes come before what hangs on them, and nothing hangs on a node that is not there.
@@ -106,6 +112,8 @@ fn take(state: &mut State, record: Record) -> Result<(), CodecError> {
             let key = (entry.kind.clone(), Caseless::new(&entry.name));
             state.config.insert(key, entry);
         }
+        Record::Coordinate(coordinate) => state.coordinates.load(coordinate),
+        Record::Event(index, event) => drop(state.events.0.insert(index, event)),
         Record::End => {}
     }
     Ok(())

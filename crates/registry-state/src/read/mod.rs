@@ -5,6 +5,8 @@
 
 mod catalog;
 mod config_entry;
+mod coordinate;
+mod event;
 mod health;
 mod kv;
 mod query;
@@ -16,6 +18,8 @@ pub use catalog::{
     ServiceInstance,
 };
 pub use config_entry::{ConfigGet, ConfigList};
+pub use coordinate::{CoordinateOf, Coordinates};
+pub use event::EventsAfter;
 pub use health::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState};
 pub use kv::{KvGet, KvKeys, KvList};
 pub use query::{QueryGet, QueryList, QueryNamed};

@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use registry_state::{
     Caseless, Index, Key, State, Topic,
     read::{
-        CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, HealthChecks, HealthNode,
-        HealthService, HealthState, KvGet, KvKeys, KvList, Read, SessionInfo, SessionList, SessionsOfNode,
+        CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, CoordinateOf,
+        Coordinates, EventsAfter, HealthChecks, HealthNode, HealthService, HealthState, KvGet, KvKeys,
+        KvList, Read, SessionInfo, SessionList, SessionsOfNode,
     },
 };
 
@@ -43,6 +44,8 @@ pub(crate) fn probes() -> Vec<Box<dyn Probe>> {
         Box::new(CatalogNodes::default()),
         Box::new(CatalogServices::default()),
         Box::new(SessionList),
+        Box::new(Coordinates::default()),
+        Box::new(EventsAfter { after: Some(0) }),
         Box::new(CatalogAddress { address: [10, 0, 0, 1].into() }),
         Box::new(HealthState { state: "any".into(), node_meta: Vec::new() }),
     ];
@@ -55,6 +58,7 @@ pub(crate) fn probes() -> Vec<Box<dyn Probe>> {
     }
     for node in NODES {
         probes.push(Box::new(CatalogNode { node: node.to_owned() }));
+        probes.push(Box::new(CoordinateOf { node: node.into(), segment: None }));
         probes.push(Box::new(HealthNode { node: node.into() }));
         probes.push(Box::new(SessionsOfNode { node: node.into() }));
     }

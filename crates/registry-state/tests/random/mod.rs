@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use registry_state::{
-    Action, Behavior, CatalogVerb, Check, CheckOp, Command, Deregister, Key, KvDelete, KvOp, KvPut, KvVerb,
-    Node, NodeOp, PutMode, Register, Service, ServiceOp, Session, TxnOp,
+    Action, Behavior, CatalogVerb, Check, CheckOp, Command, Coordinate, CoordinateUpdate, Deregister, Event,
+    Key, KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp, PutMode, Register, Service, ServiceOp, Session, TxnOp,
 };
 
 use crate::names::{CHECKS, KEYS, NODE_IDS, NODES, PREFIXES, SERVICE_IDS, SERVICES, SESSIONS, STATES};
@@ -31,6 +31,11 @@ fn action() -> impl Strategy<Value = Action> {
         4 => session().prop_map(|s| Action::SessionCreate(Box::new(s))),
         2 => session_id().prop_map(|id| Action::SessionDestroy { id: id.as_str().into() }),
         1 => (0..40_u64).prop_map(|up_to| Action::ReapTombstones { up_to }),
+        1 => (0..5_u64).prop_map(|id| Action::FireEvent(Box::new(Event { id: id.to_string(), ..Event::default() }))),
+        2 => (node_name(), 0..3_u32).prop_map(|(node, height)| {
+            let coordinate = Coordinate { height: f64::from(height), ..Coordinate::default() };
+            Action::UpdateCoordinate(CoordinateUpdate { node, coordinate, ..CoordinateUpdate::default() })
+        }),
     ]
 }
 

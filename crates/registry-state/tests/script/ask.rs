@@ -6,8 +6,8 @@ use registry_state::{
     Caseless, Check, Key, State, Stored,
     read::{
         CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, ConfigGet, ConfigList,
-        HealthChecks, HealthNode, HealthService, HealthState, KvGet, KvKeys, KvList, QueryGet, QueryList,
-        QueryNamed, Read, SessionInfo, SessionList, SessionsOfNode,
+        CoordinateOf, Coordinates, EventsAfter, HealthChecks, HealthNode, HealthService, HealthState, KvGet,
+        KvKeys, KvList, QueryGet, QueryList, QueryNamed, Read, SessionInfo, SessionList, SessionsOfNode,
     },
 };
 
@@ -72,6 +72,17 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
         "sessions-of" => {
             ask(state, &SessionsOfNode { node: name }, |l| l.iter().map(|s| show::session(s)).collect())
         }
+        "events" => {
+            let after = words.get("after").map(|_| words.number("after"));
+            ask(state, &EventsAfter { after }, |l| l.iter().map(|event| show::event(event)).collect())
+        }
+        "coordinates" => {
+            let segment = words.get("segment").map(str::to_owned);
+            ask(state, &Coordinates { segment }, |l| l.iter().map(|c| show::coordinate(c)).collect())
+        }
+        "coordinate" => ask(state, &CoordinateOf { node: name, segment: None }, |l| {
+            l.iter().map(|c| show::coordinate(c)).collect()
+        }),
         other => panic!("{other} is no command"),
     }
 }

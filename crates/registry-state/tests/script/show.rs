@@ -1,7 +1,8 @@
 //! How scripts show what came back.
 
 use registry_state::{
-    Applied, Check, ConfigEntry, KvEntry, Node, Outcome, Query, Service, Session, Stored, TxnResult,
+    Applied, Check, ConfigEntry, Event, KvEntry, Node, NodeCoordinate, Outcome, Query, Service, Session,
+    Stored, TxnResult,
     read::{AddressOwner, HealthInstance},
 };
 
@@ -90,6 +91,15 @@ pub(crate) fn query(entry: &Stored<Query>) -> String {
     let kind = if entry.template { "template" } else { "query" };
     let session = entry.session.as_ref().map(|s| format!(" session={s}")).unwrap_or_default();
     format!("{kind} {} {:?}{session} {:?} {}", entry.id, entry.name, entry.definition, indexes(entry))
+}
+
+pub(crate) fn event(event: &Event) -> String {
+    format!("event {} {} ltime={}", event.id, event.name, event.ltime)
+}
+
+pub(crate) fn coordinate(entry: &Stored<NodeCoordinate>) -> String {
+    let (node, segment, height) = (&entry.node, &entry.segment, entry.coordinate.height);
+    format!("{node} in {segment:?} at {height} {}", indexes(entry))
 }
 
 fn indexes<T>(entry: &Stored<T>) -> String {

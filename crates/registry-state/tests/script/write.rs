@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use registry_state::{
-    Action, Behavior, CatalogVerb, Check, CheckOp, ConfigDelete, ConfigEntry, ConfigPut, Deregister, Key,
-    KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp, PutMode, Query, Register, Service, ServiceCheckRef,
-    ServiceOp, Session, TxnOp,
+    Action, Behavior, CatalogVerb, Check, CheckOp, ConfigDelete, ConfigEntry, ConfigPut, Coordinate,
+    CoordinateUpdate, Deregister, Event, Key, KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp, PutMode, Query,
+    Register, Service, ServiceCheckRef, ServiceOp, Session, TxnOp,
 };
 
 use super::words::Words;
@@ -41,6 +41,16 @@ pub(crate) fn action(words: &Words) -> Option<Action> {
             kind: words.at(0).into(),
             name: words.at(1).to_owned(),
             cas: words.get("cas").map(|_| words.number("cas")),
+        }),
+        "fire" => Action::FireEvent(Box::new(Event {
+            id: words.at(0).to_owned(),
+            name: words.at(1).to_owned(),
+            ..Event::default()
+        })),
+        "locate" => Action::UpdateCoordinate(CoordinateUpdate {
+            node: words.at(0).to_owned(),
+            segment: words.text("segment"),
+            coordinate: Coordinate { height: words.number("height"), ..Coordinate::default() },
         }),
         "reap" => Action::ReapTombstones { up_to: words.at(0).parse().expect("an index") },
         _ => return None,
