@@ -26,7 +26,8 @@ use crate::{
         remote::{Attachment, JoinError, Joins, Remote, Settings},
     },
     config::{self, Config},
-    dns,
+    coordinates, dns,
+    events::Events,
     front_door::{self, Door},
     identity::{NodeIdError, identity, lease, node_id},
     local::Local,
@@ -152,20 +153,30 @@ async fn assemble(
     let (own_orders, orders) = mpsc::channel(ORDERS_MAX);
     let config = Arc::new(config);
     let (config_sender, config_receiver) = watch::channel(config.clone());
+    let coordinates = remote.as_ref().map(|lease| lease.remote.coordinates()).unwrap_or_default();
+    let events = Events::new(&config.node_name, local.clone());
+    let mut tasks = vec![tokio::spawn(events.clone().follow(backend.clone(), shutdown.clone()))];
+    if remote.is_some() && config.coordinates {
+        let node = config.node_name.clone();
+        let telling = coordinates::tell(coordinates.clone(), node, backend.clone(), shutdown.clone());
+        tasks.push(tokio::spawn(telling));
+    }
     let context = Context {
         local: local.clone(),
         config: config_receiver,
         node_id: node_id.clone(),
         backend: backend.clone(),
         syncer,
+        events: events.clone(),
+        coordinates: coordinates.clone(),
         orders: own_orders.clone(),
         recorder: telemetry::install(),
         shutdown: shutdown.clone(),
     };
     let door = Door::new(&config, api::router(context), backend.clone());
     let (dns, dns_settings) = watch::channel(Arc::new(config.dns.clone()));
-    let mut tasks = front_door::serve_http(&config, &door, &shutdown).await?;
     tasks.extend(measuring);
+    tasks.extend(front_door::serve_http(&config, &door, &shutdown).await?);
     tasks.extend(
         front_door::serve_dns(&config.dns_listen, dns_settings, backend, &shutdown)
             .map_err(StartError::Dns)?,

@@ -84,7 +84,7 @@ impl Serve for Through {
 impl Serve for Shared {
     fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
         let path = request.uri().path();
-        if path.starts_with("/v1/agent/") {
+        if is_own(path) {
             return self.0.own.serve(request);
         }
         // Nothing but the API goes on: the registry has calls of its own that no client may make.
@@ -97,8 +97,13 @@ impl Serve for Shared {
     }
 
     fn knows(&self, path: &str) -> bool {
-        if path.starts_with("/v1/agent/") { self.0.own.knows(path) } else { path.starts_with("/v1/") }
+        if is_own(path) { self.0.own.knows(path) } else { path.starts_with("/v1/") }
     }
+}
+
+/// Whether the agent itself answers here, or says that nothing does.
+fn is_own(path: &str) -> bool {
+    path.starts_with("/v1/agent/") || path.starts_with("/v1/event/")
 }
 
 impl Behind {

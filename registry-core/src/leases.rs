@@ -16,17 +16,19 @@ use agent::CONSUL_VERSION;
 use daemon::Shutdown;
 use link::calls::{Granted, Lease, Member, VERSION};
 use registry_state::{
-    Action, Caseless, Check, Deregister, Node, Outcome, Register, Service, State, Weights, read::CatalogNode,
-    read::HealthNode, read::Read as _,
+    Action, Caseless, Check, CoordinateUpdate, Deregister, Node, Outcome, Register, Service, State, Weights,
+    read::{CatalogNode, CoordinateOf, HealthNode, Read as _},
 };
+use registry_wire::coordinate::Coordinate;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     figures,
+    http::shape,
     leadership::Leadership,
     settings::Settings,
     store::Store,
@@ -104,7 +106,16 @@ impl Leases {
             }
         }
         let servers = self.leadership.leader().into_iter().collect();
-        Ok(Granted { version: VERSION, ttl_ms: LEASE_TTL.as_millis() as u64, servers })
+        let (coordinate, located) = self.places(&lease.node);
+        Ok(Granted { version: VERSION, ttl_ms: LEASE_TTL.as_millis() as u64, servers, coordinate, located })
+    }
+
+    /// Where this node is, if that is of interest, and whether the catalog knows where another one is.
+    fn places(&self, node: &str) -> (Option<Coordinate>, bool) {
+        let state = self.store.state();
+        let of = |node: &str| CoordinateOf { node: Caseless::new(node), segment: None }.run(&state).0;
+        let own = || of(&self.settings.node_name).first().map(|entry| shape::coordinate(entry).coord);
+        (self.settings.coordinates.then(own).flatten(), !of(node).is_empty())
     }
 
     /// Gives a lease back: the node leaves the catalog. Nothing happens when another agent holds the name by now.
@@ -199,6 +210,7 @@ impl Leases {
                     return warn!(target: "agent.server", %error, "cannot register this node");
                 }
                 Ok(_) => {
+                    self.locate_own_node().await;
                     let node = &self.settings.node_name;
                     return info!(target: "agent.server", member = %node, "member joined, marking health alive");
                 }
@@ -209,6 +221,20 @@ impl Leases {
                 }
             }
             sleep(AGAIN).await;
+        }
+    }
+
+    /// Puts this node at the origin of the space of round trips, the place from which all others find theirs. One that is
+    /// somewhere already stays there.
+    async fn locate_own_node(&self) {
+        let node = self.settings.node_name.clone();
+        if !self.settings.coordinates || self.places(&node).1 {
+            return;
+        }
+        let coordinate = shape::coordinate_from(&Coordinate::origin());
+        let update = CoordinateUpdate { node, coordinate, ..CoordinateUpdate::default() };
+        if let Err(error) = self.writer.write(Action::UpdateCoordinate(update)).await {
+            debug!(target: "agent.server", %error, "cannot write where this node is; the next leader does");
         }
     }
 

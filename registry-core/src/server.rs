@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_api::{Body, Forwarded, Serve, body};
 use http_body_util::BodyExt as _;
@@ -13,10 +14,14 @@ use link::{
     join::Directions,
 };
 use metrics::counter;
-use registry_state::read::{AddressOwner, CatalogAddress};
+use registry_state::{
+    Action, Event,
+    read::{AddressOwner, CatalogAddress, EventsAfter},
+};
+use registry_wire::event::UserEvent;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{Consistency, LeaseRefused, Options, Registry, StartError, WriteFailed};
+use crate::{Consistency, LeaseRefused, Options, Registry, StartError, Wait, WriteFailed, http::shape};
 
 /// What the paths of calls begin with that are ours alone.
 pub(crate) const INTERNAL: &str = "/internal/";
@@ -114,6 +119,10 @@ pub(crate) async fn internal(registry: &Registry, request: Request<Body>) -> Res
             Ok(lease) => done(registry.leases().release(&lease).await),
             Err(answer) => answer,
         },
+        (&Method::PUT, calls::EVENT) => fire_event(registry, body).await,
+        (&Method::GET, _) if path.starts_with(calls::EVENTS) => {
+            events(registry, &path[calls::EVENTS.len()..]).await
+        }
         (&Method::GET, calls::MEMBERS) => json(&registry.leases().members()),
         (&Method::GET, calls::STATS) => json(&stats(registry)),
         (&Method::PUT, _) if path.starts_with(calls::FORCE_LEAVE) => {
@@ -224,6 +233,46 @@ async fn address(registry: &Registry, address: &str) -> Response<Body> {
         })),
         Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+/// Fires an event that an agent has checked.
+async fn fire_event(registry: &Registry, body: Body) -> Response<Body> {
+    let unfit = |why: String| said(StatusCode::BAD_REQUEST, &format!("not an event: {why}"));
+    let event = match whole(body).await.map(|bytes| serde_json::from_slice::<UserEvent>(&bytes)) {
+        Ok(Ok(event)) => shape::event_from(event),
+        Ok(Err(error)) => return unfit(error.to_string()),
+        Err(why) => return unfit(why),
+    };
+    match registry.writer().write(Action::FireEvent(Box::new(event))).await {
+        Ok(written) => with_index(said(StatusCode::OK, ""), written.index),
+        Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// The events after an index. All agents that know the same wait for one answer.
+async fn events(registry: &Registry, after: &str) -> Response<Body> {
+    let after = match after {
+        "" => None,
+        text => match text.parse() {
+            Ok(index) => Some(index),
+            Err(_) => return said(StatusCode::BAD_REQUEST, "not an index"),
+        },
+    };
+    let wait = after.map(|index| Wait { index, limit: calls::EVENTS_HELD });
+    let options = Options { consistency: Consistency::Default, wait };
+    let encode: fn(&Vec<_>, &()) -> Bytes = |events, ()| {
+        let shown: Vec<UserEvent> = events.iter().map(|event: &Arc<Event>| shape::event(event)).collect();
+        registry_wire::json::to_vec(&shown).into()
+    };
+    match registry.reader().encoded(EventsAfter { after }, (), options, encode).await {
+        Ok(found) => with_index(Response::new(body::full(found.value)), found.index),
+        Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+fn with_index(mut answer: Response<Body>, index: u64) -> Response<Body> {
+    answer.headers_mut().insert(registry_wire::header::INDEX, index.into());
+    answer
 }
 
 fn done(result: Result<(), WriteFailed>) -> Response<Body> {

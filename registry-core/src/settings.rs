@@ -34,6 +34,8 @@ pub struct Settings {
     pub bootstrap_expect: usize,
     /// Whether `encrypt` holds a key. Not supported yet: a registry with one refuses to start.
     pub encrypt: bool,
+    /// Whether the registry's own place in the space of round trips is written: not with `disable_coordinates`.
+    pub coordinates: bool,
     /// How long a node may be dead before it is forgotten; `reconnect_timeout` in the configuration.
     pub reap_after: Duration,
     /// How many applied log entries make a new snapshot.
@@ -59,6 +61,7 @@ impl Settings {
             grpc_port: config.ports.grpc.unwrap_or(0),
             bootstrap_expect: config.bootstrap_expect as usize,
             encrypt: config.encrypt.is_some(),
+            coordinates: config.coordinates,
             reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
             ..usual
         }
@@ -91,6 +94,7 @@ impl Settings {
             grpc_port: 0,
             bootstrap_expect: 1,
             encrypt: false,
+            coordinates: true,
             reap_after: Duration::from_secs(600),
             snapshot_every: 8192,
             snapshot_bytes: 32 << 20,

@@ -1,10 +1,11 @@
-//! `/v1/agent/`: what the agent answers itself.
+//! `/v1/agent/` and `/v1/event/`: what the agent answers itself.
 //!
 //! One file a subject: `services`, `checks`, `health` of this agent's services, `node` for the agent and its fleet,
-//! `observe` for metrics and the log.
+//! `event` for what was fired, `observe` for metrics and the log.
 //! `shape` turns what the agent has into what the API shows. Everything else goes to the registry.
 
 mod checks;
+mod event;
 mod health;
 mod node;
 mod observe;
@@ -26,6 +27,8 @@ use tokio::{
 use crate::{
     backend::{Backend, NODE_HEADER, Unavailable},
     config::Config,
+    coordinates::Coordinates,
+    events::Events,
     local::Local,
     sync::Syncer,
 };
@@ -51,6 +54,8 @@ pub(crate) struct Context {
     pub(crate) node_id: Arc<str>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) syncer: Syncer,
+    pub(crate) events: Arc<Events>,
+    pub(crate) coordinates: Arc<Coordinates>,
     /// What the program itself has to do.
     pub(crate) orders: mpsc::Sender<Order>,
     /// What this process counts.
@@ -74,6 +79,8 @@ pub(crate) enum Order {
 pub(crate) fn router(context: Context) -> Router<Context> {
     let mut table = Table::new(context.config.borrow().dev);
     table
+        .add("/v1/event/fire/", PUT, event::fire)
+        .add("/v1/event/list", GET, event::list)
         .add("/v1/agent/services", GET, services::list)
         .add("/v1/agent/service/", GET, services::one)
         .add("/v1/agent/service/register", PUT, services::register)

@@ -59,7 +59,7 @@ pub(super) async fn own(context: Context, call: Call) -> Result<Answer, ApiError
             "EnableScriptChecks": config.script_checks.remote,
             "DevMode": config.dev,
         },
-        "Coord": { "Vec": [0, 0, 0, 0, 0, 0, 0, 0], "Error": 1.5, "Adjustment": 0, "Height": 0.00001 },
+        "Coord": context.coordinates.now(),
         "Member": member,
         "Stats": stats(&context).await,
         "Meta": meta,

@@ -113,6 +113,8 @@ pub struct Config {
     pub discard_check_output: bool,
     /// The shortest TTL of a session.
     pub session_ttl_min: Duration,
+    /// Whether round trips are measured: not with `disable_coordinates`.
+    pub coordinates: bool,
     /// How long a blocking query waits when it does not say.
     pub default_query_time: Duration,
     /// The longest wait it may ask for.

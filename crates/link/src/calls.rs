@@ -2,8 +2,9 @@
 //!
 //! A program speaks its own version and the one before; what it does not know in a body it leaves alone.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use registry_wire::coordinate::Coordinate;
 use serde::{Deserialize, Serialize};
 
 /// The version of the calls that this program speaks.
@@ -16,6 +17,14 @@ pub const MEMBERS: &str = "/internal/members";
 /// `PUT`, followed by a node's name: removes a node that is gone.
 pub const FORCE_LEAVE: &str = "/internal/force-leave/";
 
+/// `PUT`: fires a user event, as `/v1/event/list` shows it; one whose id is known already counts once. The answer's
+/// `X-Consul-Index` is that of the newest event.
+pub const EVENT: &str = "/internal/event";
+/// `GET`, followed by an index: the user events after it, oldest first, as `/v1/event/list` shows them. Without an index
+/// none, at once; with one, held until there are some, at most [`EVENTS_HELD`]. `X-Consul-Index` is what to ask with next.
+pub const EVENTS: &str = "/internal/events/";
+/// How long a question for events is held; a sixteenth more may be added.
+pub const EVENTS_HELD: Duration = Duration::from_secs(120);
 /// `GET`: what the registry in this process tells of itself, as `{"raft":{"state":"Leader"},…}`; for `/v1/agent/self`.
 pub const STATS: &str = "/internal/stats";
 /// `GET`, followed by an IP address: an [`AddressOwner`], or `null`.
@@ -58,7 +67,7 @@ pub struct Lease {
 }
 
 /// What the holder of a lease needs to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Granted {
     /// The version of the calls that the registry speaks.
@@ -67,6 +76,10 @@ pub struct Granted {
     pub ttl_ms: u64,
     /// All registries' links, `10.0.0.1:8300`.
     pub servers: Vec<String>,
+    /// Where the registry is in the space of round trips; `None` when nobody measures them.
+    pub coordinate: Option<Coordinate>,
+    /// Whether the catalog knows where the holder is.
+    pub located: bool,
 }
 
 /// A node as `/v1/agent/members` shows it.

@@ -56,8 +56,6 @@ macro_rules! absent_parts {
 
 absent_parts! {
     autopilot = "Autopilot",
-    coordinates = "Network coordinates",
-    events = "User events",
     federation = "Federation of datacenters",
     keyring = "Changing the gossip key",
     peerings = "Cluster peering",

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::figures::{CATALOG, CATALOG_MESH};
 
 use super::{
-    Api,
+    Api, near,
     respond::{Encoded, Family, Form, encoded, mark_cached, read, read_headers},
     shape,
 };
@@ -40,7 +40,7 @@ pub(super) async fn nodes(api: Api, call: Call) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
     let question = CatalogNodes { node_meta: node_meta(&call) };
     let form = Form::of(&api, &asked, &fields::NODE)?;
-    read(&api, &asked, Family::Discovery, question, form, |nodes, form| {
+    near::read(&api, near::From::of(&api, &call), &asked, Family::Discovery, question, form, |nodes, form| {
         form.list(nodes.iter().map(|node| shape::node(node, &form.datacenter)))
     })
     .await
@@ -98,9 +98,9 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
     CATALOG.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();
-    let answer =
-        read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false))
-            .await?;
+    let (from, family) = (near::From::of(&api, &call), Family::Cached);
+    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, false);
+    let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
     if answer.is_empty_list() {
         CATALOG.not_found(&service);
     }
@@ -113,9 +113,9 @@ pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
     CATALOG_MESH.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();
-    let answer =
-        read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true))
-            .await?;
+    let (from, family) = (near::From::of(&api, &call), Family::Discovery);
+    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, true);
+    let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
     if answer.is_empty_list() {
         CATALOG_MESH.not_found(&service);
     }

@@ -14,6 +14,7 @@ use crate::figures::{HEALTH, HEALTH_MESH};
 use super::{
     Api,
     catalog::{is_native, node_meta, tags},
+    near,
     respond::{Encoded, Family, Form, encoded, read},
     shape,
 };
@@ -31,9 +32,9 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
         // There are no peers, so none of them has instances.
         return read(&api, &asked, Family::Cached, question, form, |_, _| encoded(&[(); 0])).await;
     }
-    let answer =
-        read(&api, &asked, Family::Cached, question, form, |found, form| instances(found, form, false))
-            .await?;
+    let (from, family) = (near::From::of(&api, &call), Family::Cached);
+    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, false);
+    let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
     if answer.is_empty_list() {
         HEALTH.not_found(&service);
     }
@@ -46,9 +47,9 @@ pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
     let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
     HEALTH_MESH.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();
-    let answer =
-        read(&api, &asked, Family::Discovery, question, form, |found, form| instances(found, form, true))
-            .await?;
+    let (from, family) = (near::From::of(&api, &call), Family::Discovery);
+    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, true);
+    let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
     if answer.is_empty_list() {
         HEALTH_MESH.not_found(&service);
     }
@@ -94,7 +95,11 @@ pub(super) async fn checks(api: Api, call: Call) -> Result<Answer, ApiError> {
     let service = Caseless::new(&call.name_or("Missing service name")?);
     let question = HealthChecks { service, node_meta: node_meta(&call) };
     let form = Form::of(&api, &asked, &fields::CHECK)?;
-    read(&api, &asked, Family::Discovery, question, form, |found, form| checks_shown(found, form)).await
+    let family = Family::Discovery;
+    near::read(&api, near::From::of(&api, &call), &asked, family, question, form, |found, form| {
+        checks_shown(found, form)
+    })
+    .await
 }
 
 /// `GET /v1/health/state/:state`.
@@ -104,7 +109,11 @@ pub(super) async fn state(api: Api, call: Call) -> Result<Answer, ApiError> {
     let state = Caseless::new(&call.name_or("Missing check state")?);
     let question = HealthState { state, node_meta: node_meta(&call) };
     let form = Form::of(&api, &asked, &fields::CHECK)?;
-    read(&api, &asked, Family::Discovery, question, form, |found, form| checks_shown(found, form)).await
+    let family = Family::Discovery;
+    near::read(&api, near::From::of(&api, &call), &asked, family, question, form, |found, form| {
+        checks_shown(found, form)
+    })
+    .await
 }
 
 fn checks_shown(found: &[Arc<Stored<Check>>], form: &Form) -> Encoded {

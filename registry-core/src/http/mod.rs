@@ -6,10 +6,12 @@
 mod absent;
 mod catalog;
 mod config_entry;
+mod coordinate;
 mod health;
 mod intention;
 mod internal;
 mod kv;
+mod near;
 mod operator;
 pub(crate) mod query;
 mod recent;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub wait_max: Duration,
     /// `connect.enabled`: whether intentions can be read and written.
     pub connect: bool,
+    /// Whether there are network coordinates: not with `disable_coordinates`.
+    pub coordinates: bool,
     /// `-dev`: JSON is always laid out for people.
     pub indented: bool,
 }
@@ -58,6 +62,7 @@ impl Settings {
             wait_default: config.default_query_time,
             wait_max: config.max_query_time,
             connect: config.connect,
+            coordinates: config.coordinates,
             indented: config.dev,
         }
     }
@@ -72,6 +77,7 @@ impl Default for Settings {
             wait_default: Duration::from_secs(300),
             wait_max: Duration::from_secs(600),
             connect: true,
+            coordinates: true,
             indented: false,
         }
     }

@@ -4,8 +4,8 @@ use http::Method;
 use http_api::Table;
 
 use super::{
-    Api, absent, catalog, config_entry, health, intention, internal, kv, operator, query, register, session,
-    status, txn,
+    Api, absent, catalog, config_entry, coordinate, health, intention, internal, kv, operator, query,
+    register, session, status, txn,
 };
 
 const GET: &[Method] = &[Method::GET];
@@ -55,7 +55,7 @@ pub(super) fn table(indented: bool) -> Table<Api> {
     table
 }
 
-/// Operators' endpoints, events, queries, coordinates.
+/// Operators' endpoints, queries, coordinates.
 fn add_operation(table: &mut Table<Api>) {
     table
         .add("/v1/operator/raft/transfer-leader", POST, operator::transfer_leader)
@@ -66,14 +66,12 @@ fn add_operation(table: &mut Table<Api>) {
         .add("/v1/operator/autopilot/configuration", GET_PUT, absent::autopilot)
         .add("/v1/operator/autopilot/health", GET, absent::autopilot)
         .add("/v1/operator/autopilot/state", GET, absent::autopilot)
-        .add("/v1/event/fire/", PUT, absent::events)
-        .add("/v1/event/list", GET, absent::events)
         .add("/v1/query", GET_POST, query::all)
         .add("/v1/query/", &[], query::one)
-        .add("/v1/coordinate/datacenters", GET, absent::coordinates)
-        .add("/v1/coordinate/nodes", GET, absent::coordinates)
-        .add("/v1/coordinate/node/", GET, absent::coordinates)
-        .add("/v1/coordinate/update", PUT, absent::coordinates)
+        .add("/v1/coordinate/datacenters", GET, coordinate::datacenters)
+        .add("/v1/coordinate/nodes", GET, coordinate::nodes)
+        .add("/v1/coordinate/node/", GET, coordinate::node)
+        .add("/v1/coordinate/update", PUT, coordinate::update)
         .add("/v1/snapshot", GET_PUT, absent::snapshots)
         .add("/v1/config", PUT, config_entry::put)
         .add("/v1/config/", GET_DELETE, config_entry::serve)

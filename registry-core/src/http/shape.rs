@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use registry_state::{
-    Behavior, Check, KvEntry, Node, Service, Session, Stored, Weights,
+    Behavior, Check, Coordinate, Event, KvEntry, Node, NodeCoordinate, Service, Session, Stored, Weights,
     read::{HealthInstance, ServiceInstance},
 };
 use registry_wire::{
-    catalog as wire,
+    catalog as wire, coordinate as wire_coordinate,
+    event::UserEvent,
     json::{self, Json},
-    kv::{KvPair, encode_value},
+    kv::{KvPair, decode_value, encode_value},
     percent::lossy,
     register::{CheckBody, NodeBody, ServiceBody},
     session as wire_session,
@@ -124,6 +125,51 @@ pub fn health(instance: &HealthInstance, datacenter: &str) -> wire::CheckService
         node: node(&instance.node, datacenter),
         service: service(&instance.service),
         checks: instance.checks.iter().map(|c| check(c)).collect(),
+    }
+}
+
+/// Where a node is.
+pub fn coordinate(entry: &NodeCoordinate) -> wire_coordinate::NodeCoordinate {
+    let Coordinate { vec, error, adjustment, height } = entry.coordinate;
+    wire_coordinate::NodeCoordinate {
+        node: entry.node.clone(),
+        segment: entry.segment.clone(),
+        coord: wire_coordinate::Coordinate { vec: vec.to_vec(), error, adjustment, height },
+    }
+}
+
+/// The coordinate of a body that was found valid; dimensions beyond those that there are do not count.
+pub(crate) fn coordinate_from(shown: &wire_coordinate::Coordinate) -> Coordinate {
+    let mut vec = [0.0; wire_coordinate::DIMENSIONS];
+    vec.iter_mut().zip(&shown.vec).for_each(|(into, from)| *into = *from);
+    Coordinate { vec, error: shown.error, adjustment: shown.adjustment, height: shown.height }
+}
+
+/// A user event.
+pub(crate) fn event(event: &Event) -> UserEvent {
+    UserEvent {
+        id: event.id.clone(),
+        name: event.name.clone(),
+        payload: encode_value(&event.payload),
+        node_filter: event.node_filter.clone(),
+        service_filter: event.service_filter.clone(),
+        tag_filter: event.tag_filter.clone(),
+        version: 1,
+        ltime: event.ltime,
+    }
+}
+
+/// The event of an agent's call; one whose payload is no base64 comes from no agent of ours and loses it.
+pub(crate) fn event_from(shown: UserEvent) -> Event {
+    let payload = shown.payload.as_deref().and_then(|text| decode_value(text).ok()).unwrap_or_default();
+    Event {
+        id: shown.id,
+        name: shown.name,
+        payload: payload.into(),
+        node_filter: shown.node_filter,
+        service_filter: shown.service_filter,
+        tag_filter: shown.tag_filter,
+        ltime: 0,
     }
 }
 

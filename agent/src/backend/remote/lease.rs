@@ -6,7 +6,7 @@ use daemon::Shutdown;
 use http::{Request, StatusCode};
 use http_api::body;
 use link::calls::{self, Granted};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Attachment, JoinError, Remote};
 
@@ -69,6 +69,7 @@ async fn beat(remote: &Remote) -> Result<(), Failed> {
     }
     let sign = serde_json::to_vec(&remote.settings.lease).expect("a lease is plain data");
     let request = Request::put(calls::LEASE).body(body::full(sign)).expect("a fixed target");
+    let asked_at = Instant::now();
     let answer = remote.ask(request).await.map_err(|error| nobody(error.to_string()))?;
     let text = String::from_utf8_lossy(answer.body());
     match answer.status() {
@@ -79,6 +80,10 @@ async fn beat(remote: &Remote) -> Result<(), Failed> {
                 granted.servers.iter().filter_map(|server| server.parse().ok()).collect();
             if !servers.is_empty() {
                 remote.servers.set(&servers);
+            }
+            // The first sign of life dials and writes; its time says nothing of the network.
+            if let Some(registry) = granted.coordinate.filter(|_| attached) {
+                remote.coordinates.measured(&registry, granted.located, asked_at.elapsed());
             }
             Ok(())
         }

@@ -34,6 +34,8 @@ use tokio::{
 };
 
 use self::remember::Remembered;
+use crate::coordinates::Coordinates;
+
 use super::{AddressOwner, Backend, BoxFuture, CLIENT_HEADER, Found, Lookup, NODE_HEADER, Unavailable};
 
 pub use join::{JoinError, Joins};
@@ -79,6 +81,7 @@ pub struct Remote {
     settings: Settings,
     remembered: Mutex<Remembered>,
     attachment: watch::Sender<Attachment>,
+    coordinates: Arc<Coordinates>,
 }
 
 impl Remote {
@@ -89,9 +92,15 @@ impl Remote {
             remembered: Mutex::new(Remembered::new(settings.remember)),
             settings,
             attachment: watch::channel(Attachment::Never).0,
+            coordinates: Arc::default(),
         });
         let task = tokio::spawn(lease::keep(remote.clone(), shutdown));
         (remote, task)
+    }
+
+    /// Where this node is, as the round trips to the registry tell.
+    pub(crate) fn coordinates(&self) -> Arc<Coordinates> {
+        self.coordinates.clone()
     }
 
     /// Follows whether a registry holds our lease.

@@ -148,6 +148,7 @@ fn assemble(
         check_output_max_size: r.number("check_output_max_size", 4096),
         check_update_interval: r.duration("check_update_interval", 5 * MINUTE),
         discard_check_output: r.bool("discard_check_output", false),
+        coordinates: !r.bool("disable_coordinates", false),
         session_ttl_min: r.duration("session_ttl_min", Duration::from_secs(10)),
         default_query_time: r.duration("default_query_time", 5 * MINUTE),
         max_query_time: r.duration("max_query_time", 10 * MINUTE),

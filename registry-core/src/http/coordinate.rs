@@ -1,0 +1,110 @@
+//! `/v1/coordinate/`: where nodes are in the space of round trips.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http_api::{Answer, ApiError, Call};
+use registry_state::{
+    Action, Caseless, CoordinateUpdate, NodeCoordinate, Stored,
+    read::{CoordinateOf, Coordinates, Read as _},
+};
+use registry_wire::{
+    coordinate::{Coordinate, DatacenterCoordinates, NodeCoordinate as Shown},
+    json::{Json, Unknown},
+};
+use serde::Deserialize;
+
+use super::{
+    Api,
+    respond::{Encoded, Family, encoded, read},
+    shape,
+};
+
+/// The body of `PUT /v1/coordinate/update`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct UpdateBody {
+    /// Taken and not looked at, as the registry asked is the one that writes.
+    #[serde(rename = "Datacenter")]
+    _datacenter: String,
+    node: String,
+    segment: String,
+    #[serde(rename = "Partition")]
+    _partition: String,
+    coord: Coordinate,
+    #[serde(rename = "WriteRequest")]
+    _write_request: Json,
+}
+
+/// `GET /v1/coordinate/datacenters`: the servers of this one.
+pub(super) async fn datacenters(api: Api, _: Call) -> Result<Answer, ApiError> {
+    enabled(&api)?;
+    let settings = api.registry().settings();
+    let node = Caseless::new(&settings.node_name);
+    let (known, _) = CoordinateOf { node, segment: None }.run(&api.registry().store().state());
+    let coord = known.first().map_or_else(Coordinate::origin, |entry| shape::coordinate(entry).coord);
+    let server = Shown { node: settings.node_name.clone(), segment: String::new(), coord };
+    Ok(Answer::json(&[DatacenterCoordinates {
+        datacenter: settings.datacenter.clone(),
+        area_id: "wan".to_owned(),
+        coordinates: vec![server],
+    }]))
+}
+
+/// `GET /v1/coordinate/nodes`.
+pub(super) async fn nodes(api: Api, call: Call) -> Result<Answer, ApiError> {
+    enabled(&api)?;
+    let asked = call.read_options()?;
+    let question = Coordinates { segment: segment(&call) };
+    read(&api, &asked, Family::Plain, question, (), |found, ()| list(found)).await
+}
+
+/// `GET /v1/coordinate/node/:node`: 404 when nothing is known of it.
+pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
+    enabled(&api)?;
+    let asked = call.read_options()?;
+    let question = CoordinateOf { node: Caseless::new(&call.name()), segment: segment(&call) };
+    let answer =
+        read(
+            &api,
+            &asked,
+            Family::Plain,
+            question,
+            (),
+            |found, ()| {
+                if found.is_empty() { None } else { list(found) }
+            },
+        )
+        .await?;
+    Ok(if answer.status == StatusCode::NOT_FOUND { Answer::empty().status(answer.status) } else { answer })
+}
+
+/// `PUT /v1/coordinate/update`. An unknown node is no error: it may be on its way into the catalog.
+pub(super) async fn update(api: Api, mut call: Call) -> Result<Answer, ApiError> {
+    enabled(&api)?;
+    let body: UpdateBody = call.decode(Unknown::Refuse).await?;
+    api.serves_call(&call)?;
+    if !body.coord.is_valid() {
+        return Err(ApiError::internal("incompatible coordinate"));
+    }
+    let coordinate = shape::coordinate_from(&body.coord);
+    let UpdateBody { node, segment, .. } = body;
+    let update = CoordinateUpdate { node, segment, coordinate };
+    api.writer().write(Action::UpdateCoordinate(update)).await?;
+    Ok(Answer::done())
+}
+
+fn enabled(api: &Api) -> Result<(), ApiError> {
+    match api.settings().coordinates {
+        true => Ok(()),
+        false => Err(ApiError::new(StatusCode::UNAUTHORIZED, "Coordinate support disabled")),
+    }
+}
+
+fn segment(call: &Call) -> Option<String> {
+    call.query.filled("segment").map(|segment| segment.into_owned())
+}
+
+fn list(found: &[Arc<Stored<NodeCoordinate>>]) -> Encoded {
+    encoded(&found.iter().map(|entry| shape::coordinate(entry)).collect::<Vec<_>>())
+}
