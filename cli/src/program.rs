@@ -10,6 +10,8 @@ use crate::{
         dev::Dev,
         kv::Kv,
         members::Members,
+        operator::Operator,
+        snapshot::Snapshot,
         validate::Validate,
         version::Version,
     },
@@ -78,8 +80,14 @@ enum Command {
     Leave(Leave),
     /// List the nodes and how they are
     Members(Members),
+    /// Look after the servers
+    #[command(subcommand)]
+    Operator(Operator),
     /// Let the agent read its configuration again
     Reload(Reload),
+    /// Save, inspect and restore the whole state
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Run the watcher, which renders files from the registry's data
     #[command(disable_help_flag = true)]
     Template,
@@ -132,7 +140,9 @@ impl Command {
             Self::Kv(command) => command.run(),
             Self::Leave(command) => command.run(),
             Self::Members(command) => command.run(),
+            Self::Operator(command) => command.run(),
             Self::Reload(command) => command.run(),
+            Self::Snapshot(command) => command.run(),
             Self::Validate(command) => command.run(called),
             Self::Version(command) => command.run(called == "consul"),
         }

@@ -156,11 +156,14 @@ impl Leases {
     /// Watches over the leases while this server leads, until shutdown.
     pub(crate) async fn tend(self: Arc<Self>, shutdown: Shutdown) {
         let mut leadership = self.leadership.clone();
+        let mut restored = self.store.restored();
         let leading = async {
             loop {
                 if leadership.role().serving {
                     tokio::select! {
                         () = async { self.reconcile().await; self.end_leases().await } => {}
+                        // Another catalog: look at its nodes, and put this one into it.
+                        _ = restored.changed() => {}
                         _ = leadership.changed() => {}
                     }
                 } else {

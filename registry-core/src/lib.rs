@@ -15,6 +15,7 @@ pub mod server;
 mod settings;
 #[cfg(test)]
 mod simulated;
+pub mod snapshot;
 mod storage;
 mod store;
 pub mod timers;
@@ -26,12 +27,16 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use daemon::Shutdown;
 use futures_util::future::BoxFuture;
 use http_api::Serve;
-use tokio::{sync::watch as channel, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch as channel},
+    task::JoinHandle,
+};
 
 use replication::{Enough, Replication};
 use server::Listeners;
@@ -95,7 +100,10 @@ pub struct Registry {
     leases: Arc<Leases>,
     timers: Arc<Timers>,
     folder: Folder,
+    started: SystemTime,
     listeners: Mutex<Option<Listeners>>,
+    /// Held by the one restore that may run.
+    restoring: Arc<Semaphore>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -158,7 +166,9 @@ impl Registry {
             timers,
             shutdown,
             folder,
+            started: SystemTime::now(),
             listeners,
+            restoring: Arc::new(Semaphore::new(1)),
             tasks,
         }))
     }
@@ -202,6 +212,16 @@ impl Registry {
     /// The cluster's id, a UUID made with its first server.
     pub fn cluster(&self) -> &str {
         &self.folder.identity().cluster
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// How far its log has come.
+    pub(crate) fn progress(&self) -> replication::Progress {
+        self.replication.progress()
     }
 
     /// What it was started with.

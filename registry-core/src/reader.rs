@@ -193,6 +193,7 @@ impl Reader {
         let _waiting = Waiting::begin();
         let mut known = options.wait.map_or(0, |wait| wait.index);
         let mut was_absent = false;
+        let before = self.store.state().restored_at();
         let over = tokio::time::sleep_until(deadline);
         let ended = self.shutdown.requested();
         tokio::pin!(over, ended);
@@ -200,7 +201,9 @@ impl Reader {
             self.sure(options.consistency).await?;
             listener.seen();
             let found = look();
-            if found.absent && was_absent {
+            // A restore answers everyone: what they knew is of another history.
+            let restored = self.store.state().restored_at() > before;
+            if found.absent && was_absent && !restored {
                 known = known.max(found.index);
             } else if found.index > known {
                 return Ok(self.answer(found));
@@ -222,8 +225,9 @@ impl Reader {
     ) -> Result<Answer<T>, ReadError> {
         counter!("rpc.query").increment(1);
         self.sure(consistency).await?;
-        let (value, index) = look(&self.store.state());
-        Ok(self.answer(Look { value, index, absent: false }))
+        let state = self.store.state();
+        let (value, index) = look(&state);
+        Ok(self.answer(Look { value, index: index.max(state.restored_at()), absent: false }))
     }
 
     async fn sure(&self, consistency: Consistency) -> Result<(), ReadError> {
@@ -265,9 +269,10 @@ fn look<R: Read>(store: &Store, question: &R) -> Look<R::Output>
 where
     R::Output: Absent,
 {
-    let (value, index) = question.run(&store.state());
+    let state = store.state();
+    let (value, index) = question.run(&state);
     let absent = value.absent();
-    Look { value, index, absent }
+    Look { value, index: index.max(state.restored_at()), absent }
 }
 
 /// When a wait ends; `None` for a question that does not wait.

@@ -8,7 +8,7 @@ use std::{
 
 use daemon::Shutdown;
 use registry_state::{
-    Action, Index, Session, SessionId, Stored, Topic,
+    Action, Index, Restore, Session, SessionId, Stored, Topic,
     read::{Read as _, SessionInfo, SessionList},
 };
 use registry_wire::duration::parse_nanos;
@@ -57,16 +57,24 @@ impl Timers {
     /// Runs the timers while this server leads, until shutdown.
     pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let mut leadership = self.leadership.clone();
+        let mut restored = self.store.restored();
+        let mut fresh = true;
         let leading = async {
             loop {
                 if leadership.role().serving {
+                    if std::mem::replace(&mut fresh, false) {
+                        self.abandon_restore().await;
+                    }
                     self.ends().clear();
                     tokio::select! {
                         () = self.end_sessions() => {}
                         () = self.reap_tombstones() => {}
+                        // Other sessions: each gets its whole time, as with a new leader.
+                        _ = restored.changed() => {}
                         _ = leadership.changed() => {}
                     }
                 } else {
+                    fresh = true;
                     leadership.changed().await;
                 }
             }
@@ -80,6 +88,14 @@ impl Timers {
     /// How many sessions are watched.
     pub(crate) fn count(&self) -> usize {
         self.ends().len()
+    }
+
+    /// Gives up a restore whose leader went away in the middle of it.
+    async fn abandon_restore(&self) {
+        let Some(id) = self.store.state().restoring().map(str::to_owned) else { return };
+        if let Err(error) = self.writer.write(Action::Restore(Restore::Abandon { id })).await {
+            warn!(target: "agent.server", %error, "a restore that broke off takes memory until the next one");
+        }
     }
 
     async fn end_sessions(&self) {

@@ -188,6 +188,8 @@ fn weight(action: &Action) -> usize {
     const SMALL: usize = 128;
     match action {
         Action::KvPut(put) => SMALL + put.value.len(),
+        // A part of a restore is large, and counted where it is made.
+        Action::Restore(_) => BATCH_BYTES,
         Action::Txn(ops) => ops.iter().map(op_weight).sum::<usize>() + SMALL,
         _ => SMALL * 8,
     }

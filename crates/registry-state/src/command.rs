@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, ConfigDelete, ConfigPut, Coordinate, Event, Index, Key, Node, Query, QueryId, Service, Session,
-    SessionId, TxnOp,
+    Autopilot, Check, ConfigDelete, ConfigPut, Coordinate, Event, Index, Key, Node, Query, QueryId, Restore,
+    Service, Session, SessionId, TxnOp,
 };
 
 /// A change, already decided: it carries every time, id and random value it needs.
@@ -55,6 +55,15 @@ pub enum Action {
     ConfigPut(Box<ConfigPut>),
     /// Removes a configuration entry: `DELETE /v1/config/:kind/:name`.
     ConfigDelete(ConfigDelete),
+    /// Sets the autopilot: `PUT /v1/operator/autopilot/configuration`.
+    AutopilotSet {
+        /// All settings.
+        settings: Box<Autopilot>,
+        /// Only if the settings' ModifyIndex is this one.
+        cas: Option<Index>,
+    },
+    /// A step of `PUT /v1/snapshot`.
+    Restore(Restore),
     /// Forgets which keys were deleted up to an index; no answer's index runs backwards by it.
     ReapTombstones {
         /// The newest index to forget.

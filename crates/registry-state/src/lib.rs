@@ -6,6 +6,7 @@
 //!
 //! Every map is persistent, so cloning a [`State`] copies pointers: the clone is the snapshot that readers look at.
 
+mod autopilot;
 mod catalog;
 pub mod codec;
 mod command;
@@ -21,6 +22,7 @@ mod outcome;
 mod query;
 pub mod read;
 mod register;
+mod restore;
 mod serde_bytes;
 mod session;
 mod state;
@@ -28,6 +30,7 @@ mod topic;
 mod txn;
 mod usage;
 
+pub use autopilot::Autopilot;
 pub use command::{Action, Command, CoordinateUpdate, Deregister, KvDelete, KvPut, PutMode, Register};
 pub use config_entry::{ConfigDelete, ConfigPut};
 pub use coordinate::{Coordinate, NodeCoordinate};
@@ -39,6 +42,7 @@ pub use model::{
 };
 pub use name::{Caseless, Key};
 pub use outcome::{Applied, Outcome, TxnError, TxnResult};
+pub use restore::Restore;
 pub use state::State;
 pub use topic::{Interests, Topic, Topics};
 pub use txn::{CatalogVerb, CheckOp, KvOp, KvVerb, NodeOp, ServiceOp, TxnOp};

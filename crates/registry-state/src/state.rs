@@ -1,9 +1,11 @@
 //! The state: its tables, and the one way to change them.
 
+use std::sync::Arc;
+
 use crate::{
-    Action, Applied, Command, Index, Outcome, Topics, WriteError, catalog::Catalog,
+    Action, Applied, Autopilot, Command, Index, Outcome, Stored, Topics, WriteError, catalog::Catalog,
     config_entry::ConfigTable, coordinate::Coordinates, event::Events, index::Indexes, kv::KvTable,
-    query::QueryTable, session::SessionTable,
+    query::QueryTable, restore::Staged, session::SessionTable,
 };
 
 /// Everything that all servers agree on. Cloning copies pointers, so a clone is a snapshot.
@@ -18,6 +20,11 @@ pub struct State {
     pub(crate) config: ConfigTable,
     pub(crate) coordinates: Coordinates,
     pub(crate) events: Events,
+    pub(crate) autopilot: Option<Arc<Stored<Autopilot>>>,
+    /// The index of the last restore.
+    pub(crate) restored_at: Index,
+    /// A restore under way.
+    pub(crate) staged: Option<Staged>,
 }
 
 /// What an answer shows about which nothing was ever written; commands start after it, so that the first one is news.
@@ -29,7 +36,21 @@ impl Default for State {
         let (coordinates, events) = (Coordinates::default(), Events::default());
         let (catalog, sessions) = (Catalog::default(), SessionTable::default());
         let (queries, config) = (QueryTable::default(), ConfigTable::default());
-        Self { index: START, indexes, kv, catalog, sessions, queries, config, coordinates, events }
+        let (autopilot, restored_at, staged) = (None, 0, None);
+        Self {
+            index: START,
+            indexes,
+            kv,
+            catalog,
+            sessions,
+            queries,
+            config,
+            coordinates,
+            events,
+            autopilot,
+            restored_at,
+            staged,
+        }
     }
 }
 
@@ -74,6 +95,8 @@ impl State {
             }
             Action::ConfigPut(put) => self.config_put(change, put),
             Action::ConfigDelete(delete) => self.config_delete(change, delete),
+            Action::AutopilotSet { settings, cas } => self.autopilot_set(change, settings, *cas),
+            Action::Restore(step) => self.restore(change, step),
             Action::ReapTombstones { up_to } => {
                 self.kv.reap_tombstones(*up_to);
                 Outcome::Done

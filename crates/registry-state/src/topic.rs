@@ -53,6 +53,8 @@ pub enum Topic {
     Queries,
     /// One prepared query.
     Query(QueryId),
+    /// The autopilot's settings.
+    Autopilot,
     /// All configuration entries.
     ConfigEntries,
     /// The configuration entries of one kind.
@@ -63,26 +65,40 @@ pub enum Topic {
 
 /// The parts of the state that one command changed; empty when nothing did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Topics(BTreeSet<Topic>);
+pub struct Topics {
+    some: BTreeSet<Topic>,
+    /// The whole state was replaced.
+    all: bool,
+}
 
 impl Topics {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        !self.all && self.some.is_empty()
+    }
+
+    /// Whether everything changed, as by a restore: every waiter wakes, whatever it waits for.
+    pub fn is_all(&self) -> bool {
+        self.all
     }
 
     /// The topics, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Topic> {
-        self.0.iter()
+        self.some.iter()
     }
 
     /// Takes in another command's topics, so that a batch wakes each waiter once.
     pub fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.all |= other.all;
+        self.some.extend(other.some);
     }
 
     pub(crate) fn add(&mut self, topic: Topic) {
-        self.0.insert(topic);
+        self.some.insert(topic);
+    }
+
+    pub(crate) fn add_all(&mut self) {
+        self.all = true;
     }
 }
 
@@ -153,6 +169,9 @@ impl<W> Interests<W> {
 
     /// Calls `wake` for everything that waits for one of these topics; more than once for a waiter on several of them.
     pub fn woken_by<'a>(&'a self, topics: &Topics, mut wake: impl FnMut(&'a W)) {
+        if topics.all {
+            return self.all().for_each(wake);
+        }
         for topic in topics.iter() {
             if let Some(waiting) = self.exact.get(topic) {
                 wake(waiting);

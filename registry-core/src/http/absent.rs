@@ -55,11 +55,7 @@ macro_rules! absent_parts {
 }
 
 absent_parts! {
-    autopilot = "Autopilot",
     federation = "Federation of datacenters",
-    keyring = "Changing the gossip key",
     peerings = "Cluster peering",
-    snapshots = "Snapshots over HTTP",
-    usage = "Usage counts",
     virtual_ip = "Virtual IP addresses",
 }

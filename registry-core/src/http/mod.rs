@@ -4,12 +4,14 @@
 //! state's types and Consul's JSON. `/v1/agent/*` is not here: every node's agent answers it.
 
 mod absent;
+mod autopilot;
 mod catalog;
 mod config_entry;
 mod coordinate;
 mod health;
 mod intention;
 mod internal;
+mod keyring;
 mod kv;
 mod near;
 mod operator;
@@ -20,8 +22,10 @@ mod respond;
 mod routes;
 mod session;
 pub mod shape;
+mod snapshot;
 mod status;
 mod txn;
+mod usage;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -39,7 +39,7 @@ pub(super) async fn remove_peer(api: Api, call: Call) -> Result<Answer, ApiError
         (None, Some(address)) if !api.registry().peers().iter().any(|peer| *peer == *address) => {
             unknown(format!("address {address:?}"))
         }
-        _ => Err(ApiError::absent("Removing the only server")),
+        _ => Err(ApiError::internal("need at least one voter in configuration: {[]}")),
     }
 }
 
@@ -50,6 +50,7 @@ pub(super) async fn transfer_leader(api: Api, call: Call) -> Result<Answer, ApiE
         Some(id) if *id != *api.registry().settings().node_id => {
             Err(ApiError::internal(format!("Could not find address for server id {id}")))
         }
-        _ => Err(ApiError::absent("Transferring the lead to another server")),
+        Some(_) => Err(ApiError::internal("cannot transfer leadership to itself")),
+        None => Err(ApiError::internal("cannot find peer")),
     }
 }

@@ -80,6 +80,8 @@ impl Recent {
             return (body.encoded.clone(), body.index);
         }
         let (value, index) = run(state);
+        // What a restore brought is another history, in which an index may stand for another answer.
+        let index = index.max(state.restored_at());
         // An answer's index grows whenever the answer changes.
         let encoded = match known {
             Some(body) if body.index == index => body.encoded,

@@ -4,8 +4,8 @@ use http::Method;
 use http_api::Table;
 
 use super::{
-    Api, absent, catalog, config_entry, coordinate, health, intention, internal, kv, operator, query,
-    register, session, status, txn,
+    Api, absent, autopilot, catalog, config_entry, coordinate, health, intention, internal, keyring, kv,
+    operator, query, register, session, snapshot, status, txn, usage,
 };
 
 const GET: &[Method] = &[Method::GET];
@@ -60,19 +60,18 @@ fn add_operation(table: &mut Table<Api>) {
     table
         .add("/v1/operator/raft/transfer-leader", POST, operator::transfer_leader)
         .add("/v1/operator/raft/peer", DELETE, operator::remove_peer)
-        .add("/v1/operator/keyring", GET_POST_PUT_DELETE, absent::keyring)
-        .add("/v1/operator/usage", GET, absent::usage)
-        .add("/v1/operator/utilization", GET, absent::usage)
-        .add("/v1/operator/autopilot/configuration", GET_PUT, absent::autopilot)
-        .add("/v1/operator/autopilot/health", GET, absent::autopilot)
-        .add("/v1/operator/autopilot/state", GET, absent::autopilot)
+        .add("/v1/operator/keyring", GET_POST_PUT_DELETE, keyring::serve)
+        .add("/v1/operator/usage", GET, usage::usage)
+        .add("/v1/operator/autopilot/configuration", GET_PUT, autopilot::configuration)
+        .add("/v1/operator/autopilot/health", GET, autopilot::health)
+        .add("/v1/operator/autopilot/state", GET, autopilot::state)
         .add("/v1/query", GET_POST, query::all)
         .add("/v1/query/", &[], query::one)
         .add("/v1/coordinate/datacenters", GET, coordinate::datacenters)
         .add("/v1/coordinate/nodes", GET, coordinate::nodes)
         .add("/v1/coordinate/node/", GET, coordinate::node)
         .add("/v1/coordinate/update", PUT, coordinate::update)
-        .add("/v1/snapshot", GET_PUT, absent::snapshots)
+        .add("/v1/snapshot", GET_PUT, snapshot::serve)
         .add("/v1/config", PUT, config_entry::put)
         .add("/v1/config/", GET_DELETE, config_entry::serve)
         .add("/v1/internal/ui/nodes", GET, internal::nodes)

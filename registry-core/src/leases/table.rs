@@ -72,7 +72,11 @@ impl Table {
 
     /// A node known from the catalog; a row that is there already stays.
     pub(super) fn adopt(&mut self, lease: Lease, due: Due) {
-        self.0.entry(key(&lease.node)).or_insert(Row { lease, due });
+        let row = self.0.entry(key(&lease.node)).or_insert_with(|| Row { lease, due });
+        if due.standing() == Standing::Alive && row.due.standing() != Standing::Alive {
+            // The catalog shows it alive, so a sign of life must come or its silence be written again.
+            row.due = due;
+        }
     }
 
     /// The holder with this id says goodbye: the row is shown as left until `until`. False when another one holds it.

@@ -4,15 +4,27 @@
 //! has a default in a later one. Checksums and files are the caller's.
 
 mod commands;
+mod parts;
 mod snapshot;
 
 use std::io;
 
 pub use commands::{decode_commands, encode_commands};
+pub use parts::SnapshotParts;
 pub use snapshot::{read_snapshot, write_snapshot};
 
 /// The version this release writes, of commands and of snapshots.
 const VERSION: u8 = 1;
+
+/// What a snapshot begins with, as a command carries it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct SnapshotHead(snapshot::Head);
+
+/// One record of a snapshot, as a command carries it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct SnapshotRecord(snapshot::Record);
 
 /// Why bytes could not be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -8,26 +8,28 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Caseless, Check, ConfigEntry, Event, Index, Key, KvEntry, Node, NodeCoordinate, Query, Service, Session,
-    State, Stored,
+    Autopilot, Caseless, Check, ConfigEntry, Event, Index, Key, KvEntry, Node, NodeCoordinate, Query,
+    Service, Session, State, Stored,
     codec::{CodecError, VERSION},
     index::Indexes,
     kv::Tombstone,
+    restore::Staged,
 };
 
 /// What comes first: the indexes of the whole.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Head {
-    index: Index,
+pub(super) struct Head {
+    pub(super) index: Index,
     indexes: Indexes,
     kv_changed: Index,
     kv_floor: Index,
+    restored_at: Index,
 }
 
 /// What follows, up to `End`. An instance and a check carry the comparable name of the node they hang on.
-#[derive(Debug, Serialize, Deserialize)]
-enum Record {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Record {
     Kv(Arc<Stored<KvEntry>>),
     Tombstone(Key, Tombstone),
     LockDelay(Key, u64),
@@ -39,18 +41,27 @@ enum Record {
     Config(Arc<Stored<ConfigEntry>>),
     Coordinate(Arc<Stored<NodeCoordinate>>),
     Event(Index, Arc<Event>),
+    Autopilot(Arc<Stored<Autopilot>>),
+    /// A restore is under way: its id, and what its snapshot began with. Its records follow.
+    Restoring(String, Box<Head>),
+    Staged(Box<Record>),
     End,
 }
 
 /// Writes a state; give it a buffered writer.
 pub fn write_snapshot(state: &State, mut to: impl Write) -> Result<(), CodecError> {
     to.write_all(&[VERSION])?;
-    let (index, indexes) = (state.index, state.indexes.clone());
-    let head = Head { index, indexes, kv_changed: state.kv.changed, kv_floor: state.kv.floor };
     let mut serializer = rmp_serde::Serializer::new(&mut to).with_struct_map();
-    head.serialize(&mut serializer)?;
+    Head::of(state).serialize(&mut serializer)?;
     for record in records(state) {
         record.serialize(&mut serializer)?;
+    }
+    if let Some(staged) = &state.staged {
+        let head = Box::new(Head::of(&staged.state));
+        Record::Restoring(staged.id.to_string(), head).serialize(&mut serializer)?;
+        for record in records(&staged.state) {
+            Record::Staged(Box::new(record)).serialize(&mut serializer)?;
+        }
     }
     Record::End.serialize(&mut serializer)?;
     to.flush()?;
@@ -60,20 +71,70 @@ pub fn write_snapshot(state: &State, mut to: impl Write) -> Result<(), CodecErro
 /// Reads a state that [`write_snapshot`] of this or an earlier release wrote, up to its end; what follows stays
 /// unread. Give it a buffered reader.
 pub fn read_snapshot(mut from: impl Read) -> Result<State, CodecError> {
-    let mut version = [0];
-    from.read_exact(&mut version).map_err(rmp_serde::decode::Error::InvalidDataRead)?;
-    if version != [VERSION] {
-        return Err(CodecError::UnknownVersion { found: version[0] });
-    }
+    read_version(&mut from)?;
     let mut deserializer = rmp_serde::Deserializer::new(from);
-    let head = Head::deserialize(&mut deserializer)?;
-    let mut state = State { index: head.index, indexes: head.indexes, ..State::default() };
-    (state.kv.changed, state.kv.floor) = (head.kv_changed, head.kv_floor);
+    let mut state: State = Head::deserialize(&mut deserializer)?.into();
     loop {
         match Record::deserialize(&mut deserializer)? {
             Record::End => return Ok(state),
             record => take(&mut state, record)?,
         }
+    }
+}
+
+/// Reads the version byte, and refuses another one.
+pub(super) fn read_version(from: &mut impl Read) -> Result<(), CodecError> {
+    let mut version = [0];
+    from.read_exact(&mut version).map_err(rmp_serde::decode::Error::InvalidDataRead)?;
+    if version == [VERSION] { Ok(()) } else { Err(CodecError::UnknownVersion { found: version[0] }) }
+}
+
+impl Head {
+    fn of(state: &State) -> Self {
+        let State { index, indexes, kv, restored_at, .. } = state;
+        let (kv_changed, kv_floor) = (kv.changed, kv.floor);
+        Self { index: *index, indexes: indexes.clone(), kv_changed, kv_floor, restored_at: *restored_at }
+    }
+}
+
+impl From<Head> for State {
+    fn from(head: Head) -> Self {
+        let Head { index, indexes, kv_changed, kv_floor, restored_at } = head;
+        let mut state = Self { index, indexes, restored_at, ..Self::default() };
+        (state.kv.changed, state.kv.floor) = (kv_changed, kv_floor);
+        state
+    }
+}
+
+impl Record {
+    /// What people call it, in Consul's words where it has one.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Kv(_) => "KVS",
+            Self::Tombstone(..) => "Tombstone",
+            Self::LockDelay(..) => "LockDelay",
+            Self::Node(_) | Self::Service(..) | Self::Check(..) => "Register",
+            Self::Session(_) => "Session",
+            Self::Query(_) => "PreparedQuery",
+            Self::Config(_) => "ConfigEntry",
+            Self::Coordinate(_) => "CoordinateBatchUpdate",
+            Self::Event(..) => "Event",
+            Self::Autopilot(_) => "Autopilot",
+            Self::Restoring(..) | Self::Staged(_) | Self::End => "Restore",
+        }
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        const SMALL: usize = 256;
+        SMALL
+            + match self {
+                Self::Kv(entry) => entry.key.as_bytes().len() + entry.value.value.len(),
+                Self::Tombstone(key, _) | Self::LockDelay(key, _) => key.as_bytes().len(),
+                Self::Check(_, check) => check.output.len() + check.definition.len(),
+                Self::Config(entry) => entry.body.len(),
+                _ => SMALL,
+            }
     }
 }
 
@@ -89,13 +150,14 @@ fn records(state: &State) -> impl Iterator<Item = Record> {
     let config = state.config.values().cloned().map(Record::Config);
     let coordinates = state.coordinates.0.values().cloned().map(Record::Coordinate);
     let events = state.events.0.iter().map(|(index, event)| Record::Event(*index, event.clone()));
+    let autopilot = state.autopilot.iter().cloned().map(Record::Autopilot);
     let stores = entries.chain(tombstones).chain(delays);
     let catalog = nodes.chain(services).chain(checks).chain(sessions).chain(coordinates);
-    stores.chain(catalog).chain(queries).chain(config).chain(events)
+    stores.chain(catalog).chain(queries).chain(config).chain(events).chain(autopilot)
 }
 
 /// Nodes come before what hangs on them, and nothing hangs on a node that is not there.
-fn take(state: &mut State, record: Record) -> Result<(), CodecError> {
+pub(super) fn take(state: &mut State, record: Record) -> Result<(), CodecError> {
     match record {
         Record::Service(node, _) | Record::Check(node, _) if !state.catalog.nodes.contains_key(&node) => {
             return Err(CodecError::Malformed(format!("something hangs on the unknown node {node:?}")));
@@ -114,6 +176,17 @@ fn take(state: &mut State, record: Record) -> Result<(), CodecError> {
         }
         Record::Coordinate(coordinate) => state.coordinates.load(coordinate),
         Record::Event(index, event) => drop(state.events.0.insert(index, event)),
+        Record::Autopilot(settings) => state.autopilot = Some(settings),
+        Record::Restoring(id, head) => {
+            state.staged = Some(Staged { id: id.into(), records: 0, state: Box::new(State::from(*head)) });
+        }
+        Record::Staged(record) => {
+            let Some(staged) = &mut state.staged else {
+                return Err(CodecError::Malformed("records of a restore that did not begin".to_owned()));
+            };
+            take(&mut staged.state, *record)?;
+            staged.records += 1;
+        }
         Record::End => {}
     }
     Ok(())

@@ -57,6 +57,13 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
             let kind = Some(words.at(0)).filter(|kind| !kind.is_empty()).map(Arc::from);
             ask(state, &ConfigList { kind }, |l| l.iter().map(|e| show::config(e)).collect())
         }
+        "autopilot-get" => {
+            let settings = state.autopilot();
+            format!(
+                "  min-quorum {} [{} {}]\n",
+                settings.min_quorum, settings.create_index, settings.modify_index
+            )
+        }
         "session" => ask(state, &SessionInfo { id: words.at(0).into() }, |s| {
             s.iter().map(|s| show::session(s)).collect()
         }),
@@ -89,6 +96,7 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
 
 fn ask<R: Read>(state: &State, read: &R, lines: impl Fn(&R::Output) -> Vec<String>) -> String {
     let (output, index) = read.run(state);
+    let index = index.max(state.restored_at());
     show::indented(&format!("index {index}"), &lines(&output))
 }
 

@@ -5,7 +5,9 @@ mod show;
 mod words;
 mod write;
 
-use registry_state::{Action, Command, State, codec};
+use std::collections::BTreeMap;
+
+use registry_state::{Action, Command, Restore, State, codec};
 use words::Words;
 
 /// Answers every command of a script; comments and empty lines stay where they are.
@@ -26,6 +28,8 @@ pub(crate) fn run(script: &str) -> String {
 struct Machine {
     state: State,
     at_ms: u64,
+    /// Snapshots that `save` kept.
+    saved: BTreeMap<String, Vec<u8>>,
 }
 
 impl Machine {
@@ -44,6 +48,13 @@ impl Machine {
                 String::new()
             }
             "restore" => self.restore(),
+            "save" => {
+                let mut bytes = Vec::new();
+                codec::write_snapshot(&self.state.settled(), &mut bytes).expect("a vector takes everything");
+                self.saved.insert(words.at(0).to_owned(), bytes);
+                String::new()
+            }
+            "begin" | "records" | "commit" | "abandon" => self.replace(words),
             "tombstones" => format!("  {:?}\n", self.state.tombstones_up_to(words.number("up-to"))),
             _ => ask::answer(&self.state, words),
         }
@@ -52,6 +63,22 @@ impl Machine {
     fn apply(&mut self, action: Action) -> String {
         let applied = self.state.apply(&Command { at_ms: self.at_ms, action });
         show::applied(&applied)
+    }
+
+    /// A step of taking over a snapshot that was saved: `begin ID NAME`, `records ID NAME`, `commit ID NAME`.
+    fn replace(&mut self, words: &Words) -> String {
+        let id = words.at(0).to_owned();
+        if words.verb() == "abandon" {
+            return self.apply(Action::Restore(Restore::Abandon { id }));
+        }
+        let bytes = self.saved[words.at(1)].clone();
+        let (head, mut parts) = codec::SnapshotParts::read(bytes.as_slice()).expect("saved just now");
+        let records = parts.next_part().expect("saved just now");
+        self.apply(Action::Restore(match words.verb() {
+            "begin" => Restore::Begin { id, head: Box::new(head) },
+            "records" => Restore::Part { id, records },
+            _ => Restore::Commit { id, records: records.len() as u64 },
+        }))
     }
 
     /// Goes through a snapshot, as a restart does.

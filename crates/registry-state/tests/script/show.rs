@@ -18,9 +18,10 @@ pub(crate) fn applied(applied: &Applied) -> String {
             ("failed".to_owned(), lines)
         }
     };
+    let all = applied.topics.is_all().then(|| "wakes everyone".to_owned());
     let topics = applied.topics.iter().map(|topic| format!("{topic:?}")).collect::<Vec<_>>().join(" ");
     let topics = (!topics.is_empty()).then(|| format!("wakes {topics}"));
-    let lines: Vec<String> = lines.into_iter().chain(topics).collect();
+    let lines: Vec<String> = lines.into_iter().chain(all).chain(topics).collect();
     indented(&format!("{} {word}", applied.index), &lines)
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use registry_state::{
-    Action, Behavior, CatalogVerb, Check, CheckOp, ConfigDelete, ConfigEntry, ConfigPut, Coordinate,
-    CoordinateUpdate, Deregister, Event, Key, KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp, PutMode, Query,
-    Register, Service, ServiceCheckRef, ServiceOp, Session, TxnOp,
+    Action, Autopilot, Behavior, CatalogVerb, Check, CheckOp, ConfigDelete, ConfigEntry, ConfigPut,
+    Coordinate, CoordinateUpdate, Deregister, Event, Key, KvDelete, KvOp, KvPut, KvVerb, Node, NodeOp,
+    PutMode, Query, Register, Service, ServiceCheckRef, ServiceOp, Session, TxnOp,
 };
 
 use super::words::Words;
@@ -52,6 +52,10 @@ pub(crate) fn action(words: &Words) -> Option<Action> {
             segment: words.text("segment"),
             coordinate: Coordinate { height: words.number("height"), ..Coordinate::default() },
         }),
+        "autopilot" => Action::AutopilotSet {
+            settings: Box::new(Autopilot { min_quorum: words.number("min-quorum"), ..Autopilot::default() }),
+            cas: words.get("cas").map(|_| words.number("cas")),
+        },
         "reap" => Action::ReapTombstones { up_to: words.at(0).parse().expect("an index") },
         _ => return None,
     })

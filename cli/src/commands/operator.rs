@@ -1,0 +1,468 @@
+//! `operator raft`, `operator autopilot`, `operator usage`: the servers themselves.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use daemon::Exit;
+use registry_client::{Client, Request, RequestError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    client::{ClientFlags, ServerFlags, succeed},
+    output::{failure, line, table},
+};
+
+const CONFIGURATION: &str = "/v1/operator/autopilot/configuration";
+
+/// Look after the servers
+#[derive(Debug, Subcommand)]
+pub(crate) enum Operator {
+    /// How the servers look after each other
+    #[command(subcommand)]
+    Autopilot(Autopilot),
+    /// Which servers there are
+    #[command(subcommand)]
+    Raft(Raft),
+    /// How much there is
+    #[command(subcommand)]
+    Usage(Usage),
+}
+
+/// How the servers look after each other
+#[derive(Debug, Subcommand)]
+pub(crate) enum Autopilot {
+    /// Print the settings
+    GetConfig(Common),
+    /// Change settings
+    SetConfig(SetConfig),
+    /// Print how the servers are
+    State(AutopilotState),
+}
+
+/// Which servers there are
+#[derive(Debug, Subcommand)]
+pub(crate) enum Raft {
+    /// List the servers
+    ListPeers(Common),
+    /// Take a server out
+    RemovePeer(RemovePeer),
+    /// Let another server lead
+    TransferLeader(TransferLeader),
+}
+
+/// How much there is
+#[derive(Debug, Subcommand)]
+pub(crate) enum Usage {
+    /// Count services, instances and nodes
+    Instances(Instances),
+}
+
+impl Operator {
+    pub(crate) fn run(self) -> Exit {
+        match self {
+            Self::Autopilot(Autopilot::GetConfig(flags)) => {
+                flags.ask("Error querying Autopilot configuration", get_config)
+            }
+            Self::Autopilot(Autopilot::SetConfig(command)) => command.run(),
+            Self::Autopilot(Autopilot::State(command)) => command.run(),
+            Self::Raft(Raft::ListPeers(flags)) => flags.ask("Error getting peers", list_peers),
+            Self::Raft(Raft::RemovePeer(command)) => command.run(),
+            Self::Raft(Raft::TransferLeader(command)) => command.run(),
+            Self::Usage(Usage::Instances(command)) => command.run(),
+        }
+    }
+}
+
+/// The flags of a command that only asks
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+impl Common {
+    /// Asks, and prints the text that came of it, or the failure behind `wrong`.
+    fn ask(
+        &self,
+        wrong: &str,
+        text: impl AsyncFnOnce(&Client, &ServerFlags) -> Result<String, RequestError>,
+    ) -> Exit {
+        self.client.run(async |client| match text(&client, &self.server).await {
+            Ok(text) => {
+                line(text);
+                Exit::Success
+            }
+            Err(e) => failure(format!("{wrong}: {e}")),
+        })
+    }
+}
+
+async fn get_config(client: &Client, server: &ServerFlags) -> Result<String, RequestError> {
+    let found: Value = client.json(&server.apply(Request::get(CONFIGURATION))).await?;
+    let shown = [
+        "CleanupDeadServers",
+        "LastContactThreshold",
+        "MaxTrailingLogs",
+        "MinQuorum",
+        "ServerStabilizationTime",
+        "RedundancyZoneTag",
+        "DisableUpgradeMigration",
+        "UpgradeVersionTag",
+    ]
+    .map(|name| match &found[name] {
+        Value::String(text) if name.ends_with("Tag") => format!("{name} = {text:?}"),
+        Value::String(text) => format!("{name} = {text}"),
+        other => format!("{name} = {other}"),
+    });
+    Ok(shown.join("\n"))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Servers {
+    servers: Vec<Server>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Server {
+    #[serde(rename = "ID")]
+    id: String,
+    node: String,
+    address: String,
+    leader: bool,
+    protocol_version: String,
+    voter: bool,
+    #[serde(default)]
+    last_index: u64,
+}
+
+async fn list_peers(client: &Client, server: &ServerFlags) -> Result<String, RequestError> {
+    let found: Servers = client.json(&server.apply(Request::get("/v1/operator/raft/configuration"))).await?;
+    let newest = found.servers.iter().find(|s| s.leader).map_or(0, |leader| leader.last_index);
+    let head =
+        ["Node", "ID", "Address", "State", "Voter", "RaftProtocol", "Commit Index", "Trails Leader By"];
+    let rows = found.servers.into_iter().map(|s| {
+        let behind = newest.saturating_sub(s.last_index);
+        let trails = if s.leader { "-".to_owned() } else { format!("{behind} commits") };
+        let state = if s.leader { "leader" } else { "follower" };
+        let index = s.last_index.to_string();
+        vec![s.node, s.id, s.address, state.into(), s.voter.to_string(), s.protocol_version, index, trails]
+    });
+    Ok(table(&std::iter::once(head.map(String::from).to_vec()).chain(rows).collect::<Vec<_>>()))
+}
+
+/// Change settings
+#[derive(Args, Debug)]
+#[command(
+    after_help = "What is not given stays.\n\nExample:\n  ryo operator autopilot set-config -min-quorum=3\n\n\
+    Exit codes: 0 changed, 1 refused, somebody else changed them meanwhile, or no answer"
+)]
+pub(crate) struct SetConfig {
+    /// Take servers out that are gone: true or false
+    #[arg(long, value_name = "BOOL")]
+    cleanup_dead_servers: Option<String>,
+    /// How long a healthy server may not have heard of the leader
+    #[arg(long, value_name = "DURATION")]
+    last_contact_threshold: Option<String>,
+    /// How many entries a healthy server may lag behind
+    #[arg(long, value_name = "NUMBER")]
+    max_trailing_logs: Option<u64>,
+    /// Below how many servers none is taken out
+    #[arg(long, value_name = "NUMBER")]
+    min_quorum: Option<u64>,
+    /// How long a new server must have been healthy
+    #[arg(long, value_name = "DURATION")]
+    server_stabilization_time: Option<String>,
+    /// For Consul Enterprise; kept
+    #[arg(long, value_name = "TEXT", hide = true)]
+    redundancy_zone_tag: Option<String>,
+    /// For Consul Enterprise; kept
+    #[arg(long, value_name = "BOOL", hide = true)]
+    disable_upgrade_migration: Option<String>,
+    /// For Consul Enterprise; kept
+    #[arg(long, value_name = "TEXT", hide = true)]
+    upgrade_version_tag: Option<String>,
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+impl SetConfig {
+    fn run(self) -> Exit {
+        let given = match self.given() {
+            Ok(given) => given,
+            Err(why) => return failure(why),
+        };
+        self.client.run(async |client| {
+            let known = client.json(&self.server.apply(Request::get(CONFIGURATION))).await;
+            let mut settings: Value = match known {
+                Ok(settings) => settings,
+                Err(e) => return failure(format!("Error querying Autopilot configuration: {e}")),
+            };
+            let cas = settings["ModifyIndex"].to_string();
+            for (name, value) in given {
+                settings[name] = value;
+            }
+            let request = Request::put(CONFIGURATION, settings.to_string()).with("cas", cas);
+            match succeed(&client, &self.server.apply(request)).await {
+                Ok(answer) if answer.body.trim_ascii() == b"true" => {
+                    line("Configuration updated!");
+                    Exit::Success
+                }
+                Ok(_) => failure("Configuration could not be atomically updated, please try again"),
+                Err(e) => failure(format!("Error setting Autopilot configuration: {e}")),
+            }
+        })
+    }
+
+    fn given(&self) -> Result<Vec<(&'static str, Value)>, String> {
+        let flag = |name: &str, text: &Option<String>| -> Result<Option<Value>, String> {
+            let Some(text) = text else { return Ok(None) };
+            match text.as_str() {
+                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(json!(true))),
+                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(json!(false))),
+                _ => Err(format!(
+                    "invalid boolean value {text:?} for -{name}: strconv.ParseBool: parsing {text:?}: invalid syntax"
+                )),
+            }
+        };
+        let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
+        let number = |number: Option<u64>| number.map(|number| json!(number));
+        let all = [
+            ("CleanupDeadServers", flag("cleanup-dead-servers", &self.cleanup_dead_servers)?),
+            ("LastContactThreshold", text(&self.last_contact_threshold)),
+            ("MaxTrailingLogs", number(self.max_trailing_logs)),
+            ("MinQuorum", number(self.min_quorum)),
+            ("ServerStabilizationTime", text(&self.server_stabilization_time)),
+            ("RedundancyZoneTag", text(&self.redundancy_zone_tag)),
+            ("DisableUpgradeMigration", flag("disable-upgrade-migration", &self.disable_upgrade_migration)?),
+            ("UpgradeVersionTag", text(&self.upgrade_version_tag)),
+        ];
+        Ok(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+}
+
+/// Print how the servers are
+#[derive(Args, Debug)]
+pub(crate) struct AutopilotState {
+    /// `pretty` or `json`
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    format: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl AutopilotState {
+    fn run(self) -> Exit {
+        if !["pretty", "json"].contains(&self.format.as_str()) {
+            return failure(format!("Error formatting: Unknown format: {}", self.format));
+        }
+        self.common.ask("Error querying Autopilot state", async |client, server| {
+            let found: Value =
+                client.json(&server.apply(Request::get("/v1/operator/autopilot/state"))).await?;
+            Ok(match self.format.as_str() {
+                "json" => serde_json::to_string_pretty(&found).expect("plain data"),
+                _ => state_text(&found),
+            })
+        })
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn state_text(state: &Value) -> String {
+    let mut out = String::new();
+    for (name, field) in
+        [("Healthy", "Healthy"), ("Failure Tolerance", "FailureTolerance"), ("Leader", "Leader")]
+    {
+        out.push_str(&format!("{:<24}{}\n", format!("{name}:"), plain(&state[field])));
+    }
+    out.push_str("Voters:\n");
+    for voter in state["Voters"].as_array().into_iter().flatten() {
+        out.push_str(&format!("   {}\n", plain(voter)));
+    }
+    out.push_str("Servers:\n");
+    let servers: BTreeMap<&String, &Value> = state["Servers"].as_object().into_iter().flatten().collect();
+    for (id, server) in servers {
+        out.push_str(&format!("   {id}\n"));
+        for (name, field) in [
+            ("Name", "Name"),
+            ("Address", "Address"),
+            ("Version", "Version"),
+            ("Status", "Status"),
+            ("Node Type", "NodeType"),
+            ("Node Status", "NodeStatus"),
+            ("Healthy", "Healthy"),
+            ("Last Contact", "LastContact"),
+            ("Last Term", "LastTerm"),
+            ("Last Index", "LastIndex"),
+        ] {
+            out.push_str(&format!("      {:<18}{}\n", format!("{name}:"), plain(&server[field])));
+        }
+    }
+    out.trim_end().to_owned()
+}
+
+/// Take a server out
+#[derive(Args, Debug)]
+pub(crate) struct RemovePeer {
+    /// Its address, `IP:PORT`
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    address: String,
+    /// Its id
+    #[arg(long, value_name = "ID", default_value = "")]
+    id: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl RemovePeer {
+    fn run(self) -> Exit {
+        let (name, value) = match (self.address.as_str(), self.id.as_str()) {
+            ("", "") => {
+                return failure("Error removing peer: an address or id is required for the peer to remove");
+            }
+            (address, "") => ("address", address),
+            ("", id) => ("id", id),
+            _ => return failure("Error removing peer: cannot give both an address and id"),
+        };
+        self.common.ask("Error removing peer", async |client, server| {
+            let request = Request::delete("/v1/operator/raft/peer").with(name, value);
+            succeed(client, &server.apply(request)).await?;
+            Ok(format!("Removed peer with {name} {value:?}"))
+        })
+    }
+}
+
+/// Let another server lead
+#[derive(Args, Debug)]
+pub(crate) struct TransferLeader {
+    /// Which one; any when it is not given
+    #[arg(long, value_name = "ID", default_value = "")]
+    id: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl TransferLeader {
+    fn run(self) -> Exit {
+        let wrong = "Error transfering leadership: Failed to transfer leadership";
+        self.common.client.run(async |client| {
+            let request =
+                Request::new("POST", "/v1/operator/raft/transfer-leader").with_unless_empty("id", &self.id);
+            match succeed(&client, &self.common.server.apply(request)).await {
+                Ok(_) => {
+                    line("Success");
+                    Exit::Success
+                }
+                Err(e) => failure(format!("{wrong} {e}")),
+            }
+        })
+    }
+}
+
+/// Count services, instances and nodes
+#[derive(Args, Debug)]
+pub(crate) struct Instances {
+    /// Of every datacenter
+    #[arg(long)]
+    all_datacenters: bool,
+    /// Only what Consul Enterprise bills
+    #[arg(long)]
+    billable: bool,
+    /// Only the mesh's
+    #[arg(long)]
+    connect: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UsageAnswer {
+    usage: BTreeMap<String, Counts>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct Counts {
+    nodes: u64,
+    services: u64,
+    billable_service_instances: u64,
+    connect_service_instances: BTreeMap<String, u64>,
+}
+
+impl Instances {
+    fn run(self) -> Exit {
+        self.common.ask("Error fetching usage information", async |client, server| {
+            let request = Request::get("/v1/operator/usage");
+            let request = if self.all_datacenters { request.with("global", "") } else { request };
+            let found: UsageAnswer = client.json(&server.apply(request)).await?;
+            Ok(self.text(&found.usage))
+        })
+    }
+
+    fn text(&self, usage: &BTreeMap<String, Counts>) -> String {
+        let mut parts = Vec::new();
+        if !self.connect {
+            parts.push(billable(usage));
+        }
+        if !self.billable && !self.connect {
+            parts.push(nodes(usage));
+        }
+        if !self.billable {
+            parts.push(connect(usage));
+        }
+        parts.join("\n\n\n")
+    }
+}
+
+fn rows(rows: Vec<Vec<String>>) -> String {
+    table(&rows)
+}
+
+fn billable(usage: &BTreeMap<String, Counts>) -> String {
+    let total: u64 = usage.values().map(|counts| counts.billable_service_instances).sum();
+    let mut out = format!("Billable Service Instances Total: {total}\n");
+    for (datacenter, counts) in usage {
+        out.push_str(&format!(
+            "{datacenter} Billable Service Instances: {}\n",
+            counts.billable_service_instances
+        ));
+    }
+    let mut shown = vec![vec!["Services".to_owned(), "Service instances".to_owned()]];
+    shown.extend(
+        usage.values().map(|c| vec![c.services.to_string(), c.billable_service_instances.to_string()]),
+    );
+    format!("{out}\nBillable Services\n{}", rows(shown))
+}
+
+fn nodes(usage: &BTreeMap<String, Counts>) -> String {
+    let mut shown = vec![vec!["Datacenter".to_owned(), "Count".to_owned()]];
+    shown.extend(usage.iter().map(|(datacenter, c)| vec![datacenter.clone(), c.nodes.to_string()]));
+    let total: u64 = usage.values().map(|counts| counts.nodes).sum();
+    shown.extend([Vec::new(), vec!["Total".to_owned(), total.to_string()]]);
+    format!("Nodes\n{}", rows(shown))
+}
+
+fn connect(usage: &BTreeMap<String, Counts>) -> String {
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    for (kind, count) in usage.values().flat_map(|counts| &counts.connect_service_instances) {
+        *kinds.entry(kind).or_default() += count;
+    }
+    let mut shown = vec![vec!["Type".to_owned(), "Service instances".to_owned()]];
+    shown.extend(kinds.into_iter().map(|(kind, count)| vec![kind.to_owned(), count.to_string()]));
+    format!("Connect Services\n{}", rows(shown))
+}

@@ -1,0 +1,133 @@
+//! `/v1/operator/usage`: how many nodes, services and instances there are.
+
+use std::collections::BTreeMap;
+
+use http_api::{Answer, ApiError, Call};
+use registry_state::{
+    Caseless, Index, Service, State, Topic,
+    read::{CatalogNode, CatalogNodes, CatalogServices, Read},
+};
+use serde::Serialize;
+
+use super::{
+    Api,
+    catalog::is_native,
+    respond::{Family, encoded, read},
+};
+use crate::Absent;
+
+/// The kinds of instances that a mesh counts; all are shown.
+const CONNECT_KINDS: [&str; 6] = [
+    "api-gateway",
+    "connect-native",
+    "connect-proxy",
+    "ingress-gateway",
+    "mesh-gateway",
+    "terminating-gateway",
+];
+
+/// The counts of a datacenter.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Counts {
+    services: usize,
+    service_instances: usize,
+    connect_service_instances: BTreeMap<&'static str, usize>,
+    billable_service_instances: usize,
+    nodes: usize,
+}
+
+/// Everything counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Usage;
+
+impl Absent for Counts {}
+
+impl Read for Usage {
+    type Output = Counts;
+
+    fn topics(&self) -> Vec<Topic> {
+        vec![Topic::Nodes, Topic::Services]
+    }
+
+    fn run(&self, state: &State) -> (Counts, Index) {
+        let (nodes, nodes_index) = CatalogNodes::default().run(state);
+        let (services, services_index) = CatalogServices::default().run(state);
+        let mut counts = Counts { services: services.len(), nodes: nodes.len(), ..Counts::default() };
+        counts.connect_service_instances = CONNECT_KINDS.map(|kind| (kind, 0)).into();
+        for node in &nodes {
+            let (found, _) = CatalogNode { node: node.name.clone() }.run(state);
+            found.iter().flat_map(|found| &found.services).for_each(|service| counts.add(service));
+        }
+        (counts, nodes_index.max(services_index))
+    }
+}
+
+impl Counts {
+    fn add(&mut self, service: &Service) {
+        self.service_instances += 1;
+        let native = is_native(&service.connect);
+        let kind = if native { "connect-native" } else { service.kind.as_str() };
+        if let Some(count) = self.connect_service_instances.get_mut(kind) {
+            *count += 1;
+        }
+        // The registry itself is not billed, nor what serves the mesh only.
+        if service.kind.is_empty() && Caseless::new(&service.name) != Caseless::new("consul") {
+            self.billable_service_instances += 1;
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Shown<'a> {
+    usage: BTreeMap<&'a str, &'a Counts>,
+    index: Index,
+    last_contact: u64,
+    known_leader: bool,
+    consistency_level: &'a str,
+    not_modified: bool,
+    backend: u8,
+    #[serde(rename = "ResultsFilteredByACLs")]
+    filtered: bool,
+}
+
+/// `GET /v1/operator/usage`.
+pub(super) async fn usage(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let asked = call.read_options()?;
+    let form = (api.datacenter().clone(), asked.consistency.name());
+    let question = Indexed(Usage);
+    read(&api, &asked, Family::Discovery, question, form, |(counts, index), (datacenter, consistency)| {
+        encoded(&Shown {
+            usage: [(&**datacenter, counts)].into(),
+            index: *index,
+            last_contact: 0,
+            known_leader: true,
+            consistency_level: consistency,
+            not_modified: false,
+            backend: 0,
+            filtered: false,
+        })
+    })
+    .await
+}
+
+/// A question whose answer's body shows its index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Indexed(Usage);
+
+impl Absent for (Counts, Index) {}
+
+impl Read for Indexed {
+    type Output = (Counts, Index);
+
+    fn topics(&self) -> Vec<Topic> {
+        self.0.topics()
+    }
+
+    fn run(&self, state: &State) -> (Self::Output, Index) {
+        let (counts, index) = self.0.run(state);
+        let index = index.max(state.restored_at());
+        ((counts, index), index)
+    }
+}
