@@ -60,6 +60,9 @@ pub enum StartError {
     /// The DNS address is taken or forbidden.
     #[error("Failed to start DNS server: {0}; stop what listens there, or set another address or port")]
     Dns(io::Error),
+    /// A recursor is not to be found.
+    #[error(transparent)]
+    Recursor(#[from] dns::BadRecursor),
     /// The signals cannot be listened to.
     #[error("cannot listen to signals: {0}")]
     Signals(io::Error),
@@ -94,6 +97,12 @@ struct Lease {
     remote: Arc<Remote>,
     keeping: JoinHandle<Result<(), JoinError>>,
     end: Shutdown,
+}
+
+/// The DNS side of the configuration, with its recursors found.
+async fn dns_settings(config: &Config) -> Result<Arc<dns::Settings>, dns::BadRecursor> {
+    let recursors = dns::find_recursors(&config.recursors).await?;
+    Ok(Arc::new(dns::Settings { recursors, ..config.dns.clone() }))
 }
 
 /// Starts the agent of a node that is a registry too; `backend` answers from the state in this process.
@@ -174,7 +183,7 @@ async fn assemble(
         shutdown: shutdown.clone(),
     };
     let door = Door::new(&config, api::router(context), backend.clone());
-    let (dns, dns_settings) = watch::channel(Arc::new(config.dns.clone()));
+    let (dns, dns_settings) = watch::channel(dns_settings(&config).await?);
     tasks.extend(measuring);
     tasks.extend(front_door::serve_http(&config, &door, &shutdown).await?);
     tasks.extend(
@@ -360,6 +369,10 @@ impl Agent {
             error.to_string()
         });
         let new = Arc::new(loaded?);
+        let dns = dns_settings(&new).await.map_err(|error| {
+            tracing::error!(target: "agent", "Failed to reload configs, keeping the old: {error}");
+            error.to_string()
+        })?;
         self.local.reload(&new).map_err(|error| {
             tracing::error!(target: "agent", "Failed to reload configs, keeping the old: {error}");
             error.to_string()
@@ -373,7 +386,7 @@ impl Agent {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity(&new, &self.node_id);
         self.door.set_rules(&new);
         telemetry::install().configure(new.telemetry.clone());
-        self.dns.send_replace(Arc::new(new.dns.clone()));
+        self.dns.send_replace(dns);
         self.join_further(&old, &new);
         for key in needs_restart(&old, &new) {
             tracing::warn!(target: "agent", key, "this setting changed, but only a restart takes it over");

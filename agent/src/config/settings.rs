@@ -63,8 +63,10 @@ pub struct Config {
     pub dns_listen: Vec<SocketAddr>,
     /// Owner and mode of unix sockets.
     pub unix_sockets: UnixSockets,
-    /// How DNS answers.
+    /// How DNS answers, but for its recursors.
     pub dns: dns::Settings,
+    /// `recursors` as they were written: [`dns::find_recursors`] makes addresses of them.
+    pub recursors: Vec<String>,
     /// How HTTP answers.
     pub http: Http,
     /// The web page.

@@ -22,4 +22,5 @@ mod settings;
 mod size;
 
 pub use listen::{Listeners, serve};
+pub use recurse::{BadRecursor, find_recursors};
 pub use settings::{BadDomain, Domain, RecursorStrategy, Settings, Soa};

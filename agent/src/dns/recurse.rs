@@ -6,7 +6,8 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -17,7 +18,8 @@ use hickory_proto::{
 use rand::{RngExt, seq::SliceRandom};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
+    net::{TcpStream, UdpSocket, lookup_host},
+    sync::Semaphore,
     time::timeout,
 };
 
@@ -27,58 +29,157 @@ use super::{
     size::{PLAIN_UDP_BYTES, Transport},
 };
 
+/// How long a recursor's name may take to be looked up.
+const LOOK_UP_MAX: Duration = Duration::from_secs(5);
 const RCODE: u16 = 0xf;
 const NO_ERROR: u16 = 0;
 const NAME_ERROR: u16 = 3;
 
-/// Passes the client's question on. The first reply that says yes or no counts; `None` when no recursor gave one.
-pub(super) async fn forward(request: &Request, transport: Transport, settings: &Settings) -> Option<Vec<u8>> {
-    let size = request.edns.as_ref().map_or(0, |edns| usize::from(edns.size)).max(PLAIN_UDP_BYTES);
-    for recursor in in_turn(settings) {
+/// Questions to recursors under way at once: each takes a socket.
+const UNDER_WAY_MAX: usize = 256;
+/// Where a recursor listens that is given without a port.
+const PORT: u16 = 53;
+
+/// Asks the recursors, so many questions at once, and says in the log when none answers any more and when one does again.
+pub(super) struct Recursion {
+    places: Semaphore,
+    failing: AtomicBool,
+}
+
+impl Recursion {
+    pub(super) fn new() -> Self {
+        Self { places: Semaphore::new(UNDER_WAY_MAX), failing: AtomicBool::new(false) }
+    }
+
+    /// Passes the client's question on. The first reply that says yes or no counts; `None` when no recursor gave one.
+    pub(super) async fn forward(
+        &self,
+        request: &Request,
+        transport: Transport,
+        client: SocketAddr,
+        settings: &Settings,
+    ) -> Option<Vec<u8>> {
+        let size = request.edns.as_ref().map_or(0, |edns| usize::from(edns.size)).max(PLAIN_UDP_BYTES);
         let question = (request.message.as_slice(), request.question.as_slice());
-        let mut reply = match ask(question, transport, recursor, size, settings.recursor_timeout).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                tracing::debug!(target: "agent.dns", %recursor, %error, "recurse failed");
-                continue;
-            }
-        };
-        if matches!(bits(&reply) & RCODE, NO_ERROR | NAME_ERROR) {
+        let decided =
+            |reply: &[u8]| matches!(bits(reply) & RCODE, NO_ERROR | NAME_ERROR).then(|| reply.to_vec());
+        let mut reply = self.in_turn(question, transport, size, settings, decided).await;
+        if self.changed(reply.is_none()) {
+            tracing::error!(
+                target: "agent.dns",
+                question = %request.name,
+                kind = %request.kind,
+                %client,
+                client_network = match transport { Transport::Udp => "udp", Transport::Tcp => "tcp" },
+                "all resolvers failed for question from client"
+            );
+        }
+        if let Some(reply) = &mut reply {
             reply[..2].copy_from_slice(&request.id.to_be_bytes());
-            return Some(reply);
         }
-        tracing::debug!(target: "agent.dns", %recursor, rcode = bits(&reply) & RCODE, "recurse failed for question");
+        reply
     }
-    None
-}
 
-/// What a name outside the domain leads to: always its A records, over UDP. Empty when that cannot be found out.
-pub(super) async fn addresses(name: &Name, settings: &Settings) -> Vec<Record> {
-    let mut message = Message::query();
-    message.metadata.op_code = OpCode::Query;
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name.clone(), RecordType::A));
-    let Ok(bytes) = message.to_vec() else { return Vec::new() };
-    for recursor in in_turn(settings) {
+    /// What a name outside the domain leads to: always its A records, over UDP. Empty when that cannot be found out.
+    pub(super) async fn addresses(&self, name: &Name, settings: &Settings) -> Vec<Record> {
+        if settings.recursors.is_empty() {
+            return Vec::new();
+        }
+        let mut message = Message::query();
+        message.metadata.op_code = OpCode::Query;
+        message.metadata.recursion_desired = true;
+        message.add_query(Query::query(name.clone(), RecordType::A));
+        let Ok(bytes) = message.to_vec() else { return Vec::new() };
         let question = (bytes.as_slice(), &bytes[12..]);
-        let asked = ask(question, Transport::Udp, recursor, PLAIN_UDP_BYTES, settings.recursor_timeout).await;
-        match asked.map(|reply| Message::from_vec(&reply)) {
-            Ok(Ok(reply)) => return reply.answers,
-            Ok(Err(error)) => {
-                tracing::debug!(target: "agent.dns", %name, %recursor, %error, "cname recurse failed")
-            }
-            Err(error) => {
-                tracing::debug!(target: "agent.dns", %name, %recursor, %error, "cname recurse failed")
+        let readable = |reply: &[u8]| Message::from_vec(reply).ok();
+        let reply = self.in_turn(question, Transport::Udp, PLAIN_UDP_BYTES, settings, readable).await;
+        if self.changed(reply.is_none()) {
+            tracing::error!(target: "agent.dns", %name, "all resolvers failed for name");
+        }
+        reply.map(|reply| reply.answers).unwrap_or_default()
+    }
+
+    /// Asks one recursor after the other until one gives a reply that is `wanted`.
+    async fn in_turn<R>(
+        &self,
+        question: (&[u8], &[u8]),
+        transport: Transport,
+        size: usize,
+        settings: &Settings,
+        wanted: impl Fn(&[u8]) -> Option<R>,
+    ) -> Option<R> {
+        let limit = settings.recursor_timeout;
+        // A place gets free in the time that a recursor has, or the question goes the way of one that none answered.
+        let _place = timeout(limit, self.places.acquire()).await.ok()?.ok()?;
+        for recursor in order(settings) {
+            match ask(question, transport, recursor, size, limit).await {
+                Ok(reply) => match wanted(&reply) {
+                    Some(reply) => return Some(reply),
+                    None => {
+                        let rcode = bits(&reply) & RCODE;
+                        tracing::debug!(target: "agent.dns", %recursor, rcode, "recurse failed for question");
+                    }
+                },
+                Err(error) => tracing::debug!(target: "agent.dns", %recursor, %error, "recurse failed"),
             }
         }
+        None
     }
-    if !settings.recursors.is_empty() {
-        tracing::error!(target: "agent.dns", %name, "all resolvers failed for name");
+
+    /// Whether recursors fail from now on. That they answer again is said here.
+    fn changed(&self, failed: bool) -> bool {
+        let changed = self.failing.swap(failed, Ordering::Relaxed) != failed;
+        if changed && !failed {
+            tracing::info!(target: "agent.dns", "resolvers answer again");
+        }
+        changed && failed
     }
-    Vec::new()
 }
 
-fn in_turn(settings: &Settings) -> Vec<SocketAddr> {
+/// The recursors that the configuration names, in its order: `10.0.0.2`, `10.0.0.2:5353`, `::1`, `[::1]:53`, or a host's
+/// name, which is looked up this once.
+///
+/// Errors when an entry is none of these, or the name is unknown.
+pub async fn find_recursors(texts: &[String]) -> Result<Vec<SocketAddr>, BadRecursor> {
+    let mut found = Vec::new();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        let bare = text.strip_suffix(':').unwrap_or(text);
+        let address = match bare.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, PORT),
+            Err(_) => look_up(bare).await.map_err(|source| BadRecursor { text: text.clone(), source })?,
+        };
+        found.push(address);
+    }
+    Ok(found)
+}
+
+async fn look_up(text: &str) -> io::Result<SocketAddr> {
+    let unknown = || io::Error::new(io::ErrorKind::NotFound, "no such host");
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    let found = match port {
+        Some(Err(_)) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "invalid port")),
+        Some(Ok(_)) => {
+            timeout(LOOK_UP_MAX, lookup_host(text)).await.map(|found| found.map(|mut all| all.next()))
+        }
+        None => {
+            timeout(LOOK_UP_MAX, lookup_host((text, PORT))).await.map(|found| found.map(|mut all| all.next()))
+        }
+    };
+    found.map_err(|_| io::ErrorKind::TimedOut)??.ok_or_else(unknown)
+}
+
+/// A recursor of the configuration is not to be found.
+#[derive(Debug, thiserror::Error)]
+#[error("Invalid recursor address: {text}: {source}; an IP address is wanted, with or without a port")]
+pub struct BadRecursor {
+    text: String,
+    source: io::Error,
+}
+
+fn order(settings: &Settings) -> Vec<SocketAddr> {
     let mut recursors = settings.recursors.clone();
     if settings.recursor_strategy == RecursorStrategy::Random {
         recursors.shuffle(&mut rand::rng());
@@ -165,6 +266,35 @@ fn bits(reply: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn recursors_are_addresses_with_or_without_a_port() {
+        let found = |text: &str| {
+            let texts = [text.to_owned()];
+            async move { find_recursors(&texts).await.map_err(|error| error.to_string()) }
+        };
+        for (text, wanted) in [
+            ("10.0.0.2", "10.0.0.2:53"),
+            ("10.0.0.2:5353", "10.0.0.2:5353"),
+            ("127.0.0.1:", "127.0.0.1:53"),
+            ("::1", "[::1]:53"),
+            ("[::1]:54", "[::1]:54"),
+        ] {
+            assert_eq!(found(text).await, Ok(vec![wanted.parse().unwrap()]), "{text}");
+        }
+        assert_eq!(found("").await, Ok(vec![]));
+        for bad in ["127.0.0.1:x", "127.0.0.1:99999"] {
+            let said = found(bad).await.unwrap_err();
+            assert!(said.starts_with(&format!("Invalid recursor address: {bad}: invalid port")), "{said}");
+        }
+    }
+
+    #[test]
+    fn only_a_change_is_said() {
+        let recursion = Recursion::new();
+        let said = [true, true, false, false, true].map(|failed| recursion.changed(failed));
+        assert_eq!(said, [true, false, false, false, true]);
+    }
 
     #[test]
     fn only_the_reply_to_the_question_counts() {

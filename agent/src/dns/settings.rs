@@ -38,7 +38,8 @@ pub struct Settings {
     pub disable_compression: bool,
     /// `dns_config.enable_additional_node_meta_txt`: whether a node's meta accompanies its address.
     pub enable_additional_node_meta_txt: bool,
-    /// `recursors`: who is asked about other domains; nobody means that such questions are refused.
+    /// `recursors`: who is asked about other domains, as [`find_recursors`](super::find_recursors()) finds them; nobody means
+    /// that such questions are refused.
     pub recursors: Vec<SocketAddr>,
     /// `dns_config.recursor_strategy`.
     pub recursor_strategy: RecursorStrategy,

@@ -1,7 +1,8 @@
 //! Questions to running programs, over HTTP and DNS, and waiting for an answer.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     str::FromStr as _,
     time::{Duration, Instant},
 };
@@ -83,6 +84,7 @@ pub(crate) struct Records {
 /// A question in the bytes that go over the wire.
 pub(crate) fn question(name: &str, kind: RecordType) -> Vec<u8> {
     let mut question = Message::new(4711, MessageType::Query, OpCode::Query);
+    question.metadata.recursion_desired = true;
     question.add_query(Query::query(Name::from_str(name).unwrap(), kind));
     // Without it an answer over UDP has three records at most.
     question.set_edns({
@@ -102,7 +104,27 @@ pub(crate) fn dns(to: SocketAddr, name: &str, kind: RecordType) -> Result<Record
         .send_to(&question(name, kind), to)
         .and_then(|_| socket.recv(&mut buffer))
         .map_err(|e| format!("no DNS answer from {to} for {name}: {e}"))?;
-    let answer = Message::from_vec(&buffer[..length]).map_err(|e| e.to_string())?;
+    records(&buffer[..length])
+}
+
+/// One question over TCP. Errors when there is no answer within ten seconds.
+pub(crate) fn dns_over_tcp(to: SocketAddr, name: &str, kind: RecordType) -> Result<Records, String> {
+    let ask = || {
+        let mut stream = TcpStream::connect(to)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let question = question(name, kind);
+        stream.write_all(&[&(question.len() as u16).to_be_bytes(), question.as_slice()].concat())?;
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    records(&ask().map_err(|e| format!("no DNS answer from {to} for {name}: {e}"))?)
+}
+
+fn records(answer: &[u8]) -> Result<Records, String> {
+    let answer = Message::from_vec(answer).map_err(|e| e.to_string())?;
     let words =
         |records: &[hickory_proto::rr::Record]| records.iter().filter_map(|r| words(&r.data)).collect();
     Ok(Records {

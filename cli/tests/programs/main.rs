@@ -11,6 +11,7 @@ mod bad_files;
 mod bad_requests;
 mod dev;
 mod disk;
+mod forwarders;
 mod nodes;
 mod process;
 mod services;

@@ -109,6 +109,7 @@ fn assemble(
             mode: r.text("unix_sockets.mode").and_then(|mode| u32::from_str_radix(mode, 8).ok()),
         },
         dns: dns_settings(r, &datacenter)?,
+        recursors: r.texts("recursors"),
         http: Http {
             block_endpoints: r.texts("http_config.block_endpoints"),
             allow_write_http_from: r.texts("http_config.allow_write_http_from"),
@@ -288,7 +289,8 @@ fn dns_settings(r: &mut Reader<'_>, datacenter: &str) -> Result<dns::Settings, C
         },
         disable_compression: r.bool("dns_config.disable_compression", false),
         enable_additional_node_meta_txt: r.bool("dns_config.enable_additional_node_meta_txt", true),
-        recursors: r.texts("recursors").iter().filter_map(|text| reader::with_port(text, 53)).collect(),
+        // Looked for when the agent starts: the files are in order even when a recursor's name is not known.
+        recursors: Vec::new(),
         recursor_strategy: match r.text("dns_config.recursor_strategy") {
             Some("random") => dns::RecursorStrategy::Random,
             _ => dns::RecursorStrategy::Sequential,

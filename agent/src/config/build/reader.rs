@@ -1,14 +1,9 @@
 //! Reading typed values out of the merged tree, collecting what is wrong with them.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use registry_wire::{catalog::TextMap, duration};
 use serde_json::{Map, Value as Json};
-
-use super::super::address;
 
 pub(super) struct Reader<'a> {
     settings: &'a Map<String, Json>,
@@ -113,10 +108,4 @@ impl<'a> Reader<'a> {
             }
         }
     }
-}
-
-/// An address with a port of its own or this one: `8.8.8.8`, `[::1]:5353`, `::1`.
-pub(super) fn with_port(text: &str, port: u16) -> Option<SocketAddr> {
-    let ip: Option<IpAddr> = address::ip(text);
-    ip.map(|ip| SocketAddr::new(ip, port)).or_else(|| text.parse().ok())
 }

@@ -11,17 +11,13 @@ use std::{
 };
 
 use hickory_proto::rr::{Name, Record, RecordType};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
 
 use super::{
     answer,
     encode::{Reply, encode},
     figures::{About, Figures},
     question::{self, Place, Question},
-    recurse,
+    recurse::Recursion,
     request::{Edns, Rcode, Request, flags},
     settings::Settings,
     size::{self, Transport},
@@ -32,8 +28,6 @@ mod node;
 mod query;
 mod service;
 
-/// Questions to recursors under way at once.
-const RECURSIONS_MAX: usize = 256;
 /// How often a name that leads to a name is followed, so that a loop ends.
 const CHASES_MAX: u8 = 3;
 
@@ -44,8 +38,7 @@ pub(super) struct Resolver {
     pub(super) settings: Arc<Settings>,
     /// Whether the last look-up failed, so that a failure is logged once and not once per question.
     failing: Arc<AtomicBool>,
-    /// Places for questions to recursors, for each takes a socket.
-    recursions: Arc<Semaphore>,
+    recursion: Arc<Recursion>,
     figures: Figures,
 }
 
@@ -120,9 +113,8 @@ impl Zone {
 
 impl Resolver {
     pub(super) fn new(backend: Arc<dyn Backend>, settings: Arc<Settings>) -> Self {
-        let recursions = Arc::new(Semaphore::new(RECURSIONS_MAX));
-        let (failing, figures) = (Arc::new(AtomicBool::new(false)), Figures::default());
-        Self { backend, settings, failing, recursions, figures }
+        let (failing, recursion) = (Arc::new(AtomicBool::new(false)), Arc::new(Recursion::new()));
+        Self { backend, settings, failing, recursion, figures: Figures::default() }
     }
 
     /// The reply to a request; always one.
@@ -159,29 +151,13 @@ impl Resolver {
     }
 
     async fn recurse(&self, request: &Request, transport: Transport, client: SocketAddr) -> Vec<u8> {
-        let place = self.recursion().await;
-        if place.is_some()
-            && let Some(reply) = recurse::forward(request, transport, &self.settings).await
-        {
+        if let Some(reply) = self.recursion.forward(request, transport, client, &self.settings).await {
             return reply;
         }
-        tracing::error!(
-            target: "agent.dns",
-            question = %request.name,
-            kind = %request.kind,
-            %client,
-            client_network = match transport { Transport::Udp => "udp", Transport::Tcp => "tcp" },
-            "all resolvers failed for question from client"
-        );
         let edns = request.edns.clone();
         let reply =
             Reply { rcode: Rcode::ServFail, flags: flags::RECURSION_AVAILABLE, edns, ..Reply::default() };
         encode(request, &reply, !self.settings.disable_compression)
-    }
-
-    /// A place for a question to the recursors; `None` when none gets free in the time that a recursor has.
-    async fn recursion(&self) -> Option<SemaphorePermit<'_>> {
-        timeout(self.settings.recursor_timeout, self.recursions.acquire()).await.ok()?.ok()
     }
 
     async fn own_zone(&self, request: &Request, domain: Name, transport: Transport, client: IpAddr) -> Reply {
@@ -269,10 +245,7 @@ impl Resolver {
                 let next = Asked { name: &name, kind, domain, edns: false, enough, client, chases };
                 self.dispatch(&next).await.answers
             }
-            _ => match self.recursion().await {
-                Some(_place) => recurse::addresses(&name, &self.settings).await,
-                None => Vec::new(),
-            },
+            _ => self.recursion.addresses(&name, &self.settings).await,
         }
     }
 
