@@ -256,8 +256,9 @@ fn is_written_at(message: &[u8], mut at: usize, mut name: &[u8]) -> bool {
 mod tests {
     use hickory_proto::{
         op::Message,
-        rr::rdata::{A, SRV, TXT},
+        rr::rdata::{A, AAAA, CNAME, NS, PTR, SRV, TXT},
     };
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     use super::*;
     use crate::dns::request::{Received, read};
@@ -294,6 +295,53 @@ mod tests {
             assert_eq!(message.answers, reply.answers);
             assert_eq!(message.additionals, reply.additionals);
             assert_eq!(message.metadata.id, 0x1234);
+        }
+    }
+
+    /// A name of few different labels, so that names share their ends; some labels have odd bytes.
+    fn random_name(random: &mut StdRng) -> Name {
+        let labels: [&[u8]; 8] = [b"a", b"A", b"web", b"consul", b"x.y", b"\\", &[0, 255, b'*'], &[b'l'; 63]];
+        let count = random.random_range(0..=3);
+        Name::from_labels((0..count).map(|_| labels[random.random_range(0..labels.len())])).unwrap()
+    }
+
+    fn random_record(random: &mut StdRng) -> Record {
+        let target = random_name(random);
+        let numbers: [u32; 7] = random.random();
+        let [serial, _, _, _, minimum, ttl, small] = numbers;
+        let [refresh, retry, expire] = [1, 2, 3].map(|at: usize| numbers[at] as i32);
+        let data = match random.random_range(0..8) {
+            0 => RData::A(A(serial.into())),
+            1 => RData::AAAA(AAAA(u128::from(serial).into())),
+            2 => RData::CNAME(CNAME(target)),
+            3 => RData::NS(NS(target)),
+            4 => RData::PTR(PTR(target)),
+            5 => RData::SRV(SRV::new(small as u16, ttl as u16, serial as u16, target)),
+            6 => {
+                let mailbox = random_name(random);
+                RData::SOA(SOA::new(target, mailbox, serial, refresh, retry, expire, minimum))
+            }
+            _ => RData::TXT(TXT::from_bytes(vec![&serial.to_be_bytes(), &[b't'; 255], b""])),
+        };
+        Record::from_rdata(random_name(random), ttl, data)
+    }
+
+    #[test]
+    fn hickory_reads_whatever_is_written() {
+        let mut random = StdRng::seed_from_u64(5);
+        let request = request("web.service.consul.");
+        for _ in 0..2_000 {
+            let mut section = || -> Vec<Record> {
+                (0..random.random_range(0..12)).map(|_| random_record(&mut random)).collect()
+            };
+            let (answers, authorities, additionals) = (section(), section(), section());
+            let reply = Reply { answers, authorities, additionals, ..Reply::default() };
+            let compress = random.random();
+            let read = Message::from_vec(&encode(&request, &reply, compress)).unwrap();
+            // As text: names compare without regard to case, and the spelling counts here.
+            assert_eq!(format!("{:?}", read.answers), format!("{:?}", reply.answers));
+            assert_eq!(format!("{:?}", read.authorities), format!("{:?}", reply.authorities));
+            assert_eq!(format!("{:?}", read.additionals), format!("{:?}", reply.additionals));
         }
     }
 
