@@ -11,7 +11,7 @@ use bytes::Bytes;
 use daemon::Shutdown;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_api::{
-    Answer, Body, BoxFuture, Peer, Router, Serve,
+    Answer, Body, BoxFuture, Peer, Rate, Router, Serve,
     answer::Layout,
     front::{Front, Network, Settings, Ui},
     listen::{BindError, Limits, Listener, Place, UnixPlace},
@@ -47,6 +47,8 @@ struct Behind {
     own: Router<Context>,
     backend: Arc<dyn Backend>,
     node: HeaderValue,
+    /// `limits.rpc_rate`: what an agent hands to a registry elsewhere.
+    rate: Rate,
 }
 
 /// The wrapper that lets one `Arc` serve.
@@ -56,7 +58,10 @@ impl Door {
     pub(crate) fn new(config: &Config, own: Router<Context>, backend: Arc<dyn Backend>) -> Arc<Self> {
         // A name that no header can carry is rare enough to do without the defaults that it gives.
         let node = HeaderValue::from_str(&config.node_name).unwrap_or(HeaderValue::from_static(""));
-        let behind = Arc::new(Behind { own, backend, node });
+        // A server asks itself; its own limits are request_limits.
+        let a_second = if config.server { f64::INFINITY } else { config.limits.rpc_rate };
+        let rate = Rate::new(a_second, f64::from(config.limits.rpc_max_burst));
+        let behind = Arc::new(Behind { own, backend, node, rate });
         let front = RwLock::new(Front::new(settings(config), Arc::new(Shared(behind.clone()))));
         Arc::new(Self { front, behind })
     }
@@ -121,6 +126,11 @@ impl Behind {
         let (start, method) = (Instant::now(), request.method().clone());
         let call = figures::call(request.uri().path());
         counter!("client.rpc").increment(1);
+        if !self.rate.admits() {
+            counter!("client.rpc.exceeded").increment(1);
+            let text = "RPC rate limit exceeded";
+            return Answer::text(StatusCode::TOO_MANY_REQUESTS, text).into_endpoint_response(Layout::Compact);
+        }
         let answered = self.backend.call(request).await;
         if let Some(call) = call {
             figures::called(&self.node, call, &answered);

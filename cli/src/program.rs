@@ -10,6 +10,7 @@ use crate::{
         dev::Dev,
         kv::Kv,
         members::Members,
+        monitor::Monitor,
         operator::Operator,
         snapshot::Snapshot,
         validate::Validate,
@@ -80,6 +81,8 @@ enum Command {
     Leave(Leave),
     /// List the nodes and how they are
     Members(Members),
+    /// Follow the log of a running agent
+    Monitor(Monitor),
     /// Look after the servers
     #[command(subcommand)]
     Operator(Operator),
@@ -140,6 +143,7 @@ impl Command {
             Self::Kv(command) => command.run(),
             Self::Leave(command) => command.run(),
             Self::Members(command) => command.run(),
+            Self::Monitor(command) => command.run(),
             Self::Operator(command) => command.run(),
             Self::Reload(command) => command.run(),
             Self::Snapshot(command) => command.run(),

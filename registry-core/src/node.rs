@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use agent::{Agent, config::Config};
 use daemon::{Exit, Shutdown, logs::LogLevel};
-use http_api::Serve;
 use tokio::task::JoinHandle;
 
 use crate::{Embedded, Registry, Settings, StartError, http};
@@ -25,7 +24,8 @@ impl ServerNode {
         // First of all, so that what happens at the start is counted.
         let measuring = telemetry::install().start(config.telemetry.clone(), &shutdown);
         let registry = Registry::start(Settings::of(&config, id), shutdown.clone()).await?;
-        let routes: Arc<dyn Serve> = Arc::new(http::router(registry.clone(), http::Settings::of(&config)));
+        let routes = http::router(registry.clone(), http::Settings::of(&config));
+        let routes = http::limit::within(config.limits.requests, Arc::new(routes));
         registry.serve(routes.clone());
         let backend = Arc::new(Embedded::new(registry.clone(), routes));
         match agent::start(config, backend, shutdown.clone()).await {

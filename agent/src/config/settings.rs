@@ -212,8 +212,6 @@ pub struct Limits {
     pub rpc_rate: f64,
     /// How many of them may come at once.
     pub rpc_max_burst: u32,
-    /// Connections of agents that a server takes from one address; 0 is no bound.
-    pub rpc_max_conns_per_client: usize,
 }
 
 /// `limits.request_limits`: how many requests a server answers in all. Rates are a second; infinite is no bound.

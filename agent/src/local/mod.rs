@@ -465,13 +465,13 @@ fn name_service(check: &mut HealthCheck, services: &BTreeMap<String, Service>) {
 
 fn log_change(check: &HealthCheck, status: Status, output: &str) {
     let id = check.check_id.as_str();
-    let status_name = status.name();
     match status {
-        Status::Passing => {
-            tracing::info!(target: "agent", check = id, status = status_name, "Check is now passing")
+        Status::Critical if output.starts_with("TTL expired") => {
+            tracing::warn!(target: "agent", check = id, output, "Check missed TTL, is now critical");
         }
-        _ => {
-            tracing::warn!(target: "agent", check = id, status = status_name, output, "Check is now not passing")
+        Status::Critical => tracing::warn!(target: "agent", check = id, output, "Check is now critical"),
+        Status::Passing | Status::Warning => {
+            tracing::info!(target: "agent", check = id, status = status.name(), "Check status updated");
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod data;
 pub(crate) mod dev;
 pub(crate) mod kv;
 pub(crate) mod members;
+pub(crate) mod monitor;
 pub(crate) mod operator;
 pub(crate) mod snapshot;
 pub(crate) mod validate;

@@ -107,7 +107,7 @@ impl Answer {
     }
 
     /// The answer as an endpoint of Consul sends it; `pretty` is how JSON is laid out.
-    pub(crate) fn into_endpoint_response(mut self, layout: Layout) -> Response<Body> {
+    pub fn into_endpoint_response(mut self, layout: Layout) -> Response<Body> {
         mark(&mut self.headers);
         self.into_response(layout)
     }

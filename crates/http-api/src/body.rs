@@ -23,6 +23,9 @@ pub fn empty() -> Body {
     full(Bytes::new())
 }
 
+/// How long a body that is on its way may keep silent: who holds a place must send something.
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);
+
 /// Why a body was not collected.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -32,6 +35,9 @@ pub enum CollectError {
         /// How many there are at least.
         bytes: u64,
     },
+    /// It kept silent for too long.
+    #[error("no byte of the body came for {} seconds", SILENCE_MAX.as_secs())]
+    Silent,
     /// The other side went away or sent nonsense.
     #[error("reading the body: {0}")]
     Broken(BodyError),
@@ -45,7 +51,9 @@ pub async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, CollectErro
     }
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = timeout(SILENCE_MAX, body.frame()).await.map_err(|_| CollectError::Silent)?;
+        let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else { continue };
         let length = first.len() + all.len() + data.len();
         if length > limit {
@@ -74,5 +82,23 @@ pub(crate) async fn discard(body: &mut Body, limit: usize) {
         && let Ok(Some(Ok(frame))) = timeout(DISCARD_SILENCE_MAX, body.frame()).await
     {
         read += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt as _, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_falls_silent_is_given_up() {
+        let begun = stream::iter([Ok::<_, BodyError>(Frame::data(Bytes::from_static(b"half")))]);
+        let mut body: Body = StreamBody::new(begun.chain(stream::pending())).boxed_unsync();
+        let start = tokio::time::Instant::now();
+        assert!(matches!(collect(&mut body, 100).await, Err(CollectError::Silent)));
+        assert_eq!(start.elapsed().as_secs(), SILENCE_MAX.as_secs());
     }
 }

@@ -4,6 +4,7 @@ use std::{borrow::Cow, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, StatusCode};
+use http_body::Body as _;
 use registry_wire::{
     json::{self, Unknown},
     options::{self, ReadOptions},
@@ -58,12 +59,14 @@ pub struct BodyLimit {
 }
 
 impl BodyLimit {
-    fn exceeded(self, bytes: u64) -> ApiError {
+    /// The error for a body that told its size, or did not.
+    fn exceeded(self, bytes: Option<u64>) -> ApiError {
         let Self { bytes: most, setting } = self;
         let page = "https://developer.hashicorp.com/docs/agent/config/config-files";
+        let told = bytes.map_or(String::new(), |bytes| format!("({bytes} bytes)"));
         ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("Request body({bytes} bytes) too large, max size: {most} bytes. See {page}#{setting}."),
+            format!("Request body{told} too large, max size: {most} bytes. See {page}#{setting}."),
         )
     }
 }
@@ -108,10 +111,11 @@ impl Call {
 
     /// The whole body under a limit that has a setting, or 413 with Consul's text.
     pub async fn body_within(&mut self, limit: BodyLimit) -> Result<Bytes, ApiError> {
+        let announced = self.body.size_hint().exact().is_some();
         match self.collect(limit.bytes).await {
             Err(CollectError::TooLarge { bytes }) => {
                 body::discard(&mut self.body, DISCARD_BYTES_MAX).await;
-                Err(limit.exceeded(bytes))
+                Err(limit.exceeded(announced.then_some(bytes)))
             }
             collected => collected.map_err(broken),
         }
@@ -129,5 +133,8 @@ impl Call {
 }
 
 fn broken(error: CollectError) -> ApiError {
+    if matches!(error, CollectError::Silent) {
+        return ApiError::new(StatusCode::REQUEST_TIMEOUT, error.to_string());
+    }
     ApiError::bad_request("Request body could not be read").because(error)
 }

@@ -16,12 +16,14 @@ pub mod front;
 mod gzip;
 pub mod listen;
 pub mod path;
+mod rate;
 pub mod table;
 mod timer;
 
 pub use answer::{Answer, ApiError};
 pub use body::Body;
 pub use call::{BodyLimit, Call, Peer};
+pub use rate::Rate;
 pub use table::{Forwarded, Router, Table};
 pub use timer::took_elsewhere;
 

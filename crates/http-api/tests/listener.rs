@@ -85,9 +85,33 @@ async fn one_client_gets_its_share_of_connections() {
     assert!(first.read(&mut [0; 1000]).await.unwrap() > 0);
     let mut second = TcpStream::connect(address).await.unwrap();
     say(&mut second, "GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    let mut head = [0; 12];
-    second.read_exact(&mut head).await.unwrap();
-    assert_eq!(&head, b"HTTP/1.1 429");
+    let refused = hear(&mut second).await;
+    assert!(
+        refused.starts_with("HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\n"),
+        "{refused}"
+    );
+    assert!(
+        refused.ends_with("issuing too many concurrent connections, please rate limit your calls\n"),
+        "{refused}"
+    );
+    shutdown.request();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_or_too_slow_end_the_connection() {
+    let shutdown = Shutdown::default();
+    let listener = Listener::bind(Place::Tcp("127.0.0.1:0".parse().unwrap()), &shutdown).await.unwrap();
+    let address = listener.local_address().unwrap();
+    let limits = Limits { header_bytes: 8192, header_read: Duration::from_millis(200), ..Limits::default() };
+    let serving = tokio::spawn(listener.serve(router(&shutdown), limits, shutdown.clone()));
+    let mut large = TcpStream::connect(address).await.unwrap();
+    say(&mut large, &format!("GET /v1/now HTTP/1.1\r\nX-A: {}", "a".repeat(8300))).await;
+    assert!(hear(&mut large).await.starts_with("HTTP/1.1 431 "));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    say(&mut slow, "GET /v1/now HTTP/1.1\r\nX-A: ").await;
+    let ended = hear(&mut slow).await;
+    assert!(ended.is_empty() || ended.starts_with("HTTP/1.1 408 "), "{ended}");
     shutdown.request();
     serving.await.unwrap();
 }

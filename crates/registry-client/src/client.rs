@@ -13,6 +13,8 @@ use crate::{
 
 /// The longest wait for an answer that is no blocking query. A registry without a leader holds requests for seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an answer that goes on may go on.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +28,17 @@ pub struct Client {
     address: String,
     token: Option<HeaderValue>,
     settings: Settings,
+}
+
+/// An answer that goes on, piece by piece.
+#[derive(Debug)]
+pub struct Pieces(reqwest::Response);
+
+impl Pieces {
+    /// What came next; `None` at the end, and when the other side went away.
+    pub async fn next(&mut self) -> Option<bytes::Bytes> {
+        self.0.chunk().await.ok().flatten()
+    }
 }
 
 impl Client {
@@ -52,8 +65,38 @@ impl Client {
 
     /// Sends a request and reads the whole answer, whatever its status.
     pub async fn send(&self, request: &Request) -> Result<Response, RequestError> {
-        let url = format!("{}{}", self.base, self.with_place(request).path_and_query());
         let timeout = request.timeout.unwrap_or(TIMEOUT);
+        let (url, answer) = self.open(request, timeout).await?;
+        let number = |name: &str| -> u64 {
+            let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+            value.and_then(|value| value.parse().ok()).unwrap_or(0)
+        };
+        let known_leader = answer.headers().get("X-Consul-KnownLeader").is_none_or(|value| value != "false");
+        let (status, index) = (answer.status().as_u16(), number("X-Consul-Index"));
+        let last_contact = Duration::from_millis(number("X-Consul-LastContact"));
+        let body = answer.bytes().await.map_err(|error| self.explain(request, &url, timeout, &error))?;
+        Ok(Response { status, index, known_leader, last_contact, body })
+    }
+
+    /// Sends a request whose answer goes on, as that of `/v1/agent/monitor`. Errors on any status but 2xx.
+    pub async fn stream(&self, request: &Request) -> Result<Pieces, RequestError> {
+        let (url, answer) = self.open(request, STREAM_TIMEOUT).await?;
+        if answer.status().is_success() {
+            return Ok(Pieces(answer));
+        }
+        let status = answer.status().as_u16();
+        let body =
+            answer.bytes().await.map_err(|error| self.explain(request, &url, STREAM_TIMEOUT, &error))?;
+        Err(RequestError::Status { status, body: String::from_utf8_lossy(&body).trim().to_owned() })
+    }
+
+    /// Sends a request; its address, and its answer without the body.
+    async fn open(
+        &self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<(String, reqwest::Response), RequestError> {
+        let url = format!("{}{}", self.base, self.with_place(request).path_and_query());
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|e| RequestError::Decode(format!("{}: {e}", request.method)))?;
         let mut builder = self.http.request(method, &url).timeout(timeout).body(request.body.clone());
@@ -63,17 +106,8 @@ impl Client {
         if let Some(auth) = &self.settings.basic_auth {
             builder = builder.basic_auth(&auth.user, Some(&auth.password));
         }
-        let explain = |error: reqwest::Error| self.explain(request, &url, timeout, &error);
-        let answer = builder.send().await.map_err(explain)?;
-        let number = |name: &str| -> u64 {
-            let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
-            value.and_then(|value| value.parse().ok()).unwrap_or(0)
-        };
-        let known_leader = answer.headers().get("X-Consul-KnownLeader").is_none_or(|value| value != "false");
-        let (status, index) = (answer.status().as_u16(), number("X-Consul-Index"));
-        let last_contact = Duration::from_millis(number("X-Consul-LastContact"));
-        let body = answer.bytes().await.map_err(explain)?;
-        Ok(Response { status, index, known_leader, last_contact, body })
+        let answer = builder.send().await.map_err(|error| self.explain(request, &url, timeout, &error))?;
+        Ok((url, answer))
     }
 
     /// Sends a request and reads its JSON answer. Errors on any status but 2xx.

@@ -9,7 +9,7 @@ mod request;
 mod settings;
 mod watch;
 
-pub use client::Client;
+pub use client::{Client, Pieces};
 pub use error::{RequestError, SettingsError};
 pub use request::{Request, Response};
 pub use settings::{BasicAuth, Settings, Tls};

@@ -13,6 +13,7 @@ mod intention;
 mod internal;
 mod keyring;
 mod kv;
+pub mod limit;
 mod near;
 mod operator;
 pub(crate) mod query;

@@ -104,7 +104,13 @@ fn attached(remote: &Remote) {
         match attachment {
             Attachment::Attached => return false,
             Attachment::Never => {
-                tracing::info!(target: "agent", "(LAN) joined: the registry holds this node's lease")
+                tracing::info!(target: "agent", number_of_nodes = 1, "(LAN) joined");
+                tracing::info!(
+                    target: "agent",
+                    cluster = "LAN",
+                    num_agents = 1,
+                    "Join cluster completed. Synced with initial agents"
+                );
             }
             Attachment::Away => tracing::info!(target: "agent", "the registry is back"),
         }

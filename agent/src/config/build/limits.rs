@@ -25,6 +25,5 @@ pub(super) fn read(r: &mut Reader<'_>) -> Limits {
         requests,
         rpc_rate: r.rate("limits.rpc_rate"),
         rpc_max_burst: r.number("limits.rpc_max_burst", 1000),
-        rpc_max_conns_per_client: r.number("limits.rpc_max_conns_per_client", 100),
     }
 }

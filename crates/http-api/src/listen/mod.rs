@@ -200,9 +200,9 @@ impl Drop for Seat {
 
 /// Tells a client that it has too many connections, and waits for it to go.
 async fn write_refusal(stream: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
-    let text = "too many connections from this address (limits.http_max_conns_per_client)\n";
-    let head =
-        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
-    stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{text}", text.len()).as_bytes()).await?;
+    let text = "Your IP is issuing too many concurrent connections, please rate limit your calls\n";
+    let (status, kind) = ("HTTP/1.1 429 Too Many Requests", "Content-Type: text/plain");
+    let head = format!("{status}\r\n{kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+    stream.write_all(format!("{head}{text}").as_bytes()).await?;
     stream.shutdown().await
 }
