@@ -194,7 +194,7 @@ mod tests {
 
     fn events() -> Arc<Events> {
         let flags = Flags::parse(["-dev", "-bind=127.0.0.1"].map(str::to_owned)).unwrap();
-        Events::new("web1", Local::new(&load(&flags).unwrap()))
+        Events::new("web1", Local::new(&load(&flags).unwrap(), None))
     }
 
     fn event(number: u128, node_filter: &str, service_filter: &str) -> UserEvent {
