@@ -153,9 +153,7 @@ async fn read(answer: Response<Body>) -> Result<(Vec<UserEvent>, u64), Unanswere
 ///
 /// Such an index does not grow; who waits with it waits for another one.
 pub(crate) fn index_of(events: &[Arc<UserEvent>]) -> u64 {
-    let Some(newest) = events.last() else { return 1 };
-    let halves = uuid::Uuid::parse_str(&newest.id).map_or((0, 0), |id| id.as_u64_pair());
-    (halves.0 ^ halves.1).max(1)
+    events.last().map_or(1, |newest| newest.index().max(1))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(crate) fn relax(command: Command) -> Command {
 }
 
 /// A boolean as Go's `strconv.ParseBool` reads it.
-fn go_bool(text: &str) -> Result<bool, String> {
+pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

@@ -8,13 +8,19 @@ use crate::{
         catalog::Catalog,
         cluster::{ForceLeave, Join, Leave, Reload},
         dev::Dev,
+        event::Event,
+        info::Info,
+        keys::{Keygen, Keyring},
         kv::Kv,
+        maint::Maint,
         members::Members,
         monitor::Monitor,
         operator::Operator,
+        rtt::Rtt,
         snapshot::Snapshot,
         validate::Validate,
         version::Version,
+        watch::Watch,
     },
     flags::{self, Refusal},
     output::{line, note},
@@ -70,15 +76,25 @@ enum Command {
     Catalog(Catalog),
     /// Run registry, agent, DNS and watcher in one process, on loopback
     Dev(Box<Dev>),
+    /// Fire a user event
+    Event(Event),
     /// Declare a node to have left
     ForceLeave(ForceLeave),
+    /// Print figures of the agent
+    Info(Info),
     /// Let the agent join a fleet
     Join(Join),
+    /// Make a new key for a fleet to share
+    Keygen(Keygen),
+    /// List and change the keys that nodes share
+    Keyring(Keyring),
     /// Read and write keys
     #[command(subcommand)]
     Kv(Kv),
     /// Let the agent leave its fleet and end
     Leave(Leave),
+    /// Take this node or one of its services out of service, and back
+    Maint(Maint),
     /// List the nodes and how they are
     Members(Members),
     /// Follow the log of a running agent
@@ -88,6 +104,8 @@ enum Command {
     Operator(Operator),
     /// Let the agent read its configuration again
     Reload(Reload),
+    /// Estimate the round trip between two nodes
+    Rtt(Rtt),
     /// Save, inspect and restore the whole state
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -98,6 +116,8 @@ enum Command {
     Validate(Validate),
     /// Print the version
     Version(Version),
+    /// Follow a part of the data, and run a command at each change
+    Watch(Box<Watch>),
 }
 
 /// Runs one of the operator's commands.
@@ -138,17 +158,24 @@ impl Command {
             Self::Agent | Self::Template => unreachable!("chosen by name before the tree is read"),
             Self::Catalog(command) => command.run(),
             Self::Dev(command) => command.run(),
+            Self::Event(command) => command.run(),
             Self::ForceLeave(command) => command.run(),
+            Self::Info(command) => command.run(),
             Self::Join(command) => command.run(),
+            Self::Keygen(command) => command.run(),
+            Self::Keyring(command) => command.run(),
             Self::Kv(command) => command.run(),
             Self::Leave(command) => command.run(),
+            Self::Maint(command) => command.run(),
             Self::Members(command) => command.run(),
             Self::Monitor(command) => command.run(),
             Self::Operator(command) => command.run(),
             Self::Reload(command) => command.run(),
+            Self::Rtt(command) => command.run(),
             Self::Snapshot(command) => command.run(),
             Self::Validate(command) => command.run(called),
             Self::Version(command) => command.run(called == "consul"),
+            Self::Watch(command) => command.run(),
         }
     }
 }

@@ -197,7 +197,7 @@ fn done(answer: Result<(), registry_client::RequestError>, problem: &str, succes
 }
 
 /// The help of a command.
-fn usage(path: &[&str]) -> String {
+pub(crate) fn usage(path: &[&str]) -> String {
     let root = Tree::command();
     let command = path.iter().try_fold(&root, |command, name| command.find_subcommand(name));
     command.map_or_else(String::new, |command| command.clone().render_help().to_string())

@@ -6,7 +6,10 @@ use daemon::Exit;
 use registry_client::{Client, Request, RequestError};
 use registry_wire::kv::KvPair;
 
-use super::data;
+use super::{
+    data,
+    kv_transfer::{Export, Import},
+};
 use crate::{
     client::{ClientFlags, ServerFlags, succeed},
     output::{aligned, failure, line, note},
@@ -17,8 +20,12 @@ use crate::{
 pub(crate) enum Kv {
     /// Delete a key, or all keys with a prefix
     Delete(Delete),
+    /// Print keys as JSON, for import
+    Export(Export),
     /// Print a key's value, or keys with a prefix
     Get(Get),
+    /// Write keys from the JSON of export
+    Import(Import),
     /// Write a value
     Put(Put),
 }
@@ -27,7 +34,9 @@ impl Kv {
     pub(crate) fn run(self) -> Exit {
         match self {
             Self::Delete(command) => command.run(),
+            Self::Export(command) => command.run(),
             Self::Get(command) => command.run(),
+            Self::Import(command) => command.run(),
             Self::Put(command) => command.run(),
         }
     }

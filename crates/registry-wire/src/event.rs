@@ -72,6 +72,12 @@ impl UserEvent {
         self.check_size(payload_bytes)
     }
 
+    /// The index that stands for this event in answers: its id's halves put together; 0 when that is no UUID.
+    pub fn index(&self) -> u64 {
+        let digits: String = self.id.chars().filter(|c| *c != '-').collect();
+        u128::from_str_radix(&digits, 16).map_or(0, |id| (id >> 64) as u64 ^ id as u64)
+    }
+
     /// Consul's limit is that of its gossip: an event in msgpack, its name twice, in a frame. Scripts that fit there fit
     /// here, and those that do not learn it here too.
     fn check_size(&self, payload_bytes: usize) -> Result<(), EventError> {

@@ -1,0 +1,190 @@
+//! `kv export` and `kv import`: keys as JSON, from one registry to another.
+
+use clap::Args;
+use daemon::Exit;
+use registry_client::Request;
+use registry_wire::{json, kv::KvPair};
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+
+use super::data;
+use crate::{
+    client::{ClientFlags, ServerFlags, succeed},
+    output::{failure, line, note},
+};
+
+/// A key in the file: `{"key": "a", "flags": 0, "value": "b25l"}`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Entry {
+    key: String,
+    flags: u64,
+    value: String,
+}
+
+/// Print keys with a prefix as JSON, for `import`
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  ryo kv export service/ > backup.json\n\nExit codes: 0 printed, 1 no answer"
+)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    /// The prefix; all keys without
+    #[arg(value_name = "PREFIX")]
+    words: Vec<String>,
+}
+
+impl Export {
+    pub(crate) fn run(self) -> Exit {
+        let prefix = match self.words.as_slice() {
+            [] => "",
+            [prefix] => prefix.strip_prefix('/').unwrap_or(prefix),
+            more => return failure(format!("Too many arguments (expected 1, got {})", more.len())),
+        };
+        self.client.run(async |client| {
+            let request = self.server.apply(Request::get(Request::kv_path(prefix)).with("recurse", ""));
+            let pairs: Vec<KvPair> = match client.json_if_found(&request).await {
+                Ok(pairs) => pairs.unwrap_or_default(),
+                Err(e) => return failure(format!("Error querying Consul agent: {e}")),
+            };
+            let entry = |pair: KvPair| Entry {
+                key: pair.key,
+                flags: pair.flags,
+                value: pair.value.unwrap_or_default(),
+            };
+            let entries: Vec<Entry> = pairs.into_iter().map(entry).collect();
+            line(json::indent(&json::to_vec(&entries), "\t"));
+            Exit::Success
+        })
+    }
+}
+
+/// Write keys from the JSON of `export`
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  ryo kv import @backup.json\n  ryo kv export | ryo kv import -prefix=copy -\n\n\
+    Exit codes: 0 written, 1 refused or no answer: what was printed is written"
+)]
+pub(crate) struct Import {
+    /// What to put before each key
+    #[arg(long, default_value = "", value_name = "PREFIX", hide_default_value = true)]
+    prefix: String,
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    /// JSON, @FILE, or - for standard input
+    #[arg(value_name = "DATA")]
+    words: Vec<String>,
+}
+
+impl Import {
+    pub(crate) fn run(self) -> Exit {
+        let argument = match self.words.as_slice() {
+            [] => return failure("Error! Missing DATA argument"),
+            [data] => data,
+            more => return failure(format!("Error! Too many arguments (expected 1, got {})", more.len())),
+        };
+        let text = match data::read(argument) {
+            Ok(text) => text,
+            Err(why) => return failure(format!("Error! {why}")),
+        };
+        let entries: Vec<Entry> = match serde_json::from_slice(&text) {
+            Ok(entries) => entries,
+            Err(e) => return failure(format!("Cannot unmarshal data: {}", in_go_words(&text, &e))),
+        };
+        self.client.run(async |client| {
+            for entry in entries {
+                let (value, problem) = data::decode(entry.value.as_bytes());
+                let key = entry.key;
+                if let Some(why) = problem {
+                    return failure(format!("Error base 64 decoding value for key {key}: {why}"));
+                }
+                let key = if self.prefix.is_empty() { key } else { joined(&self.prefix, &key) };
+                if key.starts_with('/') {
+                    note(format!("Error! Failed writing data for key {key}: Invalid key. Key must not begin with a '/': {key}"));
+                    return Exit::Failure;
+                }
+                let request = Request::put(Request::kv_path(&key), value);
+                let request = match entry.flags {
+                    0 => request,
+                    flags => request.with("flags", flags.to_string()),
+                };
+                if let Err(e) = succeed(&client, &self.server.apply(request)).await {
+                    return failure(format!("Error! Failed writing data for key {key}: {e}"));
+                }
+                line(format!("Imported: {key}"));
+            }
+            Exit::Success
+        })
+    }
+}
+
+/// A key behind a prefix, with one slash between them and none twice; a slash at the end stays.
+fn joined(prefix: &str, key: &str) -> String {
+    let parts = prefix.split('/').chain(key.split('/')).filter(|part| !part.is_empty() && *part != ".");
+    let end = if key.ends_with('/') { "/" } else { "" };
+    format!("{}{end}", parts.collect::<Vec<_>>().join("/"))
+}
+
+/// What is wrong with JSON, as Go says it where scripts may look.
+fn in_go_words(text: &[u8], error: &serde_json::Error) -> String {
+    let trimmed = text.trim_ascii_start();
+    let kind = match trimmed.first() {
+        None => return "unexpected end of JSON input".into(),
+        Some(b'{') => "object",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "bool",
+        Some(b'0'..=b'9' | b'-') => "number",
+        _ => "",
+    };
+    match error.classify() {
+        Category::Eof => "unexpected end of JSON input".into(),
+        Category::Data if !kind.is_empty() && error.line() <= 1 && error.column() <= 1 => {
+            format!("json: cannot unmarshal {kind} into Go value of type []*impexp.Entry")
+        }
+        Category::Data | Category::Io => format!("json: {error}"),
+        Category::Syntax => wrong_letter(trimmed, error),
+    }
+}
+
+fn wrong_letter(text: &[u8], error: &serde_json::Error) -> String {
+    for literal in ["null", "true", "false"] {
+        let fits = literal.bytes().zip(text).take_while(|(wanted, found)| wanted == *found).count();
+        if (1..literal.len()).contains(&fits) && text.len() > fits {
+            let (found, wanted) = (char::from(text[fits]), &literal[fits..=fits]);
+            return format!("invalid character '{found}' in literal {literal} (expecting '{wanted}')");
+        }
+    }
+    let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    match line.get(error.column().saturating_sub(1)) {
+        Some(byte) => format!("invalid character '{}' looking for beginning of value", char::from(*byte)),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, in_go_words, joined};
+
+    #[test]
+    fn prefixes_are_joined_with_one_slash() {
+        assert_eq!(joined("pre", "imp/dir/"), "pre/imp/dir/");
+        assert_eq!(joined("pre2/", "imp/a"), "pre2/imp/a");
+    }
+
+    #[test]
+    fn what_is_no_list_of_keys_is_told_in_gos_words() {
+        let refused = |text: &str| {
+            let error = serde_json::from_str::<Vec<Entry>>(text).unwrap_err();
+            in_go_words(text.as_bytes(), &error)
+        };
+        assert_eq!(refused("nonsense"), "invalid character 'o' in literal null (expecting 'u')");
+        assert_eq!(refused("{}"), "json: cannot unmarshal object into Go value of type []*impexp.Entry");
+        assert_eq!(refused("["), "unexpected end of JSON input");
+        assert_eq!(refused("x"), "invalid character 'x' looking for beginning of value");
+    }
+}
