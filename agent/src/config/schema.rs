@@ -69,6 +69,7 @@ const RAFT: &str = "this engine chooses its own";
 const TLS: &str = "TLS is not there yet";
 const ENTERPRISE: &str = "it belongs to Consul Enterprise";
 const CIRCONUS: &str = "metrics are not sent to Circonus";
+const BUILD: &str = "it belongs to Consul's own builds";
 const WATCHES: &str = "watches of the agent are not there yet";
 
 pub(super) const CHECK: &[Key] = &[
@@ -377,6 +378,11 @@ pub(super) const ROOT: &[Key] = &[
     key("unix_sockets", Object(UNIX_SOCKETS)),
     key("use_streaming_backend", Bool),
     without("watches", Objects(&[]), WATCHES),
+    without("build_date", Any, BUILD),
+    without("revision", Text, BUILD),
+    without("version", Text, BUILD),
+    without("version_metadata", Text, BUILD),
+    without("version_prerelease", Text, BUILD),
     without("xds", Any, MESH),
     old("acl_agent_master_token", Text, "acl.tokens.agent_recovery"),
     old("acl_agent_token", Text, "acl.tokens.agent"),
