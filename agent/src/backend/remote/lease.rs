@@ -51,6 +51,18 @@ pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), 
     Ok(())
 }
 
+/// Takes the lease now; whoever [keeps](keep) it goes on trying when the registry cannot grant it yet.
+///
+/// Errors when the registry refuses this node.
+pub(super) async fn take(remote: &Remote) -> Result<(), JoinError> {
+    match beat(remote).await {
+        Ok(()) => attached(remote),
+        Err(Failed::Refused(reason)) => return Err(JoinError::Nobody(vec![reason])),
+        Err(Failed::Away(_)) => {}
+    }
+    Ok(())
+}
+
 enum Failed {
     Away(JoinError),
     Refused(String),

@@ -108,11 +108,14 @@ impl Remote {
         self.attachment.subscribe()
     }
 
-    /// Finds the registry at one more address, as `join` on the command line asks.
+    /// Finds the registry at one more address, as `join` on the command line asks, and takes the lease there: whoever
+    /// asks for the members next sees this node.
+    ///
+    /// Errors when nobody answers there, or the registry refuses this node.
     pub async fn join(&self, target: &str) -> Result<(), JoinError> {
         let found = self.settings.joins.with(target).find().await?;
         self.learn(&found);
-        Ok(())
+        lease::take(self).await
     }
 
     /// Gives the lease back: the node leaves the catalog at once.
