@@ -43,6 +43,12 @@ fn nothing(value: &Value) -> bool {
     value.is_null() || *value == json!({}) || *value == registry_wire::catalog::no_proxy()
 }
 
+/// The agent shows both halves of a locality, the catalog only those that are not empty.
+fn whole_locality(locality: &Value) -> Value {
+    let half = |name: &str| locality.get(name).and_then(Value::as_str).unwrap_or_default();
+    json!({ "Region": half("Region"), "Zone": half("Zone") })
+}
+
 impl AgentService {
     pub(super) fn new(service: &NodeService, datacenter: &str) -> Self {
         Self {
@@ -61,7 +67,7 @@ impl AgentService {
             proxy: service.proxy.clone(),
             connect: service.connect.clone(),
             datacenter: datacenter.to_owned(),
-            locality: service.locality.clone(),
+            locality: service.locality.as_ref().map(whole_locality),
         }
     }
 

@@ -6,8 +6,8 @@ use registry_wire::{
     catalog::{NodeService, ServiceAddress, TextMap, Weights},
     json::{DecodeError, Unknown, decode, decode_value},
 };
-use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
 
 use super::{
     CheckDefinition, CheckType,
@@ -74,7 +74,7 @@ struct Body {
     token: String,
     #[serde(alias = "enable_tag_override")]
     enable_tag_override: bool,
-    locality: Json,
+    locality: Option<Locality>,
     proxy: Json,
     connect: Json,
 }
@@ -84,6 +84,16 @@ struct Body {
 struct BodyWeights {
     passing: i64,
     warning: i64,
+}
+
+/// Where an instance is, in a cloud's words; kept and shown, and nothing more.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Locality {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    region: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    zone: String,
 }
 
 impl ServiceDefinition {
@@ -139,10 +149,10 @@ impl ServiceDefinition {
             enable_tag_override: body.enable_tag_override,
             proxy: body.proxy,
             connect: body.connect,
+            locality: body.locality.map(|locality| json!(locality)),
             id,
             ..NodeService::default()
         };
-        drop(body.locality);
         Self { service, checks, token: body.token }
     }
 
