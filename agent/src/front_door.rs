@@ -106,9 +106,10 @@ impl Serve for Shared {
     }
 }
 
-/// Whether the agent itself answers here, or says that nothing does.
+/// Whether the agent itself answers here, or says that nothing does. A mesh's root certificate is the registry's under both
+/// its names.
 fn is_own(path: &str) -> bool {
-    path.starts_with("/v1/agent/") || path.starts_with("/v1/event/")
+    path != "/v1/agent/connect/ca/roots" && (path.starts_with("/v1/agent/") || path.starts_with("/v1/event/"))
 }
 
 impl Behind {

@@ -40,7 +40,7 @@ use tokio::{
 
 use replication::{Enough, Replication};
 use server::Listeners;
-use storage::Folder;
+use storage::{Folder, MeshRoot};
 use timers::Timers;
 
 pub use agent::CONSUL_VERSION;
@@ -101,6 +101,7 @@ pub struct Registry {
     timers: Arc<Timers>,
     folder: Folder,
     started: SystemTime,
+    mesh_root: Option<MeshRoot>,
     listeners: Mutex<Option<Listeners>>,
     /// Held by the one restore that may run.
     restoring: Arc<Semaphore>,
@@ -117,6 +118,7 @@ impl Registry {
             Some(data_dir) => Folder::open(data_dir)?,
             None => Folder::in_memory()?,
         };
+        let mesh_root = mesh_root(&settings, &folder)?;
         let store = Arc::new(Store::default());
         let address = settings.server_address();
         let (replication, full) = Replication::open(
@@ -167,6 +169,7 @@ impl Registry {
             shutdown,
             folder,
             started: SystemTime::now(),
+            mesh_root,
             listeners,
             restoring: Arc::new(Semaphore::new(1)),
             tasks,
@@ -224,6 +227,11 @@ impl Registry {
         self.replication.progress()
     }
 
+    /// The root certificate that clients of a mesh wait for, where the configuration has `connect.enabled`.
+    pub(crate) fn mesh_root(&self) -> Option<&MeshRoot> {
+        self.mesh_root.as_ref()
+    }
+
     /// What it was started with.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -258,6 +266,12 @@ impl Registry {
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
     }
+}
+
+fn mesh_root(settings: &Settings, folder: &Folder) -> Result<Option<MeshRoot>, StorageError> {
+    let Some(name) = &settings.mesh else { return Ok(None) };
+    let cluster = if name.is_empty() { &folder.identity().cluster } else { name };
+    MeshRoot::open(folder.path(), cluster).map(Some)
 }
 
 fn refuse_unsupported(settings: &Settings) -> Result<(), StartError> {

@@ -36,6 +36,8 @@ pub struct Settings {
     pub encrypt: bool,
     /// Whether the registry's own place in the space of round trips is written: not with `disable_coordinates`.
     pub coordinates: bool,
+    /// The cluster's name for clients of a mesh, when the configuration has `connect.enabled`; empty takes the cluster's id.
+    pub mesh: Option<String>,
     /// How long a node may be dead before it is forgotten; `reconnect_timeout` in the configuration.
     pub reap_after: Duration,
     /// How many applied log entries make a new snapshot.
@@ -62,6 +64,7 @@ impl Settings {
             bootstrap_expect: config.bootstrap_expect as usize,
             encrypt: config.encrypt.is_some(),
             coordinates: config.coordinates,
+            mesh: config.mesh.clone(),
             reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
             ..usual
         }
@@ -95,6 +98,7 @@ impl Settings {
             bootstrap_expect: 1,
             encrypt: false,
             coordinates: true,
+            mesh: None,
             reap_after: Duration::from_secs(600),
             snapshot_every: 8192,
             snapshot_bytes: 32 << 20,

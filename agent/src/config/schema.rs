@@ -111,6 +111,7 @@ pub(super) const CHECK: &[Key] = &[
 ];
 
 const SERVICE_ADDRESS: &[Key] = &[key("address", Text), key("port", Int)];
+const LOCALITY: &[Key] = &[key("region", Text), key("zone", Text)];
 const WEIGHTS: &[Key] = &[key("passing", Int), key("warning", Int)];
 
 pub(super) const SERVICE: &[Key] = &[
@@ -130,7 +131,7 @@ pub(super) const SERVICE: &[Key] = &[
     key("enable_tag_override", Bool),
     without("proxy", Any, MESH),
     without("connect", Any, MESH),
-    without("locality", Any, ENTERPRISE),
+    key("locality", Object(LOCALITY)),
 ];
 
 const PORTS: &[Key] = &[
@@ -278,7 +279,7 @@ pub(super) const ROOT: &[Key] = &[
     key("client_addr", Text),
     without("cloud", Any, "there is no cloud behind this"),
     without("config_entries", Any, MESH),
-    without("connect", Any, MESH),
+    without("connect", Any, "there is no service mesh, only a root certificate for those who ask for one"),
     key("data_dir", Text),
     key("datacenter", Text),
     key("default_query_time", Text),

@@ -105,6 +105,8 @@ pub struct Config {
     pub rpc_hold_timeout: Duration,
     /// The shared key, decoded; its presence asks every peer to prove it.
     pub encrypt: Option<Vec<u8>>,
+    /// `connect.ca_config.cluster_id` when `connect.enabled` is set; empty when only that is.
+    pub mesh: Option<String>,
     /// Which script checks may run.
     pub script_checks: ScriptChecks,
     /// At most so many bytes of a check's output are kept.

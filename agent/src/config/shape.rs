@@ -75,7 +75,9 @@ impl Reader<'_> {
             seen.push(key.name);
             let same = |other: &&Entry| schema::find(keys, &other.key).is_some_and(|k| k.name == key.name);
             let values: Vec<&Value> = object.entries.iter().filter(same).map(|entry| &entry.value).collect();
-            self.mention(key, &at);
+            if values.iter().any(|value| !matches!(value.kind, Kind::Null)) {
+                self.mention(key, &at);
+            }
             if let Some(value) = self.values(&values, key.shape, &at) {
                 settings.insert(key.name.to_owned(), value);
             }

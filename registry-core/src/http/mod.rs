@@ -14,6 +14,7 @@ mod internal;
 mod keyring;
 mod kv;
 pub mod limit;
+mod mesh;
 mod near;
 mod operator;
 pub(crate) mod query;

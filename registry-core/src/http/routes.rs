@@ -4,7 +4,7 @@ use http::Method;
 use http_api::Table;
 
 use super::{
-    Api, absent, autopilot, catalog, config_entry, coordinate, health, intention, internal, keyring, kv,
+    Api, absent, autopilot, catalog, config_entry, coordinate, health, intention, internal, keyring, kv, mesh,
     operator, query, register, session, snapshot, status, txn, usage,
 };
 
@@ -123,7 +123,8 @@ fn add_acl(table: &mut Table<Api>) {
 fn add_mesh(table: &mut Table<Api>) {
     table
         .add("/v1/connect/ca/configuration", GET_PUT, absent::mesh)
-        .add("/v1/connect/ca/roots", GET, absent::mesh)
+        .add("/v1/connect/ca/roots", GET, mesh::roots)
+        .add("/v1/agent/connect/ca/roots", GET, mesh::agent_roots)
         .add("/v1/connect/intentions", GET_POST, intention::serve)
         .add("/v1/connect/intentions/exact", GET_PUT_DELETE, intention::exact)
         .add("/v1/connect/intentions/match", GET, intention::matching)

@@ -108,7 +108,7 @@ fn identity(path: &Path) -> Result<Identity, StorageError> {
     Ok(identity)
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

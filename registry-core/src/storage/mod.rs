@@ -4,6 +4,7 @@
 //! new one.
 
 mod folder;
+mod mesh_root;
 pub(crate) mod snapshots;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 };
 
 pub(crate) use folder::{Folder, Identity};
+pub(crate) use mesh_root::MeshRoot;
 
 /// Why files of the registry cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -145,6 +145,9 @@ fn assemble(
         leave_drain_time: r.duration("performance.leave_drain_time", Duration::from_secs(5)),
         rpc_hold_timeout: r.duration("performance.rpc_hold_timeout", Duration::from_secs(7)),
         encrypt: None,
+        mesh: r
+            .bool("connect.enabled", false)
+            .then(|| r.text("connect.ca_config.cluster_id").unwrap_or_default().to_owned()),
         script_checks,
         check_output_max_size: r.number("check_output_max_size", 4096),
         check_update_interval: r.duration("check_update_interval", 5 * MINUTE),

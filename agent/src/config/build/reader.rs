@@ -28,11 +28,11 @@ impl<'a> Reader<'a> {
         self.errors
     }
 
-    /// The value at `ports.http`.
+    /// The value at `ports.http`. A block in HCL that no table looked into is a list of one.
     fn get(&self, path: &str) -> Option<&'a Json> {
         let mut steps = path.split('.');
         let first = self.settings.get(steps.next()?)?;
-        steps.try_fold(first, |value, step| value.get(step))
+        steps.try_fold(first, |value, step| value.get(step).or_else(|| value.get(0)?.get(step)))
     }
 
     pub(super) fn text(&self, path: &str) -> Option<&'a str> {
