@@ -143,7 +143,13 @@ fn same_service(ours: &NodeService, there: &NodeService) -> bool {
         let all = service.tagged_addresses.clone().unwrap_or_default();
         all.into_iter().filter(|(tag, _)| !tag.starts_with("consul-")).collect()
     };
+    // The registry keeps no empty one.
+    let locality = |service: &NodeService| {
+        let given = service.locality.clone();
+        given.filter(|halves| halves.as_object().is_none_or(|halves| !halves.is_empty()))
+    };
     ours.kind == there.kind
+        && locality(ours) == locality(there)
         && ours.service == there.service
         && (ours.enable_tag_override || tags(ours) == tags(there))
         && ours.address == there.address

@@ -341,6 +341,9 @@ fn service_body(service: &NodeService) -> Json {
             fields.insert(key.into(), value.clone());
         }
     }
+    if let Some(locality) = &service.locality {
+        fields.insert("Locality".into(), locality.clone());
+    }
     body
 }
 
