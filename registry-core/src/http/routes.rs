@@ -4,8 +4,8 @@ use http::Method;
 use http_api::Table;
 
 use super::{
-    Api, absent, autopilot, catalog, config_entry, coordinate, health, intention, internal, keyring, kv, mesh,
-    operator, query, register, session, snapshot, status, txn, usage,
+    Api, absent, autopilot, catalog, config_entry, coordinate, health, intention, internal, keyring, kv,
+    mesh, operator, query, register, session, snapshot, status, txn, usage,
 };
 
 const GET: &[Method] = &[Method::GET];
