@@ -1,6 +1,13 @@
 //! A listener and real connections to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use daemon::Shutdown;
 use http::{HeaderName, HeaderValue, Method};
@@ -13,6 +20,24 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
+/// How many answers of `/v1/never` are being worked on.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        UNDER_WAY.fetch_add(1, Relaxed);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Relaxed);
+    }
+}
+
 fn router(shutdown: &Shutdown) -> Arc<Router<Shutdown>> {
     let mut table = Table::new(false);
     table.add("/v1/now", &[Method::GET], |_, _| async {
@@ -23,7 +48,35 @@ fn router(shutdown: &Shutdown) -> Arc<Router<Shutdown>> {
         shutdown.requested().await;
         Ok(Answer::json("later"))
     });
+    table.add("/v1/never", &[Method::GET], |_, _| async move {
+        let _under_way = UnderWay::begin();
+        std::future::pending().await
+    });
     Arc::new(Router::new(table, shutdown.clone()))
+}
+
+/// A served listener, its address, what ends `/v1/later`, and what ends the listener.
+async fn serve() -> (SocketAddr, Shutdown, Shutdown) {
+    let (later, end) = (Shutdown::default(), Shutdown::default());
+    let listener =
+        Listener::bind(Place::Tcp((Ipv4Addr::LOCALHOST, 0).into()), &end).await.expect("a free port");
+    let address = listener.local_address().expect("an address");
+    let limits = Limits { connections_per_client: 0, ..Limits::default() };
+    tokio::spawn(listener.serve(router(&later), limits, end.clone()));
+    (address, later, end)
+}
+
+/// Reads until what came ends like this.
+async fn hear_to(stream: &mut TcpStream, end: &str) -> String {
+    let mut all = String::new();
+    while !all.ends_with(end) {
+        let mut some = [0; 1000];
+        let reading = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut some));
+        let length = reading.await.expect("more in time").expect("more");
+        assert!(length > 0, "ended after {all}");
+        all.push_str(std::str::from_utf8(&some[..length]).expect("text"));
+    }
+    all
 }
 
 async fn say(stream: &mut (impl AsyncWrite + Unpin), request: &str) {
@@ -131,4 +184,86 @@ async fn a_unix_socket_has_its_mode_and_goes_at_the_end() {
     shutdown.request();
     serving.await.unwrap();
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn blocking_queries_are_answered_in_order_with_what_follows_them() {
+    let (address, later, _end) = serve().await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    say(&mut stream, "GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    hear_to(&mut stream, "\"now\"").await;
+    let (waiting, half) = ("GET /v1/later?index=1 HTTP/1.1\r\nHost: x\r\n\r\n", "GET /v1/now HT");
+    say(&mut stream, &format!("{waiting}{half}")).await;
+    let pause = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut [0; 10])).await;
+    assert!(pause.is_err(), "answered too soon");
+    later.request();
+    let answer = hear_to(&mut stream, "\"later\"").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("Content-Length: 7\r\n"),
+        "{answer}"
+    );
+    say(&mut stream, "TP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(hear_to(&mut stream, "\"now\"").await.matches("HTTP/1.1").count(), 1);
+}
+
+#[tokio::test]
+async fn a_blocking_query_is_answered_as_it_was_asked() {
+    let (address, later, _end) = serve().await;
+    let mut streams = Vec::new();
+    for (method, version, wish) in
+        [("GET", "1.1", "close"), ("GET", "1.0", "x"), ("HEAD", "1.1", "close"), ("GET", "1.0", "keep-alive")]
+    {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let target = "/v1/later?index=1";
+        say(&mut stream, &format!("{method} {target} HTTP/{version}\r\nConnection: {wish}\r\n\r\n")).await;
+        streams.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    later.request();
+    assert!(hear(&mut streams[0]).await.ends_with("\r\n\r\n\"later\""));
+    assert!(hear(&mut streams[1]).await.starts_with("HTTP/1.0 200 OK\r\n"));
+    assert!(hear(&mut streams[2]).await.ends_with("\r\n\r\n"), "HEAD has a body");
+    hear_to(&mut streams[3], "\"later\"").await;
+    say(&mut streams[3], "GET /v1/now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(hear(&mut streams[3]).await.ends_with("\"now\""));
+}
+
+#[tokio::test]
+async fn work_ends_with_its_client() {
+    let (address, _later, _end) = serve().await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    say(&mut stream, "GET /v1/never?index=1 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let under_way = async |wanted: usize| {
+        while UNDER_WAY.load(Relaxed) != wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), under_way(1)).await.expect("the work begins");
+    drop(stream);
+    tokio::time::timeout(Duration::from_secs(5), under_way(0)).await.expect("the work ends");
+}
+
+#[tokio::test]
+async fn a_crowd_is_served_connection_by_connection() {
+    let (address, later, end) = serve().await;
+    let mut streams = Vec::new();
+    for _ in 0..300 {
+        streams.push(TcpStream::connect(address).await.unwrap());
+    }
+    for round in 0..3 {
+        let target = if round == 1 { "/v1/later?index=1" } else { "/v1/now" };
+        for stream in &mut streams {
+            say(stream, &format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        }
+        if round == 1 {
+            later.request();
+        }
+        for stream in &mut streams {
+            hear_to(stream, if round == 1 { "\"later\"" } else { "\"now\"" }).await;
+        }
+    }
+    end.request();
+    for mut stream in streams {
+        assert_eq!(hear(&mut stream).await, "");
+    }
 }

@@ -1,7 +1,11 @@
 //! Listeners: TCP and unix sockets, their limits and their end.
+//!
+//! `place` says where, `connection` serves one client, `exchange` hands its requests on, `wire` is its socket.
 
 mod connection;
+mod exchange;
 mod place;
+mod wire;
 
 use std::{
     collections::HashMap,
@@ -22,6 +26,10 @@ use tokio::{
 pub use place::{BindError, Place, UnixPlace};
 
 use crate::{Peer, Serve};
+use connection::Visit;
+
+/// With more connections than this, those without a request give up their buffers.
+const ROOMY: usize = 256;
 
 /// What a listener takes from its clients.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +87,7 @@ impl Listener {
     /// Serves until the end is asked for, then until every request has been answered or [`Limits::drain`] is over.
     pub async fn serve(self, service: Arc<dyn Serve>, limits: Limits, shutdown: Shutdown) {
         let mut connections = JoinSet::new();
-        let clients = Clients::default();
+        let (clients, crowd) = (Clients::default(), Crowd::default());
         let mut accepting = Accepting::default();
         let end = shutdown.requested();
         tokio::pin!(end);
@@ -94,9 +102,10 @@ impl Listener {
                             connections.spawn(connection::refuse(stream));
                             continue;
                         };
-                        let serving = connection::serve(stream, peer, service.clone(), limits, shutdown.clone());
+                        let (service, crowd, shutdown) = (service.clone(), crowd.clone(), shutdown.clone());
+                        let visit = Visit { peer, service, limits, crowd, shutdown };
                         connections.spawn(async move {
-                            serving.await;
+                            visit.serve(stream).await;
                             drop(seat);
                         });
                     }
@@ -156,6 +165,16 @@ impl Accepting {
         }
         self.failures = self.failures.saturating_add(1);
         sleep(Duration::from_millis(10 << self.failures.min(6))).await;
+    }
+}
+
+/// How many connections a listener has: each holds a clone.
+#[derive(Clone, Default)]
+struct Crowd(Arc<()>);
+
+impl Crowd {
+    fn is_large(&self) -> bool {
+        Arc::strong_count(&self.0) > ROOMY
     }
 }
 
