@@ -1,15 +1,15 @@
 //! What happens by time alone, on the leader: sessions end when nobody renews them, deleted keys are forgotten.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use daemon::Shutdown;
 use registry_state::{
-    Action, Index, Restore, Session, SessionId, Stored, Topic,
-    read::{Read as _, SessionInfo, SessionList},
+    Action, Index, Restore, SeenSessions, Session, SessionId, Stored, Topic,
+    read::{Read as _, SessionInfo},
 };
 use registry_wire::duration::parse_nanos;
 use tokio::time::{Instant, sleep_until};
@@ -32,7 +32,36 @@ pub struct Timers {
     store: Arc<Store>,
     writer: Writer,
     leadership: Leadership,
-    ends: Mutex<HashMap<SessionId, Instant>>,
+    ends: Mutex<Ends>,
+}
+
+/// When which session ends, by id and in order of time.
+#[derive(Debug, Default)]
+struct Ends {
+    by_id: HashMap<SessionId, Instant>,
+    in_order: BTreeSet<(Instant, SessionId)>,
+}
+
+impl Ends {
+    fn set(&mut self, id: SessionId, end: Instant) {
+        self.remove(&id);
+        self.in_order.insert((end, id.clone()));
+        self.by_id.insert(id, end);
+    }
+
+    fn remove(&mut self, id: &SessionId) {
+        if let Some((id, end)) = self.by_id.remove_entry(id) {
+            self.in_order.remove(&(end, id));
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.in_order.first().map(|(end, _)| *end)
+    }
+
+    fn over(&self, now: Instant) -> Vec<SessionId> {
+        self.in_order.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| id.clone()).collect()
+    }
 }
 
 impl Timers {
@@ -40,7 +69,7 @@ impl Timers {
         Self { store, writer, leadership, ends: Mutex::default() }
     }
 
-    fn ends(&self) -> MutexGuard<'_, HashMap<SessionId, Instant>> {
+    fn ends(&self) -> MutexGuard<'_, Ends> {
         self.ends.lock().expect("nobody panics while holding the sessions' ends")
     }
 
@@ -49,7 +78,7 @@ impl Timers {
         let (session, _) = SessionInfo { id: id.clone() }.run(&self.store.state());
         let session = session?;
         if let Some(life) = life(&session) {
-            self.ends().insert(id.clone(), Instant::now() + life);
+            self.ends().set(id.clone(), Instant::now() + life);
         }
         Some(session)
     }
@@ -65,7 +94,7 @@ impl Timers {
                     if std::mem::replace(&mut fresh, false) {
                         self.abandon_restore().await;
                     }
-                    self.ends().clear();
+                    *self.ends() = Ends::default();
                     tokio::select! {
                         () = self.end_sessions() => {}
                         () = self.reap_tombstones() => {}
@@ -87,7 +116,7 @@ impl Timers {
 
     /// How many sessions are watched.
     pub(crate) fn count(&self) -> usize {
-        self.ends().len()
+        self.ends().by_id.len()
     }
 
     /// Gives up a restore whose leader went away in the middle of it.
@@ -100,18 +129,16 @@ impl Timers {
 
     async fn end_sessions(&self) {
         let subscription = self.store.watch().subscribe(vec![Topic::Sessions]);
-        let mut listener = subscription.listen();
+        let (mut listener, mut seen) = (subscription.listen(), SeenSessions::default());
         let mut told = false;
         loop {
             listener.seen();
-            let next = self.follow_sessions();
+            let next = self.follow_sessions(&mut seen);
             tokio::select! {
                 () = listener.changed() => continue,
                 () = async { sleep_until(next.expect("the branch's condition")).await }, if next.is_some() => {}
             }
-            let now = Instant::now();
-            let over: Vec<_> =
-                self.ends().iter().filter(|(_, end)| **end <= now).map(|(id, _)| id.clone()).collect();
+            let over = self.ends().over(Instant::now());
             for id in over {
                 debug!(target: "agent.server", session = %id, "session TTL expired");
                 let start = std::time::Instant::now();
@@ -119,12 +146,13 @@ impl Timers {
                     Ok(_) => {
                         metrics::histogram!("session_ttl.invalidate").record(figures::since(start));
                         told = false;
+                        self.ends().remove(&id);
                     }
                     Err(error) => {
                         if !std::mem::replace(&mut told, true) {
                             warn!(target: "agent.server", session = %id, %error, "cannot end a session; trying again");
                         }
-                        self.ends().insert(id, Instant::now() + AGAIN);
+                        self.ends().set(id, Instant::now() + AGAIN);
                     }
                 }
             }
@@ -132,16 +160,17 @@ impl Timers {
     }
 
     /// Starts timers for new sessions, drops those of ended ones; gives the next end.
-    fn follow_sessions(&self) -> Option<Instant> {
-        let (sessions, _) = SessionList.run(&self.store.state());
+    fn follow_sessions(&self, seen: &mut SeenSessions) -> Option<Instant> {
+        let changed = seen.follow(&self.store.state());
         let now = Instant::now();
         let mut ends = self.ends();
-        let timed = sessions.iter().filter_map(|session| {
-            let end = ends.get(&session.id).copied();
-            Some((session.id.clone(), end.unwrap_or(now + life(session)?)))
-        });
-        *ends = timed.collect();
-        ends.values().min().copied()
+        changed.ended.iter().for_each(|id| ends.remove(id));
+        for session in changed.begun {
+            if let Some(life) = life(&session) {
+                ends.set(session.id.clone(), now + life);
+            }
+        }
+        ends.next()
     }
 
     /// Every half minute notes the index, and forgets deletions older than the one of a quarter of an hour ago.

@@ -43,6 +43,7 @@ pub use model::{
 pub use name::{Caseless, Key};
 pub use outcome::{Applied, Outcome, TxnError, TxnResult};
 pub use restore::Restore;
+pub use session::{SeenSessions, SessionsChanged};
 pub use state::State;
 pub use topic::{Interests, Topic, Topics};
 pub use txn::{CatalogVerb, CheckOp, KvOp, KvVerb, NodeOp, ServiceOp, TxnOp};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 
 use crate::{
     Behavior, Caseless, KvEntry, Session, SessionId, State, Stored, Topic, WriteError,
@@ -61,6 +61,39 @@ impl SessionTable {
         }
         self.by_node.remove(&(node, id.clone()));
         Some(old)
+    }
+}
+
+/// The sessions that somebody has seen, to be asked later what changed; a few pointers.
+#[derive(Clone, Debug, Default)]
+pub struct SeenSessions(OrdMap<SessionId, Arc<Stored<Session>>>);
+
+/// What became of the sessions since they were last seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionsChanged {
+    /// Those that began.
+    pub begun: Vec<Arc<Stored<Session>>>,
+    /// The ids of those that ended. One that ended and began again is in both lists.
+    pub ended: Vec<SessionId>,
+}
+
+impl SeenSessions {
+    /// What changed from what was seen to this state, which counts as seen from now on. Costs what the changes cost, not
+    /// what all sessions would.
+    pub fn follow(&mut self, state: &State) -> SessionsChanged {
+        let mut changed = SessionsChanged::default();
+        for item in self.0.diff(&state.sessions.by_id) {
+            match item {
+                DiffItem::Add(_, session) => changed.begun.push(session.clone()),
+                DiffItem::Remove(id, _) => changed.ended.push(id.clone()),
+                DiffItem::Update { old: (id, _), new: (_, session) } => {
+                    changed.ended.push(id.clone());
+                    changed.begun.push(session.clone());
+                }
+            }
+        }
+        self.0 = state.sessions.by_id.clone();
+        changed
     }
 }
 
@@ -130,4 +163,32 @@ impl State {
 /// The delay in whole milliseconds, rounded up; none for a negative one.
 fn lock_delay_ms(nanoseconds: i64) -> u64 {
     u64::try_from(nanoseconds).unwrap_or(0).div_ceil(1_000_000).min(LOCK_DELAY_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Action, Command, Register};
+
+    #[test]
+    fn what_changed_is_told_once() {
+        let (mut state, mut seen) = (State::default(), SeenSessions::default());
+        let act = |state: &mut State, action| state.apply(&Command { at_ms: 1, action });
+        let node = crate::Node { name: "n".into(), address: "10.0.0.1".into(), ..crate::Node::default() };
+        act(&mut state, Action::Register(Box::new(Register { node, ..Register::default() })));
+        let session = |id: &str| Session { id: SessionId::from(id), node: "n".into(), ..Session::default() };
+        let ids = |changed: &SessionsChanged| -> Vec<String> {
+            changed.begun.iter().map(|session| session.id.to_string()).collect()
+        };
+        for id in ["a", "b"] {
+            act(&mut state, Action::SessionCreate(Box::new(session(id))));
+        }
+        assert_eq!(ids(&seen.follow(&state)), ["a", "b"]);
+        assert_eq!(seen.follow(&state), SessionsChanged::default());
+        act(&mut state, Action::SessionDestroy { id: SessionId::from("a") });
+        act(&mut state, Action::SessionDestroy { id: SessionId::from("b") });
+        act(&mut state, Action::SessionCreate(Box::new(session("b"))));
+        let changed = seen.follow(&state);
+        assert_eq!((ids(&changed), changed.ended), (vec!["b".to_owned()], vec!["a".into(), "b".into()]));
+    }
 }
