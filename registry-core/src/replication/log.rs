@@ -161,12 +161,11 @@ impl RaftLogStorage<Kinds> for Log {
         self.flushed().await
     }
 
-    /// Not flushed: it only shortens the replay of a restart, and goes to disk with the next entry.
+    /// Not flushed, nor handed to the thread that writes: it only shortens the replay of a restart, and goes to disk with
+    /// the next entry.
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         if let Some(committed) = committed {
-            let mut log = self.locked();
-            log.commit(Position::of(&committed))?;
-            log.flush(false, None)?;
+            self.locked().commit(Position::of(&committed))?;
         }
         Ok(())
     }

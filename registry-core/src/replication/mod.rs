@@ -19,15 +19,16 @@ use std::{
 use daemon::Shutdown;
 use metrics::{counter, histogram};
 use openraft::{
-    BasicNode, Config, RaftMetrics, ReadPolicy, ServerState, SnapshotPolicy,
+    BasicNode, Config, ReadPolicy, ServerState, SnapshotPolicy,
     async_runtime::WatchReceiver,
     errors::{ClientWriteError, RaftError},
+    metrics::RaftServerMetrics,
 };
 use registry_state::{Command, Index, Outcome};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::{error, info};
 
@@ -51,6 +52,8 @@ const ELECTION_MS: std::ops::Range<u64> = 1000..2000;
 /// How many entries before a snapshot stay in the log, for servers that lag a little.
 const KEPT_ENTRIES: u64 = 128;
 
+/// When a leader that could not make sure of it tries again.
+const CONFIRM_AGAIN: Duration = Duration::from_millis(50);
 /// How long the engine's last tasks may take to let go of the log's files.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -184,39 +187,50 @@ impl Replication {
     }
 
     async fn follow_role(&self, node: &str, address: &str, role: &watch::Sender<Role>, shutdown: &Shutdown) {
-        let mut metrics = self.raft.metrics();
+        // Those of the server, which stay the same from write to write.
+        let mut metrics = self.raft.server_metrics();
         // A restarted leader may know less than it acknowledged until everything in its log is applied.
         if let Err(error) = self.raft.wait_for_recovery(None).await {
             error!(target: "agent.server", %error, "the log could not be replayed");
         }
         loop {
             let now = metrics.borrow_watched().clone();
-            if let Err(fatal) = &now.running_state {
-                error!(target: "agent.server", error = %fatal, "the replicated log failed; stopping");
-                shutdown.request();
-                return;
-            }
-            self.take_role(node, address, role, &now).await;
-            if metrics.changed().await.is_err() {
-                return;
+            let settled = self.take_role(node, address, role, &now).await;
+            let changed = tokio::select! {
+                changed = metrics.changed() => changed.is_ok(),
+                () = sleep(CONFIRM_AGAIN), if !settled => true,
+            };
+            if !changed {
+                return self.tell_failure(shutdown);
             }
         }
     }
 
+    /// Says why the engine has ended, and ends the program with it, unless it was asked to.
+    fn tell_failure(&self, shutdown: &Shutdown) {
+        if let Err(fatal) = &self.raft.metrics().borrow_watched().running_state
+            && !shutdown.is_requested()
+        {
+            error!(target: "agent.server", error = %fatal, "the replicated log failed; stopping");
+            shutdown.request();
+        }
+    }
+
+    /// Publishes who leads; false when this server leads but could not make sure of it.
     async fn take_role(
         &self,
         node: &str,
         address: &str,
         role: &watch::Sender<Role>,
-        now: &RaftMetrics<Kinds>,
-    ) {
+        now: &RaftServerMetrics<Kinds>,
+    ) -> bool {
         let (was, start) = (role.borrow().clone(), Instant::now());
         let leads = now.state == ServerState::Leader;
         let serving = leads && (was.serving || self.confirm().await);
         let leader = if leads { Some(address.to_owned()) } else { leader_address(now) };
         let next = Role { leader, serving };
         if next == was {
-            return;
+            return serving == leads;
         }
         if serving && !was.serving {
             info!(target: "agent.server", "cluster leadership acquired");
@@ -228,6 +242,7 @@ impl Replication {
             info!(target: "agent.server", "cluster leadership lost");
         }
         role.send_replace(next);
+        serving == leads
     }
 
     async fn make_snapshots(&self, full: &Notify) {
@@ -256,7 +271,7 @@ fn config() -> Config {
     }
 }
 
-fn leader_address(metrics: &RaftMetrics<Kinds>) -> Option<String> {
+fn leader_address(metrics: &RaftServerMetrics<Kinds>) -> Option<String> {
     let leader = metrics.current_leader?;
     let node = metrics.membership_config.membership().get_node(&leader)?;
     Some(node.addr.clone())
