@@ -280,6 +280,24 @@ impl Local {
         }
     }
 
+    /// What there is now of these items.
+    pub(crate) fn snapshot_of(&self, items: &BTreeSet<Item>) -> Snapshot {
+        let (state, mut snapshot) = (self.state(), Snapshot::default());
+        for item in items {
+            match item {
+                Item::Service(id) => {
+                    let held = state.services.get(id);
+                    snapshot.services.extend(held.map(|held| (id.clone(), held.service.clone())));
+                }
+                Item::Check(id) => {
+                    let held = state.checks.get(id);
+                    snapshot.checks.extend(held.map(|held| (id.clone(), held.check.clone())));
+                }
+            }
+        }
+        snapshot
+    }
+
     /// What has to be told to the catalog now; the caller gives back with [`Local::not_synced`] what it could not tell.
     pub(crate) fn take_unsynced(&self) -> BTreeSet<Item> {
         let mut state = self.state();

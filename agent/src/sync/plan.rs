@@ -1,6 +1,6 @@
 //! What to tell the catalog. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use registry_wire::catalog::{HealthCheck, NodeService, ServiceAddress, TextMap};
 
@@ -56,6 +56,10 @@ pub(super) fn full(local: &Snapshot, remote: &Remote, server: bool) -> Plan {
             plan.steps.push(Step::DropCheck(id.clone()));
         }
     }
+    let mut checks_of: HashMap<&str, Vec<String>> = HashMap::new();
+    for (id, check) in &local.checks {
+        checks_of.entry(&check.service_id).or_default().push(id.clone());
+    }
     let mut told = BTreeSet::new();
     for (id, service) in &local.services {
         let there = remote.services.get(id);
@@ -66,12 +70,7 @@ pub(super) fn full(local: &Snapshot, remote: &Remote, server: bool) -> Plan {
         if there.is_some_and(|there| same_service(service, there)) {
             continue;
         }
-        let checks: Vec<String> = local
-            .checks
-            .iter()
-            .filter(|(_, check)| check.service_id == *id)
-            .map(|(id, _)| id.clone())
-            .collect();
+        let checks = checks_of.remove(id.as_str()).unwrap_or_default();
         told.extend(checks.iter().cloned());
         plan.steps.push(Step::Service(id.clone(), checks));
     }
@@ -87,23 +86,25 @@ pub(super) fn full(local: &Snapshot, remote: &Remote, server: bool) -> Plan {
     plan
 }
 
-/// What a few local changes mean, without asking the catalog first.
+/// What a few local changes mean, without asking the catalog first. `local` need hold no more than what changed.
 pub(super) fn partial(local: &Snapshot, changed: &BTreeSet<Item>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut told = BTreeSet::new();
+    let mut checks_of: HashMap<&str, Vec<String>> = HashMap::new();
+    for item in changed {
+        if let Item::Check(id) = item
+            && let Some(check) = local.checks.get(id)
+        {
+            checks_of.entry(&check.service_id).or_default().push(id.clone());
+        }
+    }
     for item in changed {
         let Item::Service(id) = item else { continue };
         if !local.services.contains_key(id) {
             steps.push(Step::DropService(id.clone()));
             continue;
         }
-        let of_it = |check: &&String| local.checks.get(*check).is_some_and(|c| c.service_id == *id);
-        let checks: Vec<String> = changed
-            .iter()
-            .filter_map(|item| if let Item::Check(check) = item { Some(check) } else { None })
-            .filter(of_it)
-            .cloned()
-            .collect();
+        let checks = checks_of.remove(id.as_str()).unwrap_or_default();
         told.extend(checks.iter().cloned());
         steps.push(Step::Service(id.clone(), checks));
     }

@@ -224,7 +224,7 @@ impl Sync {
         if items.is_empty() {
             return Ok(());
         }
-        let steps = plan::partial(&self.local.snapshot(), &items);
+        let steps = plan::partial(&self.local.snapshot_of(&items), &items);
         self.carry_out(&self.identity(), steps).await
     }
 
@@ -249,7 +249,7 @@ impl Sync {
     }
 
     async fn tell_step(&self, identity: &Identity, step: &Step) -> Result<(), Failed> {
-        let local = self.local.snapshot();
+        let local = self.local.snapshot_of(&plan::items(step).into_iter().collect());
         let mut body = Map::new();
         match step {
             Step::Service(id, checks) => {
