@@ -90,6 +90,10 @@ pub(crate) struct Runner {
     watches: Watches,
     news: mpsc::Receiver<News>,
     guard: Guard,
+    /// Whether the templates ask something else than what is watched, or a question was denied or permitted.
+    asks_else: bool,
+    /// Whether answers may be known that nobody asks for any more.
+    forgets: bool,
     /// Keys that are answered by the prefix above them, and that prefix.
     covered: HashMap<Query, Query>,
     /// Questions that find no answer at the moment.
@@ -121,6 +125,8 @@ impl Runner {
             answers: Arc::default(),
             watches,
             news,
+            asks_else: true,
+            forgets: false,
             covered: HashMap::new(),
             failing: HashMap::new(),
             absent: HashMap::new(),
@@ -184,7 +190,9 @@ impl Runner {
             if !self.settled {
                 return Ok(());
             }
-            self.forget_unused();
+            if std::mem::take(&mut self.forgets) {
+                self.forget_unused();
+            }
             self.check_lookups()?;
         }
         let mut written = false;
@@ -213,21 +221,29 @@ impl Runner {
             for slot in
                 self.slots.iter_mut().filter(|slot| slot.dirty && !(self.config.once && slot.rendered))
             {
-                slot.render(&self.answers);
+                self.asks_else |= slot.render(&self.answers);
             }
             if self.config.parse_only {
                 return;
             }
-            let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
-            let denied = |query: &Query| matches!(self.failing.get(query), Some(Cause::Denied(_)));
-            self.covered = cover::keys_under_prefixes(&used, denied);
-            let asked = used.into_iter().filter(|query| !self.covered.contains_key(query)).collect();
-            self.watches.follow(&asked);
+            if std::mem::take(&mut self.asks_else) {
+                self.follow();
+            }
             if !self.derive() {
                 return;
             }
         }
         tracing::warn!(target: "runner", "a template asks other keys each time it is rendered; it goes on with the next change");
+    }
+
+    /// Watches what the templates ask, but for the keys that a watched prefix answers.
+    fn follow(&mut self) {
+        let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
+        let denied = |query: &Query| matches!(self.failing.get(query), Some(Cause::Denied(_)));
+        self.covered = cover::keys_under_prefixes(&used, denied);
+        let asked = used.into_iter().filter(|query| !self.covered.contains_key(query)).collect();
+        self.watches.follow(&asked);
+        self.forgets = true;
     }
 
     /// Answers keys from the prefixes that cover them; tells whether something new came of it.
@@ -315,6 +331,9 @@ impl Runner {
     }
 
     fn take(&mut self, News { query, what }: News) -> Result<(), RunError> {
+        if !self.watches.is_followed(&query) {
+            return Ok(());
+        }
         match what {
             What::Answer(answer, after_break) => {
                 tracing::debug!(target: "watcher", "received {query}");
@@ -345,12 +364,15 @@ impl Runner {
         if !self.failing.values().any(|known| *known == cause) {
             tracing::warn!(target: "watcher", "{query}: {error} (asking again until there is an answer)");
         }
-        self.failing.insert(query, cause);
+        self.asks_else |= matches!(cause, Cause::Denied(_));
+        let before = self.failing.insert(query, cause);
+        self.asks_else |= matches!(before, Some(Cause::Denied(_)));
     }
 
     /// Tells that a cause is gone with the last question that had it.
     fn tell_answered(&mut self, query: &Query) {
         let Some(cause) = self.failing.remove(query) else { return };
+        self.asks_else |= matches!(cause, Cause::Denied(_));
         if self.failing.values().any(|other| *other == cause) {
             return;
         }
@@ -435,6 +457,7 @@ impl Runner {
             slot.rendered = before.is_some_and(|old| old.rendered);
         }
         self.slots = slots;
+        self.asks_else = true;
         self.actions.follow(&self.slots);
         let exec = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
         if let Some(mut old) = std::mem::replace(&mut self.child, exec) {

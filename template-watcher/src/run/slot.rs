@@ -94,19 +94,20 @@ impl Slot {
         Ok(())
     }
 
-    /// Renders with the answers known, and remembers what came of it.
-    pub(super) fn render(&mut self, answers: &Arc<Answers>) {
+    /// Renders with the answers known, and remembers what came of it; tells whether it asked something else than before.
+    pub(super) fn render(&mut self, answers: &Arc<Answers>) -> bool {
         self.dirty = false;
         if let Err(reason) = self.read() {
             self.outcome = Some(Outcome::Unreadable(reason));
-            return;
+            return false;
         }
-        let Some(body) = &self.body else { return };
+        let Some(body) = &self.body else { return false };
         let (mut asked, outcome) = render(body.as_ref(), answers, &self.surroundings);
         if matches!(outcome, Outcome::Failed(_)) {
             // What it asked before may be what heals it.
-            asked.used.extend(self.asked.used.drain(..));
+            asked.used.extend(self.asked.used.iter().cloned());
         }
+        let asks_else = asked.used != self.asked.used;
         self.asked = asked;
         self.timer = match (&outcome, self.config.wait.filter(|_| self.rendered)) {
             (Outcome::Text(text), Some(wait)) if self.last.as_ref() != Some(text) => {
@@ -121,6 +122,7 @@ impl Slot {
             self.again = None;
         }
         self.outcome = Some(outcome);
+        asks_else
     }
 
     /// When it must be looked at again although nothing changed.
