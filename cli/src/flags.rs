@@ -78,7 +78,10 @@ pub(crate) fn rewrite(root: &Command, words: Vec<String>) -> Result<Vec<String>,
 }
 
 fn takes_value(command: &Command, name: &str) -> Option<bool> {
-    let arg = command.get_arguments().find(|arg| arg.get_long() == Some(name))?;
+    let named = |arg: &&clap::Arg| {
+        arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|names| names.contains(&name))
+    };
+    let arg = command.get_arguments().find(named)?;
     Some(arg.get_num_args().is_none_or(|count| count.min_values() > 0) && arg.get_action().takes_values())
 }
 

@@ -12,6 +12,7 @@ use crate::{
         info::Info,
         keys::{Keygen, Keyring},
         kv::Kv,
+        lock::Lock,
         maint::Maint,
         members::Members,
         monitor::Monitor,
@@ -93,6 +94,8 @@ enum Command {
     Kv(Kv),
     /// Let the agent leave its fleet and end
     Leave(Leave),
+    /// Run a command while holding a lock
+    Lock(Box<Lock>),
     /// Take this node or one of its services out of service, and back
     Maint(Maint),
     /// List the nodes and how they are
@@ -166,6 +169,7 @@ impl Command {
             Self::Keyring(command) => command.run(),
             Self::Kv(command) => command.run(),
             Self::Leave(command) => command.run(),
+            Self::Lock(command) => command.run(),
             Self::Maint(command) => command.run(),
             Self::Members(command) => command.run(),
             Self::Monitor(command) => command.run(),

@@ -11,6 +11,7 @@ pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod kv;
 pub(crate) mod kv_transfer;
+pub(crate) mod lock;
 pub(crate) mod maint;
 pub(crate) mod members;
 pub(crate) mod monitor;

@@ -153,7 +153,7 @@ impl Watch {
 }
 
 /// A command as the user wrote it: by a shell, or as a program with its words.
-fn command_of(words: &[String], shell: bool) -> Command {
+pub(super) fn command_of(words: &[String], shell: bool) -> Command {
     if shell {
         let shell = std::env::var("SHELL").ok().filter(|shell| !shell.is_empty());
         let mut command = Command::new(shell.unwrap_or_else(|| "/bin/sh".into()));
@@ -166,7 +166,7 @@ fn command_of(words: &[String], shell: bool) -> Command {
 }
 
 /// Why a program does not start, as Go says it.
-fn cannot_start(words: &[String], error: &std::io::Error) -> String {
+pub(super) fn cannot_start(words: &[String], error: &std::io::Error) -> String {
     let program = words.first().map(String::as_str).unwrap_or_default();
     if program.contains('/') {
         return format!("fork/exec {program}: {}", system_words(error));
@@ -175,7 +175,7 @@ fn cannot_start(words: &[String], error: &std::io::Error) -> String {
 }
 
 /// How a command ended that did not succeed: `exit status 3`, `signal: killed`.
-fn ended(status: std::process::ExitStatus) -> String {
+pub(super) fn ended(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
