@@ -339,10 +339,16 @@ mod tests {
         for length in (0..whole.len()).step_by(whole.len() / 40) {
             assert!(read(&whole[..length]).is_err(), "cut off at {length}");
         }
+        let unpacked = |bytes: &[u8]| {
+            let mut content = Vec::new();
+            GzDecoder::new(bytes).read_to_end(&mut content).map(|_| content).ok()
+        };
         for at in (10..whole.len() - 8).step_by(whole.len() / 60) {
             let mut changed = whole.clone();
             changed[at] ^= 0x10;
-            assert!(read(&changed).is_err(), "byte {at} changed");
+            // In a run of equal bytes another distance may copy the same ones: such a change does no damage.
+            let same = unpacked(&changed) == unpacked(&whole);
+            assert_eq!(read(&changed).is_ok(), same, "byte {at} changed");
         }
     }
 

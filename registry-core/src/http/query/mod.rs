@@ -211,7 +211,7 @@ async fn execute(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
     let datacenter = api.datacenter().clone();
     let client = asking_client(&call);
     let asked = Asked { agent: &agent, client, near: near.as_deref(), limit, connect };
-    about(&api, call.read_options()?, |state, meta| {
+    about(&api, call.read_options()?, Family::Cached, |state, meta| {
         let Some(query) = resolve(state, name)? else { return Ok(None) };
         let mut ran = run(state, &query, &asked, &datacenter);
         ran.meta = meta;
@@ -221,7 +221,7 @@ async fn execute(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
 }
 
 async fn explain(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
-    about(&api, call.read_options()?, |state, meta| {
+    about(&api, call.read_options()?, Family::Discovery, |state, meta| {
         Ok(resolve(state, name)?.and_then(|query| encoded(&Explained { query, meta })))
     })
     .await
@@ -230,6 +230,7 @@ async fn explain(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
 async fn about(
     api: &Api,
     asked: ReadOptions,
+    family: Family,
     look: impl FnOnce(&State, Meta) -> Result<Encoded, String>,
 ) -> Result<Answer, ApiError> {
     api.serves(asked.datacenter.as_deref())?;
@@ -238,7 +239,7 @@ async fn about(
     let found = api.reader().look_up(options.consistency, |state| (look(state, meta), 1)).await?;
     let body = found.value.map_err(ApiError::internal)?.ok_or_else(|| ApiError::not_found(NOT_FOUND))?;
     let mut answer = Answer::encoded(body);
-    read_headers(&mut answer, 1, found.known_leader, found.last_contact_ms, Family::Discovery, &asked);
+    read_headers(&mut answer, 1, found.known_leader, found.last_contact_ms, family, &asked);
     Ok(answer)
 }
 

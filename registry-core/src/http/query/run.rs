@@ -10,9 +10,9 @@ use registry_state::{
 use registry_wire::prepared::{Definition, Executed, ServiceQuery, TEMPLATE_BY_ID};
 
 use super::{shown, template};
-use crate::http::{catalog::is_native, shape};
+use crate::http::{catalog::is_native, near, shape};
 
-/// An instance of the near node comes first when the shuffling left it among so many (as recorded).
+/// An instance of the near node comes first when sorting or shuffling left it among so many (as recorded).
 const NEAR_FIRST_OF: usize = 10;
 
 /// Who asks, and what for.
@@ -56,7 +56,8 @@ pub(crate) fn run(state: &State, query: &Definition, asked: &Asked<'_>, datacent
         fits(instance, wanted) && (!(wanted.connect || asked.connect) || is_native(&instance.service.connect))
     });
     found.shuffle(&mut rand::rng());
-    if let Some(node) = near(state, wanted, asked) {
+    if let Some(node) = near_node(state, wanted, asked) {
+        near::sort(state, &node, &mut found);
         first_on_node(&mut found, &node);
     }
     if asked.limit > 0 {
@@ -80,7 +81,7 @@ fn failed_over(ran: Executed, wanted: &ServiceQuery, datacenter: &str) -> Execut
 }
 
 /// The node whose neighbours come first.
-fn near(state: &State, wanted: &ServiceQuery, asked: &Asked<'_>) -> Option<Caseless> {
+fn near_node(state: &State, wanted: &ServiceQuery, asked: &Asked<'_>) -> Option<Caseless> {
     match asked.near.unwrap_or(&wanted.near) {
         "" => None,
         "_agent" => Some(Caseless::new(asked.agent)),

@@ -1,7 +1,10 @@
 //! Templates of prepared queries: `${name.full}`, `${name.prefix}`, `${name.suffix}`, `${match(1)}`, `${agent.segment}`.
 
 use regex::Regex;
-use registry_wire::prepared::{Definition, ServiceQuery};
+use registry_wire::{
+    prepared::{Definition, ServiceQuery},
+    regexp,
+};
 
 use super::interpolation::{Variables, parse};
 
@@ -45,15 +48,7 @@ fn compiled(pattern: &str) -> Result<Option<Regex>, String> {
     if pattern.is_empty() {
         return Ok(None);
     }
-    let fault = |error: regex::Error| match error.to_string() {
-        text if text.contains("unclosed character class") => {
-            let from = pattern.rfind('[').unwrap_or_default();
-            format!("missing closing ]: `{}`", &pattern[from..])
-        }
-        text if text.contains("unclosed group") => format!("missing closing ): `{pattern}`"),
-        text => text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-    };
-    Regex::new(pattern).map(Some).map_err(|e| format!("Bad Regexp: error parsing regexp: {}", fault(e)))
+    regexp::compile(pattern).map(Some).map_err(|fault| format!("Bad Regexp: {fault}"))
 }
 
 /// What is done to a text, given the field it stands in.
