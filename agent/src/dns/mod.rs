@@ -24,3 +24,21 @@ mod size;
 pub use listen::{Listeners, serve};
 pub use recurse::{BadRecursor, find_recursors};
 pub use settings::{BadDomain, Domain, RecursorStrategy, Settings, Soa};
+
+/// Answers one message without a socket, as the UDP listener would; `None` where it stays silent. For fuzzing.
+#[cfg(fuzzing)]
+pub async fn answer_message(
+    message: &[u8],
+    settings: std::sync::Arc<Settings>,
+    backend: std::sync::Arc<dyn crate::backend::Backend>,
+) -> Option<Vec<u8>> {
+    let client = std::net::SocketAddr::from(([127, 0, 0, 1], 5353));
+    match request::read(message) {
+        request::Received::Question(question) => {
+            let resolver = resolve::Resolver::new(backend, settings);
+            Some(resolver.reply(&question, size::Transport::Udp, client).await)
+        }
+        request::Received::Refusal(reply) => Some(reply),
+        request::Received::Silence => None,
+    }
+}

@@ -191,3 +191,16 @@ pub(super) fn take(state: &mut State, record: Record) -> Result<(), CodecError> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: a head whose map of nodes claims to have four thousand million entries.
+    #[test]
+    fn a_file_that_claims_too_much_is_damaged() {
+        let head =
+            b"\x01\x96\x02\xdc\x2c\x90\xcd\xcd\xed\x01\0\0\0\0\0\0\x2a\xcd\x2c\x66\xdf\xff\xff\xff\xff";
+        assert!(matches!(read_snapshot(head.as_slice()), Err(CodecError::Malformed(_))));
+    }
+}

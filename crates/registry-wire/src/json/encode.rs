@@ -14,10 +14,11 @@ pub fn to_vec(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     bytes
 }
 
-/// Compact JSON with line breaks and this indentation: `[1]` becomes `[\n    1\n]`; `{}` and `[]` stay.
+/// Compact JSON with line breaks and this indentation: `[1]` becomes `[\n    1\n]`; `{}` and `[]` stay. What is no JSON
+/// comes out as some text.
 pub fn indent(json: &[u8], step: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() * 2);
-    let mut depth = 0;
+    let mut depth: usize = 0;
     let mut text = Text::default();
     for (at, &byte) in json.iter().enumerate() {
         if text.holds(byte) {
@@ -33,8 +34,8 @@ pub fn indent(json: &[u8], step: &str) -> Vec<u8> {
                 }
             }
             b'}' | b']' => {
-                if !matches!(json[at - 1], b'{' | b'[') {
-                    depth -= 1;
+                if !matches!(json[..at].last(), Some(b'{' | b'[')) {
+                    depth = depth.saturating_sub(1);
                     new_line(&mut out, step, depth);
                 }
                 out.push(byte);
@@ -120,6 +121,11 @@ mod tests {
 
     fn written(value: impl Serialize) -> String {
         String::from_utf8(to_vec(&value)).unwrap()
+    }
+
+    #[test]
+    fn what_closes_without_having_opened_is_some_text() {
+        assert_eq!(indent(b"]%", "  "), b"\n]%");
     }
 
     #[test]
