@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     backend::{Backend, Unavailable},
+    figures,
     local::Local,
 };
 
@@ -94,6 +95,7 @@ impl Events {
         };
         let limit = calls::EVENTS_HELD.mul_f64(1.125) + PAUSE_MAX;
         let (events, index) = timeout(limit, asked).await.unwrap_or(Err(Unanswered::TimedOut))?;
+        events.iter().for_each(|event| figures::event(&event.name));
         events.into_iter().filter(|event| self.is_ours(event)).for_each(|event| self.keep(event));
         self.known.send_replace(index.max(1));
         Ok(())

@@ -19,6 +19,12 @@ pub(crate) fn called(node: &HeaderValue, call: &str, answered: &Result<Response<
     }
 }
 
+/// Notes that a user event came, whether or not it is for this node.
+pub(crate) fn event(name: &str) {
+    counter!("serf.events", "network" => "lan").increment(1);
+    counter!(format!("serf.events.consul:event:{name}"), "network" => "lan").increment(1);
+}
+
 /// The name of the call at a path of the catalog; all others are counted as `client.rpc` only.
 pub(crate) fn call(path: &str) -> Option<&'static str> {
     Some(match path.strip_prefix("/v1/catalog/")?.split('/').next()? {

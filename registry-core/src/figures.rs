@@ -1,6 +1,7 @@
 //! What a registry counts about itself, under Consul's names.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -8,7 +9,11 @@ use std::{
 use daemon::Shutdown;
 use link::calls::status;
 use metrics::{Counter, counter, gauge, histogram};
-use registry_state::{Action, Command, KvDelete, PutMode};
+use registry_state::{
+    Action, Command, KvDelete, PutMode,
+    read::{ConfigList, Read as _},
+};
+use registry_wire::config_entry;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{CONSUL_VERSION, Registry};
@@ -37,6 +42,8 @@ pub(crate) fn way_in(action: &Action) -> Option<&'static str> {
         Action::Deregister(_) => "catalog.deregister",
         Action::SessionCreate(_) | Action::SessionDestroy { .. } => "session.apply",
         Action::QuerySet { .. } | Action::QueryDelete { .. } => "prepared-query.apply",
+        Action::ConfigPut(_) => "config_entry.apply",
+        Action::ConfigDelete(_) => "config_entry.delete",
         _ => return None,
     })
 }
@@ -59,9 +66,16 @@ pub(crate) fn applied(command: &Command, start: Instant) {
         Action::SessionDestroy { .. } => "fsm.session.destroy",
         Action::QuerySet { .. } => "fsm.prepared-query.set",
         Action::QueryDelete { .. } => "fsm.prepared-query.delete",
+        Action::UpdateCoordinate(_) => "fsm.coordinate.batch-update",
+        Action::ConfigPut(put) => return made_config_entry(&put.entry.kind, "upsert", start),
+        Action::ConfigDelete(delete) => return made_config_entry(&delete.kind, "delete", start),
         _ => return,
     };
     histogram!(name).record(since(start));
+}
+
+fn made_config_entry(kind: &str, op: &'static str, start: Instant) {
+    histogram!(format!("fsm.config_entry.{kind}"), "op" => op).record(since(start));
 }
 
 /// Something happened to a node: `join`, `failed`, `left`, `update`.
@@ -172,5 +186,19 @@ fn measure_state(registry: &Registry) {
     set("state.nodes", usage.nodes);
     set("state.services", usage.services);
     set("state.service_instances", usage.instances);
+    for (kind, count) in config_entries(registry) {
+        gauge!("state.config_entries", "datacenter" => datacenter.clone(), "kind" => kind).set(count as f64);
+    }
     gauge!("session_ttl.active").set(registry.timers().count() as f64);
+}
+
+/// How many entries there are of each kind, also of those without any.
+fn config_entries(registry: &Registry) -> BTreeMap<Arc<str>, usize> {
+    let none = config_entry::kinds().map(|kind| (kind.into(), 0));
+    let mut counts: BTreeMap<Arc<str>, usize> = none.collect();
+    let (entries, _) = ConfigList::default().run(&registry.store().state());
+    for entry in entries {
+        *counts.entry(entry.kind.clone()).or_default() += 1;
+    }
+    counts
 }

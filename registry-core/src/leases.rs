@@ -34,7 +34,7 @@ use crate::{
     store::Store,
     writer::{WriteFailed, Writer},
 };
-use table::{Due, Standing, Table};
+use table::{Due, Sign, Standing, Table};
 
 /// A lease ends this long after the last sign of life.
 pub const LEASE_TTL: Duration = Duration::from_secs(4);
@@ -91,18 +91,22 @@ impl Leases {
     pub async fn keep(&self, lease: Lease) -> Result<Granted, LeaseRefused> {
         self.fits(&lease)?;
         self.leadership.leading().await.map_err(WriteFailed::from)?;
-        let fresh = self.table().keep(&lease, Instant::now() + LEASE_TTL).map_err(LeaseRefused::Unfit)?;
+        let sign = self.table().keep(&lease, Instant::now() + LEASE_TTL).map_err(LeaseRefused::Unfit)?;
         self.touched.notify_one();
-        if fresh || !is_alive(&self.store.state(), &lease) {
+        if sign != Sign::Known || !is_alive(&self.store.state(), &lease) {
             let written = self.writer.write(Action::Register(Box::new(alive(&lease)))).await?;
             if let Outcome::Failed(error) = written.outcome {
                 self.table().forget(&lease.node);
                 return Err(LeaseRefused::Failed(error.to_string()));
             }
-            if fresh {
-                let (node, address) = (&lease.node, &lease.address);
-                info!(target: "agent.server", member = %node, %address, "member joined, marking health alive");
-                figures::member("serf.member.join");
+            let (node, address) = (&lease.node, &lease.address);
+            match sign {
+                Sign::Known => {}
+                Sign::Changed => figures::member("serf.member.update"),
+                Sign::Joined => {
+                    info!(target: "agent.server", member = %node, %address, "member joined, marking health alive");
+                    figures::member("serf.member.join");
+                }
             }
         }
         let servers = self.leadership.leader().into_iter().collect();

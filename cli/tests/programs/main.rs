@@ -12,6 +12,7 @@ mod bad_requests;
 mod dev;
 mod disk;
 mod forwarders;
+mod metrics;
 mod nodes;
 mod process;
 mod services;

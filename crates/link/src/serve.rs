@@ -40,6 +40,7 @@ where
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((tcp, peer)) => {
                     failing = false;
+                    metrics::counter!("rpc.accept_conn").increment(1);
                     connections.spawn(connection(tcp, peer, handler.clone(), shutdown.clone()));
                 }
                 Err(error) => {

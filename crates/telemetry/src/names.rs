@@ -57,6 +57,7 @@ pub const NAMES: &[Known] = &[
     known(Counter, "client.rpc.exceeded", "Requests refused by this agent's limits.rpc_rate"),
     known(Counter, "client.rpc.failed", "Requests that no registry answered"),
     known(Sample, "config_entry.apply", "Changes of config entries: how long they took"),
+    known(Sample, "config_entry.delete", "Removals of config entries: how long they took"),
     known(Sample, "dns.domain_query", "DNS questions for names of the domain: how long they took"),
     known(Sample, "dns.ptr_query", "DNS questions for the name of an address: how long they took"),
     known(Sample, "dns.query", "DNS questions by type: how long they took"),
@@ -65,14 +66,28 @@ pub const NAMES: &[Known] = &[
         "dns.stale_queries",
         "DNS answers from the last known state, because no registry answered",
     ),
-    known(Sample, "fsm.config_entry", "Changes of config entries as the state machine made them"),
     known(Sample, "fsm.coordinate.batch-update", "Network coordinates as the state machine took them"),
     known(Sample, "fsm.deregister", "Removals from the catalog as the state machine made them"),
-    known(Sample, "fsm.kvs", "Changes of keys as the state machine made them"),
+    known(Sample, "fsm.kvs.cas", "Conditional changes of keys as the state machine made them"),
+    known(Sample, "fsm.kvs.delete", "Deletions of keys as the state machine made them"),
+    known(
+        Sample,
+        "fsm.kvs.delete-tree",
+        "Deletions of keys by prefix or condition as the state machine made them",
+    ),
+    known(Sample, "fsm.kvs.lock", "Locks of keys as the state machine made them"),
+    known(Sample, "fsm.kvs.set", "Changes of keys as the state machine made them"),
+    known(Sample, "fsm.kvs.unlock", "Unlocks of keys as the state machine made them"),
     known(Sample, "fsm.persist", "Snapshots of the state: how long writing them took"),
-    known(Sample, "fsm.prepared-query", "Changes of prepared queries as the state machine made them"),
+    known(
+        Sample,
+        "fsm.prepared-query.delete",
+        "Deletions of prepared queries as the state machine made them",
+    ),
+    known(Sample, "fsm.prepared-query.set", "Changes of prepared queries as the state machine made them"),
     known(Sample, "fsm.register", "Registrations as the state machine made them"),
-    known(Sample, "fsm.session", "Changes of sessions as the state machine made them"),
+    known(Sample, "fsm.session.create", "New sessions as the state machine made them"),
+    known(Sample, "fsm.session.destroy", "Ends of sessions as the state machine made them"),
     known(Sample, "fsm.txn", "Transactions as the state machine made them"),
     known(Counter, "health.connect.not-found", "Questions for the health of mesh instances that found none"),
     known(Counter, "health.connect.query", "Questions for the health of the mesh instances of a service"),
@@ -156,6 +171,29 @@ mod tests {
                 "{} is not in docs/metrics.md",
                 known.name
             );
+        }
+    }
+
+    #[test]
+    fn every_name_is_counted_somewhere() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let mut code = String::new();
+        let folders = ["agent/src", "registry-core/src", "crates"];
+        let mut folders = Vec::from(folders.map(|folder| std::path::Path::new(root).join(folder)));
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() && !path.ends_with("telemetry/src/recorder") {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|end| end == "rs")
+                    && !path.ends_with("telemetry/src/names.rs")
+                {
+                    code.push_str(&std::fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+        for known in NAMES {
+            assert!(code.contains(&format!("\"{}\"", known.name)), "nothing counts {}", known.name);
         }
     }
 }

@@ -44,17 +44,27 @@ struct Row {
     due: Due,
 }
 
+/// What a sign of life tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// Nothing new.
+    Known,
+    /// A node that was not there, or was started anew.
+    Joined,
+    /// The node says something else of itself than before.
+    Changed,
+}
+
 /// The rows, by name in lower case.
 #[derive(Default)]
 pub(super) struct Table(BTreeMap<String, Row>);
 
 impl Table {
-    /// A sign of life: the lease ends at `end` now. Tells whether the node is to be written anew; errors when a younger
-    /// agent has the name.
-    pub(super) fn keep(&mut self, lease: &Lease, end: Instant) -> Result<bool, String> {
+    /// A sign of life: the lease ends at `end` now. Errors when a younger agent has the name.
+    pub(super) fn keep(&mut self, lease: &Lease, end: Instant) -> Result<Sign, String> {
         let name = key(&lease.node);
-        let fresh = match self.0.get(&name) {
-            Some(row) if row.due.standing() == Standing::Left && row.lease.id != lease.id => true,
+        let sign = match self.0.get(&name) {
+            Some(row) if row.due.standing() == Standing::Left && row.lease.id != lease.id => Sign::Joined,
             Some(row) if row.lease.id != lease.id && row.lease.boot_ms > lease.boot_ms => {
                 let (node, id, address) = (&lease.node, &row.lease.id, &row.lease.address);
                 return Err(format!(
@@ -62,12 +72,14 @@ impl Table {
                 ));
             }
             // A row from before a restart does not know when its agent started.
-            Some(row) if row.lease.boot_ms == 0 => !same_node(&row.lease, lease),
-            Some(row) => row.due.standing() != Standing::Alive || row.lease != *lease,
-            None => true,
+            Some(row) if row.lease.boot_ms == 0 && same_node(&row.lease, lease) => Sign::Known,
+            Some(row) if row.due.standing() != Standing::Alive || is_other(&row.lease, lease) => Sign::Joined,
+            Some(row) if row.lease != *lease => Sign::Changed,
+            Some(_) => Sign::Known,
+            None => Sign::Joined,
         };
         self.0.insert(name, Row { lease: lease.clone(), due: Due::Silent(end) });
-        Ok(fresh)
+        Ok(sign)
     }
 
     /// A node known from the catalog; a row that is there already stays.
@@ -144,7 +156,31 @@ fn key(node: &str) -> String {
     node.to_lowercase()
 }
 
+/// Whether two leases of a name are of two agents, or of two starts of one.
+fn is_other(a: &Lease, b: &Lease) -> bool {
+    a.id != b.id || a.boot_ms != b.boot_ms
+}
+
 /// Whether two leases say the same of the node.
 fn same_node(a: &Lease, b: &Lease) -> bool {
     a.id == b.id && a.address == b.address && a.tagged_addresses == b.tagged_addresses && a.meta == b.meta
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_of_life_tells_what_is_new() {
+        let (mut table, end) = (Table::default(), Instant::now());
+        let mut lease = Lease { node: "web1".into(), id: "a".into(), boot_ms: 1, ..Lease::default() };
+        assert_eq!(table.keep(&lease, end), Ok(Sign::Joined));
+        assert_eq!(table.keep(&lease, end), Ok(Sign::Known));
+        lease.meta.insert("rack".into(), "2".into());
+        assert_eq!(table.keep(&lease, end), Ok(Sign::Changed));
+        lease.boot_ms = 2;
+        assert_eq!(table.keep(&lease, end), Ok(Sign::Joined));
+        assert!(table.leave("web1", "a", end));
+        assert_eq!(table.keep(&lease, end), Ok(Sign::Joined));
+    }
 }

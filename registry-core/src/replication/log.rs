@@ -9,7 +9,7 @@ use std::{
     ops::{Bound, RangeBounds},
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -32,6 +32,7 @@ use super::{
     OpenError,
     kinds::{Batch, Entry, Kinds, LogId, Payload, Vote},
 };
+use crate::figures;
 
 /// A file of the log: small, for only whole files leave the cache and, after a snapshot, the disk.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -182,7 +183,7 @@ impl RaftLogStorage<Kinds> for Log {
         let records = entries.into_iter().map(|e| (Position::of(&e.log_id()), Record(e.payload)));
         let mut log = self.locked();
         log.append(records.collect::<Vec<_>>())?;
-        log.flush(true, Some(Flushed::Engine(callback)))
+        log.flush(true, Some(Flushed::Engine(callback, Instant::now())))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
@@ -222,14 +223,18 @@ impl Types for OnDisk {
 
 /// Who is told that a write is on disk.
 enum Flushed {
-    Engine(IOFlushed<Kinds>),
+    /// The engine, and since when it waits.
+    Engine(IOFlushed<Kinds>, Instant),
     Told(oneshot::Sender<io::Result<()>>),
 }
 
 impl raft_log::Callback for Flushed {
     fn send(self, result: io::Result<()>) {
         match self {
-            Self::Engine(callback) => callback.io_completed(result),
+            Self::Engine(callback, start) => {
+                metrics::histogram!("raft.leader.dispatchLog").record(figures::since(start));
+                callback.io_completed(result);
+            }
             // Whoever waited may be gone.
             Self::Told(done) => drop(done.send(result)),
         }

@@ -193,8 +193,12 @@ impl Replication {
         if let Err(error) = self.raft.wait_for_recovery(None).await {
             error!(target: "agent.server", %error, "the log could not be replayed");
         }
+        let mut state = None;
         loop {
             let now = metrics.borrow_watched().clone();
+            if state.replace(now.state) != Some(now.state) {
+                count_state(now.state);
+            }
             let settled = self.take_role(node, address, role, &now).await;
             let changed = tokio::select! {
                 changed = metrics.changed() => changed.is_ok(),
@@ -235,7 +239,6 @@ impl Replication {
         if serving && !was.serving {
             info!(target: "agent.server", "cluster leadership acquired");
             info!(target: "agent.server", payload = node, "New leader elected");
-            counter!("raft.state.leader").increment(1);
             histogram!("leader.barrier").record(figures::since(start));
             figures::new_leader();
         } else if was.serving && !serving {
@@ -253,6 +256,16 @@ impl Replication {
                 std::future::pending::<()>().await;
             }
         }
+    }
+}
+
+/// Counts what this server began to be.
+fn count_state(state: ServerState) {
+    match state {
+        ServerState::Follower => counter!("raft.state.follower").increment(1),
+        ServerState::Candidate => counter!("raft.state.candidate").increment(1),
+        ServerState::Leader => counter!("raft.state.leader").increment(1),
+        ServerState::Learner | ServerState::Shutdown => {}
     }
 }
 

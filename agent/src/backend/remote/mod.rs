@@ -188,7 +188,11 @@ impl Remote {
         match self.ask(request).await.and_then(|answer| self.understand(&lookup, &answer)) {
             Ok(found) => Ok(found),
             Err(Unavailable::NoPathToDatacenter) => Err(Unavailable::NoPathToDatacenter),
-            Err(error) => self.remembered().recall(&lookup).ok_or(error),
+            Err(error) => {
+                let found = self.remembered().recall(&lookup).ok_or(error)?;
+                metrics::counter!("dns.stale_queries").increment(1);
+                Ok(found)
+            }
         }
     }
 

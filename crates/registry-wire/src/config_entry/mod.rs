@@ -48,6 +48,11 @@ pub fn is_kind(kind: &str) -> bool {
     kinds::fields(kind).is_some()
 }
 
+/// All kinds that exist.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    kinds::KINDS.iter().map(|(kind, _)| *kind)
+}
+
 /// Reads the body of `PUT /v1/config`: `{"Kind": "service-defaults", "Name": "web", "Protocol": "http"}`, with names in
 /// this form or as `snake_case`.
 pub fn parse(body: &[u8]) -> Result<ConfigEntry, ConfigError> {
