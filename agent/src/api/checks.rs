@@ -85,7 +85,7 @@ async fn word(context: Context, call: Call, status: Status) -> Result<Answer, Ap
 /// `PUT /v1/agent/check/update/:id` with `{"Status":"passing","Output":"fine"}`.
 pub(super) async fn update(context: Context, mut call: Call) -> Result<Answer, ApiError> {
     #[derive(Default, Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
+    #[serde(rename = "agent.checkUpdate", rename_all = "PascalCase", default)]
     struct Update {
         status: String,
         output: String,

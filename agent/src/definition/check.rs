@@ -35,7 +35,11 @@ pub struct CheckDefinition {
 ///
 /// Shape: `{"HTTP":"http://127.0.0.1/health","Interval":"10s","Timeout":"1s"}`; durations are Go texts or nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(
+    rename = "struct { Interval interface {}; Timeout interface {}; TTL interface {}; DeregisterCriticalServiceAfter interface {}; *structs.Alias }",
+    rename_all = "PascalCase",
+    default
+)]
 #[expect(missing_docs, reason = "the fields are the API's; its page on checks says what each one means")]
 pub struct CheckType {
     #[serde(rename = "CheckID")]
@@ -225,9 +229,13 @@ impl CheckDefinition {
     pub fn from_api(body: &[u8]) -> Result<Self, DecodeError> {
         let value: registry_wire::json::Json = registry_wire::json::decode(body, Unknown::Skip)?;
         let owner: Owner = decode_value(value.clone(), Unknown::Skip)?;
+        if let Some(name) = named(&value, "CheckID") {
+            // Its id is `ID` here, and only here.
+            return Err(DecodeError::UnknownField(name.to_owned()));
+        }
         let runs: CheckType =
             decode_value(without(value, &["id", "serviceid", "service_id", "token"]), Unknown::Refuse)?;
-        let id = if owner.id.is_empty() { runs.check_id.clone() } else { owner.id };
+        let id = owner.id;
         let shown_type = runs.kind().map_or("", Kind::name);
         Ok(Self::alone(id, owner.service_id, owner.token, runs, shown_type))
     }
@@ -311,6 +319,12 @@ pub(crate) fn is_status(status: &str) -> bool {
 /// The same value in the type that the API's decoder reads.
 pub(super) fn to_wire(value: Json) -> registry_wire::json::Json {
     serde_json::from_value(value).expect("both types hold any JSON")
+}
+
+/// A name of an object as it is spelled there, whatever its case.
+fn named<'a>(value: &'a registry_wire::json::Json, name: &str) -> Option<&'a str> {
+    let registry_wire::json::Json::Object(fields) = value else { return None };
+    fields.iter().map(|(own, _)| own.as_str()).find(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// An object without some of its names, whatever their case.

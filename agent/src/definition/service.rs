@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 use registry_wire::{
     catalog::{NodeService, ServiceAddress, TextMap, Weights},
     json::{DecodeError, Unknown, decode, decode_value},
+    kinds::Judged,
+    register::Locality,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -41,6 +43,9 @@ pub enum InvalidService {
     /// A pair that cannot be kept.
     #[error("Invalid Service Meta: {0}")]
     Meta(String),
+    /// Something that its kind asks for is missing.
+    #[error("Validation failed: {0}")]
+    Kind(String),
     /// A check that cannot run.
     #[error("Invalid check: {reason}")]
     Check {
@@ -55,7 +60,11 @@ pub enum InvalidService {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(
+    rename = "struct { EnableTagOverrideSnake bool; TaggedAddressesSnake map[string]structs.ServiceAddress; *structs.Alias }",
+    rename_all = "PascalCase",
+    default
+)]
 struct Body {
     kind: String,
     #[serde(rename = "ID")]
@@ -80,20 +89,10 @@ struct Body {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.Weights", rename_all = "PascalCase", default)]
 struct BodyWeights {
     passing: i64,
     warning: i64,
-}
-
-/// Where an instance is, in a cloud's words; kept and shown, and nothing more.
-#[derive(Default, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Locality {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    region: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    zone: String,
 }
 
 impl ServiceDefinition {
@@ -166,12 +165,28 @@ impl ServiceDefinition {
             return Err(InvalidService::AnyAddress);
         }
         self.validate_weights().map_err(InvalidService::Weights)?;
-        validate_meta(service.meta.iter().flatten(), false).map_err(InvalidService::Meta)?;
+        validate_meta(service.meta.iter().flatten(), true).map_err(InvalidService::Meta)?;
+        self.validate_kind().map_err(InvalidService::Kind)?;
         self.validate_checks()?;
         if self.checks.iter().any(|check| !is_status(&check.runs.status)) {
             return Err(InvalidService::Status);
         }
         Ok(())
+    }
+
+    fn validate_kind(&self) -> Result<(), String> {
+        let service = &self.service;
+        let locality = service.locality.clone().map(serde_json::from_value::<Locality>);
+        let locality = locality.transpose().map_err(|error| error.to_string())?;
+        let judged = Judged {
+            kind: &service.kind,
+            port: service.port,
+            socket_path: &service.socket_path,
+            proxy: &to_wire(service.proxy.clone()),
+            connect: &to_wire(service.connect.clone()),
+            locality: locality.as_ref(),
+        };
+        judged.faults().map_or(Ok(()), Err)
     }
 
     /// Whether the weights fit into an SRV record.

@@ -16,7 +16,8 @@ pub(super) fn evaluate(state: &mut State, node: &str) {
             if runs.is_of_other_node(node) {
                 return None;
             }
-            let says = verdict(state, &held.check.check_id, &runs.alias_service, node);
+            // Consul's text names the node that the check names, be it none.
+            let says = verdict(state, &held.check.check_id, &runs.alias_service, &runs.alias_node);
             let same = held.check.status == says.status.name() && held.check.output == says.output;
             (!same).then(|| (held.check.check_id.clone(), says))
         })

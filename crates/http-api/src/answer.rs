@@ -209,6 +209,12 @@ impl ApiError {
         error.with(http::header::ALLOW, HeaderValue::from_str(allowed).expect("method names are header text"))
     }
 
+    /// Without further headers.
+    pub fn bare(mut self) -> Self {
+        self.headers.clear();
+        self
+    }
+
     /// With what the log shall say.
     pub fn because(mut self, log: impl ToString) -> Self {
         self.log = Some(log.to_string());

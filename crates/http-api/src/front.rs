@@ -4,7 +4,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::VARY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::VARY};
 use registry_wire::{header, percent};
 
 use crate::{
@@ -93,7 +93,7 @@ impl Front {
                 &format!("{cleaned}{query}"),
             ));
         }
-        if let Some(answer) = self.page(method, uri.path()) {
+        if let Some(answer) = self.page(method, uri) {
             return Some(answer);
         }
         if cleaned.starts_with("/debug/pprof/") {
@@ -102,7 +102,7 @@ impl Front {
             return Some(Answer::empty().status(StatusCode::NOT_FOUND).with(VARY, vary));
         }
         if !cleaned.contains("/v1/") && !self.behind.knows(&cleaned) {
-            return Some(path::unknown(&cleaned));
+            return Some(path::unknown(&String::from_utf8_lossy(&decoded)));
         }
         let refusal = self.refusal(request)?;
         let mut answer = Answer::from(refusal);
@@ -111,7 +111,8 @@ impl Front {
     }
 
     /// The web page and what belongs to it.
-    fn page(&self, method: &Method, at: &str) -> Option<Answer> {
+    fn page(&self, method: &Method, uri: &Uri) -> Option<Answer> {
+        let at = uri.path();
         let Some(ui) = &self.settings.ui else {
             let hint = "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration \
                         and restart.";
@@ -126,7 +127,9 @@ impl Front {
                 Some(Answer::bytes(HeaderValue::from_static("text/html; charset=utf-8"), ui.page.clone()))
             }
             _ if ui.path.strip_suffix('/') == Some(at) => {
-                Some(path::redirect(method, StatusCode::TEMPORARY_REDIRECT, &ui.path))
+                let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+                let to = format!("{}{query}", ui.path);
+                Some(path::redirect(method, StatusCode::TEMPORARY_REDIRECT, &to))
             }
             _ => None,
         }

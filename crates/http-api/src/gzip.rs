@@ -16,13 +16,13 @@ const BYTES_MIN: u64 = 1400;
 /// Above this one too: no answer of ours is larger, and what streams by is not ours to hold.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// Whether the client takes gzip: `gzip`, `gzip;q=0.5`, `*`; not `gzip;q=0`.
+/// Whether the client takes gzip: `gzip`, `GZIP;q=0.5`; not `gzip;q=0`, and not a mere `*`.
 pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(
         |offer| {
             let (name, weight) = offer.split_once(';').unwrap_or((offer, ""));
             let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
-            matches!(name.trim(), "gzip" | "*") && !refused
+            name.trim().eq_ignore_ascii_case("gzip") && !refused
         },
     )
 }
@@ -64,7 +64,8 @@ mod tests {
             headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
             is_accepted(&headers)
         };
-        assert!(accepted("gzip") && accepted("deflate, gzip;q=0.5") && accepted("*"));
+        assert!(accepted("gzip") && accepted("deflate, gzip;q=0.5") && accepted("GZIP"));
+        assert!(!accepted("*"));
         assert!(!accepted("deflate") && !accepted("gzip;q=0") && !accepted("identity"));
     }
 }

@@ -140,6 +140,7 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
         let peer = head.extensions.get().copied();
         let forwarded = head.extensions.get::<Forwarded>().is_some();
         let outcome = match (query, percent::decode_path(&full_path[prefix..])) {
+            (Err(_), _) => Err(ApiError::internal("").because("the query string cannot be read")),
             _ if endpoint.checks() && head.method == Method::OPTIONS => Ok(options(&endpoint.allow)),
             _ if endpoint.checks() && !endpoint.methods.contains(&head.method) => {
                 Err(ApiError::method(&head.method, &endpoint.allow))
@@ -156,7 +157,6 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
                 (endpoint.handler)(self.context, call).await
             }
             (_, Err(_)) => Err(ApiError::bad_request("400 Bad Request")),
-            (Err(_), _) => Err(ApiError::internal("").because("the query string cannot be read")),
         };
         let answer = outcome.unwrap_or_else(|error| {
             log(&head.method, &head.uri, peer, &error);
@@ -249,7 +249,9 @@ mod tests {
         );
         assert_eq!(ask("OPTIONS", "/v1/x").await, (200, "OPTIONS,GET".into(), String::new()));
         assert_eq!(ask("GET", "/v1/x").await, (400, String::new(), "none".into()));
-        assert_eq!(ask("GET", "/v1/kv/a?%zz").await, (500, String::new(), String::new()));
+        for method in ["GET", "POST", "OPTIONS"] {
+            assert_eq!(ask(method, "/v1/kv/a?%zz").await, (500, String::new(), String::new()), "{method}");
+        }
     }
 
     #[tokio::test]

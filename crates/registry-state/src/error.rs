@@ -146,6 +146,9 @@ pub enum WriteError {
         /// The check's id.
         check: String,
     },
+    /// A check was looked for without an id.
+    #[error("failed check lookup: index error: object is missing a value for this index")]
+    CheckLookup,
     /// A check has neither an id nor a name.
     #[error("failed health check lookup: index error: object is missing a value for this index")]
     CheckWithoutId,

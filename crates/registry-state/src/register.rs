@@ -99,7 +99,8 @@ impl State {
             self.end_sessions_of_check(change, &name, &Caseless::new(SERF_HEALTH));
         }
         let old = by_id.or_else(|| by_name.clone());
-        if by_name.as_ref().is_some_and(|b| b.value == *node) {
+        let respelled = |b: &NodeEntry| b.value == Node { name: b.name.clone(), ..node.clone() };
+        if by_name.as_ref().is_some_and(respelled) {
             return Ok(());
         }
         if let Some(replaced) = by_name {
@@ -184,7 +185,7 @@ impl State {
         if check.status == CRITICAL {
             self.end_sessions_of_check(change, &node, &id);
         }
-        if old.as_ref().is_some_and(|o| o.value == check) {
+        if old.as_ref().is_some_and(|o| says_the_same(o, &check)) {
             return Ok(());
         }
         if let Some(old) = &old {
@@ -219,6 +220,12 @@ impl State {
         }
         Ok(check)
     }
+}
+
+/// Whether a check says nothing new. How it runs (kind, interval, timeout, port) is not looked at, as in Consul.
+fn says_the_same(old: &Check, new: &Check) -> bool {
+    let Check { kind, interval, timeout, exposed_port, .. } = old.clone();
+    *old == Check { kind, interval, timeout, exposed_port, ..new.clone() }
 }
 
 /// A check's id, which is its name if it has none.

@@ -108,6 +108,9 @@ impl State {
             return Err(WriteError::MissingNode);
         }
         for id in session.check_ids() {
+            if id.is_empty() {
+                return Err(WriteError::CheckLookup);
+            }
             let check = self.catalog.checks.get(&(node.clone(), Caseless::new(id)));
             let check = check.ok_or_else(|| WriteError::MissingCheck(id.to_owned()))?;
             if check.status == CRITICAL {

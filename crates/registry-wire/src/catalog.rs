@@ -35,7 +35,7 @@ pub struct Node {
 
 /// An address and a port under a tag of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.ServiceAddress", rename_all = "PascalCase", default)]
 pub struct ServiceAddress {
     /// An IP address or a DNS name.
     pub address: String,

@@ -6,11 +6,13 @@
 pub mod catalog;
 pub mod config_entry;
 pub mod coordinate;
+pub mod definition;
 pub mod duration;
 pub mod event;
 pub mod filter;
 pub mod header;
 pub mod json;
+pub mod kinds;
 pub mod kv;
 pub mod options;
 pub mod percent;

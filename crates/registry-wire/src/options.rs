@@ -164,7 +164,7 @@ fn check_cache_control(headers: &HeaderMap) -> Result<(), OptionsError> {
         if let Some((name, seconds)) = directive.trim().split_once('=')
             && matches!(name.trim(), "max-age" | "stale-if-error")
         {
-            seconds.trim().parse::<u32>().map_err(|_| OptionsError::CacheControl)?;
+            seconds.trim().parse::<i64>().map_err(|_| OptionsError::CacheControl)?;
         }
     }
     Ok(())
@@ -213,7 +213,7 @@ mod tests {
             headers.insert(http::header::CACHE_CONTROL, value.parse().unwrap());
             check_cache_control(&headers)
         };
-        for fine in ["max-age=10", "must-revalidate, stale-if-error=3", "no-cache"] {
+        for fine in ["max-age=10", "max-age=-1", "must-revalidate, stale-if-error=3", "no-cache"] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }
         for bad in ["max-age=x", "stale-if-error="] {

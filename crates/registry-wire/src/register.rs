@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::{ServiceAddress, TextMap},
-    duration,
-    json::{self, Json},
+    definition::{Definition, TxnDefinition},
+    json::{Json, Unknown, decode_value},
 };
 
 /// The body of `PUT /v1/catalog/register`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.RegisterRequest", rename_all = "PascalCase", default)]
 pub struct RegisterBody {
     /// The datacenter; empty means the local one.
     pub datacenter: String,
@@ -36,7 +36,7 @@ pub struct RegisterBody {
     /// Leave a known node's record as it is.
     pub skip_node_update: bool,
     /// Where the node is, kept as data.
-    pub locality: Json,
+    pub locality: Option<Locality>,
     /// Another cluster's name; accepted and not used.
     pub peer_name: String,
     /// A token; accepted and not used.
@@ -45,7 +45,7 @@ pub struct RegisterBody {
 
 /// A node in a transaction's body.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.Node", rename_all = "PascalCase", default)]
 pub struct NodeBody {
     /// A UUID, or empty.
     #[serde(rename = "ID")]
@@ -61,7 +61,7 @@ pub struct NodeBody {
     /// The operator's pairs.
     pub meta: Option<TextMap>,
     /// Where the node is, kept as data.
-    pub locality: Json,
+    pub locality: Option<Locality>,
     /// Accepted and not used.
     pub peer_name: String,
     /// Accepted and not used.
@@ -72,7 +72,7 @@ pub struct NodeBody {
 
 /// An instance in a body.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.NodeService", rename_all = "PascalCase", default)]
 pub struct ServiceBody {
     /// `connect-proxy` and the like.
     pub kind: String,
@@ -104,7 +104,7 @@ pub struct ServiceBody {
     /// A mesh's settings, kept as data.
     pub connect: Json,
     /// Where the instance is, kept as data.
-    pub locality: Json,
+    pub locality: Option<Locality>,
     /// Accepted and not used.
     pub peer_name: String,
     /// Accepted and not used.
@@ -115,7 +115,7 @@ pub struct ServiceBody {
 
 /// Weights in a body: what is not given is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.Weights", rename_all = "PascalCase", default)]
 pub struct WeightsBody {
     /// The weight while all checks pass.
     pub passing: i64,
@@ -125,7 +125,7 @@ pub struct WeightsBody {
 
 /// A check in a body.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.HealthCheck", rename_all = "PascalCase", default)]
 pub struct CheckBody {
     /// The node; empty means the registration's.
     pub node: String,
@@ -143,7 +143,7 @@ pub struct CheckBody {
     /// The instance it belongs to.
     #[serde(rename = "ServiceID")]
     pub service_id: String,
-    /// Accepted and not used: the instance tells it.
+    /// The instance tells it; kept for a check without one.
     pub service_name: String,
     /// Accepted and not used: the instance tells them.
     pub service_tags: Vec<String>,
@@ -166,9 +166,78 @@ pub struct CheckBody {
     pub modify_index: u64,
 }
 
+/// A check in a transaction's body.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename = "api.HealthCheck", rename_all = "PascalCase", default)]
+pub struct TxnCheckBody {
+    /// The node.
+    pub node: String,
+    /// The id; for writes, empty means the name.
+    #[serde(rename = "CheckID")]
+    pub check_id: String,
+    /// For people.
+    pub name: String,
+    /// `passing`, `warning`, `critical`; any word is stored.
+    pub status: String,
+    /// For people.
+    pub notes: String,
+    /// What the last run said.
+    pub output: String,
+    /// The instance it belongs to.
+    #[serde(rename = "ServiceID")]
+    pub service_id: String,
+    /// The instance tells it; kept for a check without one.
+    pub service_name: String,
+    /// Accepted and not used: the instance tells them.
+    pub service_tags: Vec<String>,
+    /// `http`, `tcp`, … as sent.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// Accepted and not used.
+    pub namespace: String,
+    /// Accepted and not used.
+    pub partition: String,
+    /// A port opened for the check.
+    pub exposed_port: i64,
+    /// Accepted and not used.
+    pub peer_name: String,
+    /// What the check does.
+    pub definition: BothDefinitions,
+    /// Accepted and not used.
+    pub create_index: u64,
+    /// What `cas` compares with.
+    pub modify_index: u64,
+}
+
+/// One object read twice: for its plain names, and for those that durations have in transactions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BothDefinitions(pub Definition);
+
+impl<'de> Deserialize<'de> for BothDefinitions {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Json::deserialize(deserializer)?;
+        let more: TxnDefinition =
+            decode_value(value.clone(), Unknown::Skip).map_err(serde::de::Error::custom)?;
+        let plain: Definition = decode_value(value, Unknown::Skip).map_err(serde::de::Error::custom)?;
+        Ok(Self(more.complete(plain)))
+    }
+}
+
+/// Where a node or an instance is: `{"Region":"eu-1","Zone":"a"}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "structs.Locality", rename_all = "PascalCase", default)]
+pub struct Locality {
+    /// The region; a zone needs one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub region: String,
+    /// The zone within it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub zone: String,
+}
+
 /// The body of `PUT /v1/catalog/deregister`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "struct { Address string; *structs.Alias }", rename_all = "PascalCase", default)]
 pub struct DeregisterBody {
     /// The datacenter; empty means the local one.
     pub datacenter: String,
@@ -188,126 +257,10 @@ pub struct DeregisterBody {
     pub token: String,
 }
 
-/// What a check does, as stored and shown: known names in order, nothing empty, durations as texts.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Definition(Vec<(String, Json)>);
-
-/// The fields that hold a duration, each with the name that holds it as a number.
-const DURATIONS: [(&str, &str); 3] = [
-    ("Interval", "IntervalDuration"),
-    ("Timeout", "TimeoutDuration"),
-    ("DeregisterCriticalServiceAfter", "DeregisterCriticalServiceAfterDuration"),
-];
-
-/// The other fields.
-const FIELDS: [&str; 20] = [
-    "HTTP",
-    "TLSServerName",
-    "TLSSkipVerify",
-    "Header",
-    "Method",
-    "Body",
-    "DisableRedirects",
-    "TCP",
-    "TCPUseTLS",
-    "UDP",
-    "H2PING",
-    "H2PINGUseTLS",
-    "OSService",
-    "ScriptArgs",
-    "DockerContainerID",
-    "Shell",
-    "GRPC",
-    "GRPCUseTLS",
-    "AliasNode",
-    "AliasService",
-];
-
-impl Definition {
-    /// The definition as JSON text, or empty when there is none.
-    pub fn to_text(&self) -> String {
-        if self.0.is_empty() {
-            return String::new();
-        }
-        let bytes = json::to_vec(&Json::Object(self.0.clone()));
-        String::from_utf8(bytes).expect("JSON is UTF-8")
-    }
-
-    /// The kind of check it describes: `http`, `tcp`, …; empty when it says too little.
-    pub fn kind(&self) -> &'static str {
-        let has = |name: &str| self.0.iter().any(|(n, _)| n == name);
-        let kinds = [
-            ("GRPC", "grpc"),
-            ("HTTP", "http"),
-            ("TTL", "ttl"),
-            ("TCP", "tcp"),
-            ("UDP", "udp"),
-            ("AliasNode", "alias"),
-            ("AliasService", "alias"),
-            ("DockerContainerID", "docker"),
-            ("ScriptArgs", "script"),
-            ("H2PING", "h2ping"),
-            ("OSService", "os_service"),
-        ];
-        let fits =
-            |(name, kind): &&(&str, &str)| has(name) && (matches!(*kind, "ttl" | "alias") || has("Interval"));
-        kinds.iter().find(fits).map_or("", |(_, kind)| kind)
-    }
-
-    fn from_json(sent: &Json) -> Result<Self, String> {
-        let mut fields = Vec::new();
-        for (name, as_number) in DURATIONS.into_iter().chain([("TTL", "TTLDuration")]) {
-            let Some(value) = sent.field(name).or_else(|| sent.field(as_number)) else { continue };
-            let nanos = match value {
-                Json::Text(text) if text.is_empty() => 0,
-                Json::Text(text) => duration::parse_nanos(text).map_err(|e| e.to_string())?,
-                Json::Number(n) => n.as_i64().unwrap_or_default(),
-                _ => 0,
-            };
-            if nanos != 0 {
-                fields.push((name.to_owned(), Json::Text(duration::format_nanos(nanos))));
-            }
-        }
-        for name in FIELDS {
-            if let Some(value) = sent.field(name).filter(|value| !is_nothing(value)) {
-                fields.push((name.to_owned(), value.clone()));
-            }
-        }
-        Ok(Self(fields))
-    }
-}
-
-impl<'de> Deserialize<'de> for Definition {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_json(&Json::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
-fn is_nothing(value: &Json) -> bool {
-    match value {
-        Json::Null | Json::Bool(false) => true,
-        Json::Bool(true) | Json::Number(_) => false,
-        Json::Text(text) => text.is_empty(),
-        Json::List(list) => list.is_empty(),
-        Json::Object(fields) => fields.is_empty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::{Unknown, decode};
-
-    #[test]
-    fn a_definition_keeps_what_it_knows() {
-        let body = br#"{"Definition":{"http":"http://x/","Interval":"10s","TimeoutDuration":1000000000,
-            "DeregisterCriticalServiceAfter":"30s","TLSSkipVerify":false,"Nope":1}}"#;
-        let check: CheckBody = decode(body, Unknown::Refuse).unwrap();
-        let text =
-            r#"{"Interval":"10s","Timeout":"1s","DeregisterCriticalServiceAfter":"30s","HTTP":"http://x/"}"#;
-        assert_eq!((check.definition.to_text().as_str(), check.definition.kind()), (text, "http"));
-        assert_eq!(Definition::default().to_text(), "");
-    }
+    use crate::json::decode;
 
     #[test]
     fn weights_that_are_given_are_not_filled_up() {

@@ -26,6 +26,9 @@ pub struct Session {
     pub node_checks: Option<Vec<String>>,
     /// Service checks whose failing ends the session; `null` when none.
     pub service_checks: Option<Vec<ServiceCheck>>,
+    /// Checks given under the old name; left out when none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
     /// The index of the creation.
     pub create_index: u64,
     /// The same as `create_index`; sessions do not change.
@@ -34,7 +37,7 @@ pub struct Session {
 
 /// A service check linked to a session: `{"ID":"sc","Namespace":""}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.ServiceCheck", rename_all = "PascalCase", default)]
 pub struct ServiceCheck {
     /// The check's id.
     #[serde(rename = "ID")]
@@ -45,7 +48,7 @@ pub struct ServiceCheck {
 
 /// The body of `PUT /v1/session/create`; names it does not have are skipped.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "struct { LockDelay interface {}; *structs.Alias }", rename_all = "PascalCase", default)]
 pub struct SessionBody {
     /// The node; empty means the node that is asked.
     pub node: String,

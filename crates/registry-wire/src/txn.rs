@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalog::{HealthCheck, Node, NodeService},
     kv::KvPair,
-    register::{CheckBody, NodeBody, ServiceBody},
+    register::{NodeBody, ServiceBody, TxnCheckBody},
 };
 
 /// One operation; the first of its parts that is there counts.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.TxnOp", rename_all = "PascalCase", default)]
 pub struct OpBody {
     /// On a key.
     #[serde(rename = "KV")]
@@ -25,7 +25,7 @@ pub struct OpBody {
 
 /// An operation on a key.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.KVTxnOp", rename_all = "PascalCase", default)]
 pub struct KvOpBody {
     /// `set`, `get`, …
     pub verb: String,
@@ -47,7 +47,7 @@ pub struct KvOpBody {
 
 /// An operation on a node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.NodeTxnOp", rename_all = "PascalCase", default)]
 pub struct NodeOpBody {
     /// `set`, `get`, `cas`, `delete` or `delete-cas`.
     pub verb: String,
@@ -57,7 +57,7 @@ pub struct NodeOpBody {
 
 /// An operation on an instance.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.ServiceTxnOp", rename_all = "PascalCase", default)]
 pub struct ServiceOpBody {
     /// `set`, `get`, `cas`, `delete` or `delete-cas`.
     pub verb: String,
@@ -69,12 +69,12 @@ pub struct ServiceOpBody {
 
 /// An operation on a check.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.CheckTxnOp", rename_all = "PascalCase", default)]
 pub struct CheckOpBody {
     /// `set`, `get`, `cas`, `delete` or `delete-cas`.
     pub verb: String,
     /// The check.
-    pub check: CheckBody,
+    pub check: TxnCheckBody,
 }
 
 /// What one operation gives back.

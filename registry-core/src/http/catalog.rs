@@ -17,11 +17,13 @@ use registry_wire::{
 };
 use serde::Serialize;
 
-use crate::figures::{CATALOG, CATALOG_MESH};
+use crate::figures::CATALOG;
 
 use super::{
-    Api, near,
-    respond::{Encoded, Family, Form, encoded, mark_cached, read, read_headers},
+    Api,
+    connected::of_peer,
+    near,
+    respond::{Encoded, Family, Form, encoded, mark_cached, read},
     shape,
 };
 
@@ -85,7 +87,9 @@ impl Read for AllInstances {
 /// The names of the services whose instances the filter lets through, with those instances' tags.
 fn names(found: &[ServiceInstance], form: &Form) -> Encoded {
     let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for instance in found.iter().filter(|i| form.keeps(&shape::service_node(i, &form.datacenter))) {
+    for instance in
+        found.iter().filter(|i| form.keeps(&shape::service_node(&i.node, &i.service, &form.datacenter)))
+    {
         let tags = instance.service.tags.iter().map(String::as_str);
         services.entry(&instance.service.name).or_default().extend(tags);
     }
@@ -96,28 +100,18 @@ fn names(found: &[ServiceInstance], form: &Form) -> Encoded {
 pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
+    if call.query.filled("peer").is_some() {
+        return of_peer(&api, &asked);
+    }
     CATALOG.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();
     let (from, family) = (near::From::of(&api, &call), Family::Cached);
-    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, false);
+    let encode: fn(&Vec<ServiceInstance>, &Form) -> Encoded = |found, form| {
+        form.list(found.iter().map(|i| shape::service_node(&i.node, &i.service, &form.datacenter)))
+    };
     let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
     if answer.is_empty_list() {
         CATALOG.not_found(&service);
-    }
-    Ok(answer)
-}
-
-/// `GET /v1/catalog/connect/:service`: the instances that say they are part of a mesh.
-pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let (asked, question) = service_question(&call)?;
-    let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
-    CATALOG_MESH.asked(&call.name(), &question.tags);
-    let service = call.name().into_owned();
-    let (from, family) = (near::From::of(&api, &call), Family::Discovery);
-    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, true);
-    let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
-    if answer.is_empty_list() {
-        CATALOG_MESH.not_found(&service);
     }
     Ok(answer)
 }
@@ -127,18 +121,6 @@ fn service_question(call: &Call) -> Result<(ReadOptions, CatalogService), ApiErr
     let asked = call.read_options()?;
     let service = Caseless::new(&call.name_or("Missing service name")?);
     Ok((asked, CatalogService { service, tags: tags(call), node_meta: node_meta(call) }))
-}
-
-fn instances(found: &[ServiceInstance], form: &Form, mesh_only: bool) -> Encoded {
-    let wanted = found.iter().filter(|i| !mesh_only || is_native(&i.service.connect));
-    form.list(wanted.map(|i| shape::service_node(i, &form.datacenter)))
-}
-
-/// Whether an instance said `"Connect": {"Native": true}`.
-pub(super) fn is_native(connect: &str) -> bool {
-    !connect.is_empty()
-        && serde_json::from_str::<serde_json::Value>(connect)
-            .is_ok_and(|c| c["Native"] == serde_json::json!(true))
 }
 
 /// `GET /v1/catalog/node/:node`: the instances as an object.
@@ -190,17 +172,6 @@ fn node_question(call: &Call) -> Result<(ReadOptions, CatalogNode), ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
     Ok((asked, CatalogNode { node: call.name_or("Missing node name")? }))
-}
-
-/// `GET /v1/catalog/gateway-services/:gateway`, and other lists of a mesh that is not there: `[]`.
-pub(super) async fn nothing(api: Api, call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
-    let asked = call.read_options()?;
-    api.serves(asked.datacenter.as_deref())?;
-    let known = api.0.registry.leadership().leader().is_some();
-    let mut answer = Answer::json(&[(); 0]);
-    read_headers(&mut answer, 1, known, 0, Family::Discovery, &asked);
-    Ok(answer)
 }
 
 /// The pairs of `?node-meta=rack:r1`; without a colon, the value is empty.

@@ -5,35 +5,35 @@ use std::sync::Arc;
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
     Caseless, Check, Stored,
-    read::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState},
+    read::{HealthChecks, HealthNode, HealthService, HealthState},
 };
 use registry_wire::{filter::fields, options::ReadOptions};
 
-use crate::figures::{HEALTH, HEALTH_MESH};
+use crate::figures::HEALTH;
 
 use super::{
     Api,
-    catalog::{is_native, node_meta, tags},
+    catalog::{node_meta, tags},
+    connected::of_peer,
     near,
-    respond::{Encoded, Family, Form, encoded, read},
+    respond::{Encoded, Family, Form, read},
     shape,
 };
 
 /// `GET /v1/health/service/:service`.
 pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
-    if call.query.filled("sg").is_some() {
-        return Err(ApiError::internal("sameness groups are not supported in consul CE"));
-    }
-    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
+    refuse_sameness_group(&call)?;
+    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE).map_err(ApiError::bare)?;
     HEALTH.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();
     if call.query.filled("peer").is_some() {
-        // There are no peers, so none of them has instances.
-        return read(&api, &asked, Family::Cached, question, form, |_, _| encoded(&[(); 0])).await;
+        return of_peer(&api, &asked);
     }
+    api.serves(asked.datacenter.as_deref())?;
     let (from, family) = (near::From::of(&api, &call), Family::Cached);
-    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, false);
+    let encode: fn(&Vec<_>, &Form) -> Encoded =
+        |found, form| form.list(found.iter().map(|i| shape::health(i, &form.datacenter)));
     let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
     if answer.is_empty_list() {
         HEALTH.not_found(&service);
@@ -41,22 +41,8 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     Ok(answer)
 }
 
-/// `GET /v1/health/connect/:service`: the instances that say they are part of a mesh.
-pub(super) async fn connect(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let (asked, question) = service_question(&call)?;
-    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
-    HEALTH_MESH.asked(&call.name(), &question.tags);
-    let service = call.name().into_owned();
-    let (from, family) = (near::From::of(&api, &call), Family::Discovery);
-    let encode: fn(&Vec<_>, &Form) -> Encoded = |found, form| instances(found, form, true);
-    let answer = near::read(&api, from, &asked, family, question, form, encode).await?;
-    if answer.is_empty_list() {
-        HEALTH_MESH.not_found(&service);
-    }
-    Ok(answer)
-}
-
-fn service_question(call: &Call) -> Result<(ReadOptions, HealthService), ApiError> {
+/// What `/v1/health/service/`, `connect/` and `ingress/` ask.
+pub(super) fn service_question(call: &Call) -> Result<(ReadOptions, HealthService), ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let passing = passing(call)?;
@@ -73,9 +59,12 @@ fn passing(call: &Call) -> Result<bool, ApiError> {
     }
 }
 
-fn instances(found: &[HealthInstance], form: &Form, mesh_only: bool) -> Encoded {
-    let wanted = found.iter().filter(|i| !mesh_only || is_native(&i.service.connect));
-    form.list(wanted.map(|i| shape::health(i, &form.datacenter)))
+/// Sameness groups are Enterprise's.
+pub(super) fn refuse_sameness_group(call: &Call) -> Result<(), ApiError> {
+    match call.query.filled("sg") {
+        Some(_) => Err(ApiError::internal("sameness groups are not supported in consul CE")),
+        None => Ok(()),
+    }
 }
 
 /// `GET /v1/health/node/:node`.

@@ -22,7 +22,6 @@ use serde::Serialize;
 
 use super::{
     Api,
-    catalog::is_native,
     respond::{Encoded, Family, Form, encoded, read},
     shape,
 };
@@ -160,7 +159,7 @@ impl Summary {
         self.kind.clone_from(&service.kind);
         self.instance_count += 1;
         self.nodes.insert(instance.node.name.clone());
-        self.connect_native |= is_native(&service.connect);
+        self.connect_native |= shape::is_native(service);
         if !service.tags.is_empty() {
             self.tags.get_or_insert_default().extend(service.tags.iter().cloned());
         }

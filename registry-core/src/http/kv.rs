@@ -24,6 +24,12 @@ const MISSING_KEY: &str = "Missing key name";
 
 /// GET, PUT and DELETE of a key, or of all under a prefix.
 pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
+    // Said before a namespace is refused, but only to reads.
+    let names_one = !call.query.has("keys") && !call.query.has("recurse");
+    if call.method == Method::GET && call.rest.is_empty() && names_one {
+        call.read_options()?;
+        return Err(ApiError::bad_request(MISSING_KEY));
+    }
     call.refuse_enterprise()?;
     match call.method {
         Method::PUT => put(api, call).await,
@@ -34,6 +40,7 @@ pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 async fn get(api: Api, call: Call) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
+    api.serves(asked.datacenter.as_deref())?;
     let key = Key::new(&call.rest);
     if call.query.has("keys") {
         // The misspelt name is older than the right one, and clients still use it.
@@ -48,9 +55,6 @@ async fn get(api: Api, call: Call) -> Result<Answer, ApiError> {
     if call.query.has("recurse") {
         return read(&api, &asked, Family::Plain, KvList { prefix: key }, (), |found, ()| entry_list(found))
             .await;
-    }
-    if call.rest.is_empty() {
-        return Err(ApiError::bad_request(MISSING_KEY));
     }
     if !call.query.has("raw") {
         return read(&api, &asked, Family::Plain, KvGet { key }, (), entry).await;
@@ -87,13 +91,14 @@ fn key_list(found: &[Key], whole_store: bool) -> Encoded {
 }
 
 async fn put(api: Api, mut call: Call) -> Result<Answer, ApiError> {
+    let asked = call.read_options()?;
     let key = named_key(&call)?;
     refuse_together(&call, &["cas", "acquire", "release"])?;
     let flags = number(&call, "flags")?.unwrap_or_default();
     let mode = put_mode(&call)?;
-    api.serves_call(&call)?;
     let limit = BodyLimit { bytes: api.settings().kv_value_bytes_max, setting: "kv_max_value_size" };
     let value = call.body_within(limit).await?;
+    api.serves(asked.datacenter.as_deref())?;
     // A body may be a slice of a much larger read buffer, which the state would keep alive with it.
     let value = Bytes::copy_from_slice(&value);
     let put = KvPut { key, value, flags, mode };
@@ -102,7 +107,7 @@ async fn put(api: Api, mut call: Call) -> Result<Answer, ApiError> {
 }
 
 fn put_mode(call: &Call) -> Result<PutMode, ApiError> {
-    let session = |name| call.query.text(name).map(|id| SessionId::from(&*id));
+    let session = |name| call.query.text(name).map(|id| SessionId::from(id.to_ascii_lowercase()));
     Ok(match (number(call, "cas")?, session("acquire"), session("release")) {
         (Some(index), ..) => PutMode::Cas(index),
         (_, Some(session), _) => PutMode::Acquire(session),
@@ -112,6 +117,7 @@ fn put_mode(call: &Call) -> Result<PutMode, ApiError> {
 }
 
 async fn delete(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let asked = call.read_options()?;
     refuse_together(&call, &["recurse", "cas"])?;
     let delete = if call.query.has("recurse") {
         KvDelete::Prefix(Key::new(&call.rest))
@@ -122,7 +128,7 @@ async fn delete(api: Api, call: Call) -> Result<Answer, ApiError> {
             None => KvDelete::Key(key),
         }
     };
-    api.serves_call(&call)?;
+    api.serves(asked.datacenter.as_deref())?;
     let outcome = api.writer().write(Action::KvDelete(delete)).await?.outcome;
     written(outcome, "raft apply failed: ")
 }

@@ -7,6 +7,7 @@ mod absent;
 mod autopilot;
 mod catalog;
 mod config_entry;
+mod connected;
 mod coordinate;
 mod health;
 mod intention;

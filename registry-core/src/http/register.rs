@@ -4,7 +4,8 @@ use http_api::{Answer, ApiError, Call};
 use registry_state::{Action, Deregister, Node, Register};
 use registry_wire::{
     json::{DecodeError, Unknown, decode},
-    register::{DeregisterBody, RegisterBody, ServiceBody},
+    kinds::Judged,
+    register::{DeregisterBody, Locality, RegisterBody, ServiceBody},
 };
 
 use super::{Api, respond::written, shape};
@@ -40,6 +41,14 @@ fn vetted(body: RegisterBody) -> Result<Register, ApiError> {
     if let Some(why) = bad_uuid(&body.id) {
         return Err(ApiError::internal(format!("Bad node ID: {why}")));
     }
+    let checks = || body.check.iter().chain(&body.checks);
+    let peers = [&body.peer_name].into_iter().chain(body.service.iter().map(|s| &s.peer_name));
+    if peers.chain(checks().map(|check| &check.peer_name)).any(|peer| !peer.is_empty()) {
+        return Err(ApiError::internal("cannot register requests with PeerName in them"));
+    }
+    if let Some(faults) = body.locality.as_ref().and_then(Locality::faults) {
+        return Err(ApiError::internal(faults));
+    }
     let service = body.service.map(vetted_service).transpose()?;
     let checks = body.checks.into_iter().chain(body.check).map(shape::check_from);
     Ok(Register {
@@ -50,7 +59,7 @@ fn vetted(body: RegisterBody) -> Result<Register, ApiError> {
             address: body.address,
             tagged_addresses: body.tagged_addresses,
             meta: body.node_meta,
-            locality: shape::opaque_text(&body.locality),
+            locality: shape::locality_text(body.locality.as_ref()),
         },
         service: service.map(shape::service_from),
         skip_node_update: body.skip_node_update,
@@ -66,6 +75,17 @@ pub(super) fn vetted_service(mut service: ServiceBody) -> Result<ServiceBody, Ap
     }
     if matches!(service.address.as_str(), "0.0.0.0" | "::" | "[::]") {
         return Err(ApiError::internal("Invalid service address"));
+    }
+    let judged = Judged {
+        kind: &service.kind,
+        port: service.port,
+        socket_path: &service.socket_path,
+        proxy: &service.proxy,
+        connect: &service.connect,
+        locality: service.locality.as_ref(),
+    };
+    if let Some(faults) = judged.faults() {
+        return Err(ApiError::internal(faults));
     }
     if service.id.is_empty() {
         service.id.clone_from(&service.service);
@@ -92,7 +112,7 @@ pub(super) fn bad_uuid(text: &str) -> Option<&'static str> {
 /// Removes an instance, a check or a whole node.
 pub(super) async fn deregister(api: Api, mut call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    let body: DeregisterBody = call.decode(Unknown::Refuse).await?;
+    let body: DeregisterBody = decode(&call.body().await?, Unknown::Refuse).map_err(undecodable)?;
     api.serves(Some(&body.datacenter))?;
     if body.node.is_empty() {
         return Err(ApiError::internal("Must provide node"));

@@ -40,7 +40,7 @@ pub(super) struct Form {
 impl Form {
     /// The form that a request asks for; 500 if its filter does not fit these fields.
     pub(super) fn of(api: &Api, asked: &ReadOptions, fields: &'static Kind) -> Result<Self, ApiError> {
-        let refused = |e| ApiError::internal(format!("{}{e}", FilterError::PREFIX));
+        let refused = |e| failed_read(ApiError::internal(format!("{}{e}", FilterError::PREFIX)));
         let filter = asked.filter.as_deref().map(|text| Filter::parse(text, fields).map_err(refused));
         Ok(Self { datacenter: api.datacenter().clone(), filter: filter.transpose()? })
     }
@@ -71,7 +71,7 @@ where
     R::Output: Absent + Send,
     F: Hash + Send + Sync + 'static,
 {
-    api.serves(asked.datacenter.as_deref())?;
+    api.serves(asked.datacenter.as_deref()).map_err(failed_read)?;
     let options = reader_options(api, asked);
     let found = if asked.index > 0 {
         api.reader().encoded(question, form, options, encode).await?
@@ -94,6 +94,19 @@ where
     };
     read_headers(&mut answer, found.index, found.known_leader, found.last_contact_ms, family, asked);
     Ok(answer)
+}
+
+/// A read that fails after its parameters were read still has a read's headers, of an answer that knows nothing.
+pub(super) fn failed_read(error: ApiError) -> ApiError {
+    let of_nothing = [
+        (header::INDEX, "1"),
+        (header::KNOWN_LEADER, "false"),
+        (header::LAST_CONTACT, "0"),
+        (header::QUERY_BACKEND, "blocking-query"),
+    ];
+    of_nothing
+        .into_iter()
+        .fold(error, |error, (name, value)| error.with(name, HeaderValue::from_static(value)))
 }
 
 /// The reader's options for what a client asked.

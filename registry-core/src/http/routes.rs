@@ -4,8 +4,8 @@ use http::Method;
 use http_api::Table;
 
 use super::{
-    Api, absent, autopilot, catalog, config_entry, coordinate, health, intention, internal, keyring, kv,
-    mesh, operator, query, register, session, snapshot, status, txn, usage,
+    Api, absent, autopilot, catalog, config_entry, connected, coordinate, health, intention, internal,
+    keyring, kv, mesh, operator, query, register, session, snapshot, status, txn, usage,
 };
 
 const GET: &[Method] = &[Method::GET];
@@ -30,13 +30,13 @@ pub(super) fn table(indented: bool) -> Table<Api> {
         .add("/v1/catalog/nodes", GET, catalog::nodes)
         .add("/v1/catalog/services", GET, catalog::services)
         .add("/v1/catalog/service/", GET, catalog::service)
-        .add("/v1/catalog/connect/", GET, catalog::connect)
+        .add("/v1/catalog/connect/", GET, connected::catalog_connect)
         .add("/v1/catalog/node/", GET, catalog::node)
         .add("/v1/catalog/node-services/", GET, catalog::node_services)
-        .add("/v1/catalog/gateway-services/", GET, catalog::nothing)
+        .add("/v1/catalog/gateway-services/", GET, connected::gateway_services)
         .add("/v1/health/service/", GET, health::service)
-        .add("/v1/health/connect/", GET, health::connect)
-        .add("/v1/health/ingress/", GET, catalog::nothing)
+        .add("/v1/health/connect/", GET, connected::health_connect)
+        .add("/v1/health/ingress/", GET, connected::ingress)
         .add("/v1/health/node/", GET, health::node)
         .add("/v1/health/checks/", GET, health::checks)
         .add("/v1/health/state/", GET, health::state)

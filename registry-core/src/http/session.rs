@@ -75,25 +75,31 @@ pub(super) async fn create(api: Api, mut call: Call) -> Result<Answer, ApiError>
 /// The checks of the node, and the old field. An empty one of either means that no agent has to be alive.
 fn checks(body: &SessionBody) -> (Option<Vec<String>>, Vec<String>) {
     let old = body.checks.0.clone().flatten();
-    let node_checks = match (&body.node_checks.0, &old) {
+    let node_checks = match (&body.node_checks.0, &body.checks.0) {
         (Some(given), _) => given.clone(),
-        (None, Some(old)) if old.is_empty() => Some(Vec::new()),
+        (None, Some(old)) if old.as_ref().is_none_or(Vec::is_empty) => Some(Vec::new()),
         _ => Some(vec![SERF_HEALTH.to_owned()]),
     };
     (node_checks, old.unwrap_or_default())
 }
 
-/// The lock-delay in nanoseconds: a text, or a number of seconds below 1000, else of nanoseconds.
+/// The lock-delay in nanoseconds. What is below 1000 is taken for seconds, texts too, as Consul does: `"-1s"` is not a
+/// second but an age. A value of another kind is none.
 fn lock_delay(sent: &Json) -> Result<i64, duration::DurationError> {
-    let default = i64::try_from(LOCK_DELAY.as_nanos()).expect("15 s in nanoseconds fit");
-    match sent {
-        Json::Text(text) => duration::parse_nanos(text),
-        Json::Number(number) => {
-            let number = number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)).unwrap_or_default();
-            Ok(if number < 1000 { number.saturating_mul(1_000_000_000) } else { number })
-        }
-        _ => Ok(default),
-    }
+    let nanos = match sent {
+        Json::Null => return Ok(i64::try_from(LOCK_DELAY.as_nanos()).expect("15 s in nanoseconds fit")),
+        Json::Text(text) => duration::parse_nanos(text)?,
+        Json::Number(number) => number.as_i64().unwrap_or_else(|| whole(number.as_f64())),
+        _ => 0,
+    };
+    Ok(if nanos < 1000 { nanos.wrapping_mul(1_000_000_000) } else { nanos })
+}
+
+/// A fraction cut off; what no 64 bits hold is the least number, as on the machines Consul runs on.
+fn whole(number: Option<f64>) -> i64 {
+    let number = number.unwrap_or(f64::NAN).trunc();
+    let fits = (-9.3e18..9.2e18).contains(&number);
+    if fits { number as i64 } else { i64::MIN }
 }
 
 fn vet_ttl(ttl: &str, min: Duration) -> Result<(), ApiError> {
@@ -121,8 +127,9 @@ pub(super) async fn destroy(api: Api, call: Call) -> Result<Answer, ApiError> {
 /// `PUT /v1/session/renew/:id`.
 pub(super) async fn renew(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
+    let asked = call.read_options()?;
     let id = SessionId::from(call.name_or(MISSING_SESSION)?);
-    api.serves_call(&call)?;
+    api.serves(asked.datacenter.as_deref())?;
     let start = std::time::Instant::now();
     api.registry().leadership().leading().await.map_err(ReadError::from)?;
     match api.registry().timers().renew(&id) {
@@ -182,6 +189,7 @@ mod tests {
         assert_eq!(node_checks(r#"{"nodechecks":[]}"#), some(&[]));
         assert_eq!(node_checks(r#"{"NodeChecks":null}"#), None);
         assert_eq!(node_checks(r#"{"Checks":[]}"#), some(&[]));
+        assert_eq!(node_checks(r#"{"Checks":null}"#), some(&[]));
         assert_eq!(checks(&body(r#"{"Checks":["a"]}"#)), (some(&["serfHealth"]), vec!["a".to_owned()]));
     }
 
@@ -190,7 +198,12 @@ mod tests {
         let nanos = |text: &str| lock_delay(&body(&format!("{{\"LockDelay\":{text}}}")).lock_delay).unwrap();
         for (text, expected) in [
             ("null", 15_000_000_000),
-            ("true", 15_000_000_000),
+            ("true", 0),
+            ("[]", 0),
+            ("1e20", 0),
+            ("5.5", 5_000_000_000),
+            ("\"5ns\"", 5_000_000_000),
+            ("\"-1s\"", -1_000_000_000_000_000_000),
             ("15", 15_000_000_000),
             ("5000000000", 5_000_000_000),
             ("\"90s\"", 90_000_000_000),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use registry_state::{
     Behavior, Check, Coordinate, Event, KvEntry, Node, NodeCoordinate, Service, Session, Stored, Weights,
-    read::{HealthInstance, ServiceInstance},
+    read::HealthInstance,
 };
 use registry_wire::{
     catalog as wire, coordinate as wire_coordinate,
@@ -12,7 +12,7 @@ use registry_wire::{
     json::{self, Json},
     kv::{KvPair, decode_value, encode_value},
     percent::lossy,
-    register::{CheckBody, NodeBody, ServiceBody},
+    register::{CheckBody, Locality, NodeBody, ServiceBody, TxnCheckBody},
     session as wire_session,
 };
 use serde_json::Value;
@@ -69,8 +69,7 @@ pub fn service(service: &Stored<Service>) -> wire::NodeService {
 }
 
 /// An instance with its node in one object.
-pub fn service_node(instance: &ServiceInstance, datacenter: &str) -> wire::ServiceNode {
-    let (node, service) = (&instance.node, &instance.service);
+pub fn service_node(node: &Stored<Node>, service: &Stored<Service>, datacenter: &str) -> wire::ServiceNode {
     wire::ServiceNode {
         id: node.id.clone(),
         node: node.name.clone(),
@@ -194,6 +193,7 @@ pub fn session(session: &Stored<Session>) -> wire_session::Session {
         ttl: session.ttl.clone(),
         node_checks: session.node_checks.clone(),
         service_checks,
+        checks: session.checks.clone(),
         create_index: session.create_index,
         modify_index: session.modify_index,
     }
@@ -207,7 +207,7 @@ pub(super) fn node_from(body: NodeBody) -> Node {
         address: body.address,
         tagged_addresses: body.tagged_addresses,
         meta: body.meta,
-        locality: opaque_text(&body.locality),
+        locality: locality_text(body.locality.as_ref()),
     }
 }
 
@@ -233,7 +233,7 @@ pub(super) fn service_from(body: ServiceBody) -> Service {
         enable_tag_override: body.enable_tag_override,
         proxy: opaque_text(&body.proxy),
         connect: opaque_text(&body.connect),
-        locality: opaque_text(&body.locality),
+        locality: locality_text(body.locality.as_ref()),
     }
 }
 
@@ -248,7 +248,7 @@ pub(super) fn check_from(body: CheckBody) -> Check {
         notes: body.notes,
         output: body.output,
         service_id: body.service_id,
-        service_name: String::new(),
+        service_name: body.service_name,
         service_tags: Vec::new(),
         kind,
         interval: body.interval,
@@ -258,8 +258,32 @@ pub(super) fn check_from(body: CheckBody) -> Check {
     }
 }
 
+/// A check from a transaction's body. Its kind is what it says.
+pub(super) fn txn_check_from(body: TxnCheckBody) -> Check {
+    Check {
+        node: body.node,
+        check_id: body.check_id,
+        name: body.name,
+        status: body.status,
+        notes: body.notes,
+        output: body.output,
+        service_id: body.service_id,
+        service_name: body.service_name,
+        kind: body.kind,
+        exposed_port: body.exposed_port,
+        definition: body.definition.0.to_text(),
+        ..Check::default()
+    }
+}
+
+/// Where something is, as the state keeps it: text, empty when nobody said.
+pub(super) fn locality_text(locality: Option<&Locality>) -> String {
+    let text = |locality| String::from_utf8(json::to_vec(locality)).expect("JSON is UTF-8");
+    locality.map(text).unwrap_or_default()
+}
+
 /// A part kept as it came, as the state keeps it: text, empty when there is nothing in it.
-pub(super) fn opaque_text(value: &Json) -> String {
+fn opaque_text(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
         Json::Object(fields) if fields.is_empty() => String::new(),
@@ -269,6 +293,11 @@ pub(super) fn opaque_text(value: &Json) -> String {
 
 fn opaque(text: &str) -> Option<Value> {
     if text.is_empty() { None } else { serde_json::from_str(text).ok() }
+}
+
+/// Whether an instance said `"Connect": {"Native": true}`.
+pub(super) fn is_native(service: &Service) -> bool {
+    opaque(&service.connect).is_some_and(|connect| connect["Native"] == Value::Bool(true))
 }
 
 fn connect(service: &Service) -> Value {

@@ -10,7 +10,8 @@ use registry_wire::{
     header,
     json::{Unknown, decode},
     kv::decode_value,
-    txn::{KvOpBody, OpBody, OpError, OpResult, QueryMeta, TxnAnswer},
+    register::Locality,
+    txn::{KvOpBody, NodeOpBody, OpBody, OpError, OpResult, QueryMeta, TxnAnswer},
 };
 
 use super::{
@@ -25,8 +26,6 @@ const OPS_MAX: usize = 128;
 
 /// Does the operations of the body: as a read if they all read, else as one write.
 pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
-    let asked = call.read_options()?;
     let bytes = api.settings().txn_bytes_max.max(api.settings().kv_value_bytes_max);
     let body = call.body_within(BodyLimit { bytes, setting: "txn_max_req_len" }).await?;
     let sent: Vec<OpBody> = decode(&body, Unknown::Refuse).map_err(|e| unparsable(&e))?;
@@ -35,8 +34,8 @@ pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> 
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
     let vetted = Vetted::of(sent, api.settings().kv_value_bytes_max)?;
-    api.serves(asked.datacenter.as_deref())?;
     if vetted.writes {
+        api.serves_call(&call)?;
         if !vetted.errors.is_empty() {
             return Ok(refused(vetted.errors, None));
         }
@@ -46,8 +45,13 @@ pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> 
             other => unreachable!("a transaction gives results or errors, not {other:?}"),
         };
     }
+    let asked = call.read_options()?;
+    api.serves(asked.datacenter.as_deref())?;
     if !vetted.errors.is_empty() {
-        return Ok(refused(vetted.errors, Some(QueryMeta::default())));
+        let mut answer = refused(vetted.errors, Some(QueryMeta::default()));
+        answer.headers.insert(header::KNOWN_LEADER, HeaderValue::from_static("false"));
+        answer.headers.insert(header::LAST_CONTACT, 0.into());
+        return Ok(answer);
     }
     let start = std::time::Instant::now();
     let found = api.reader().read(&Transaction { ops: vetted.ops }, reader_options(&api, &asked)).await?;
@@ -79,19 +83,12 @@ impl Vetted {
         for (op_index, body) in sent.into_iter().enumerate() {
             let (writes, op) = match body {
                 OpBody { kv: Some(kv), .. } => (kv_writes(&kv.verb), kv_op(kv, value_bytes_max)?),
-                OpBody { node: Some(node), .. } => {
-                    let (verb, index, node_id) = (node.verb, node.node.modify_index, node.node.id.clone());
-                    let op = |verb| TxnOp::Node(NodeOp { verb, node: shape::node_from(node.node), index });
-                    let made = match bad_uuid(&node_id) {
-                        Some(why) => Err(format!("Bad node ID: {why}")),
-                        None => catalog_verb(&verb, "node").map(op),
-                    };
-                    (verb != "get", made)
-                }
+                OpBody { node: Some(op), .. } => (op.verb != "get", node_op(op)),
                 OpBody { service: Some(op), .. } => (op.verb != "get", service_op(op)),
                 OpBody { check: Some(op), .. } => {
                     let (index, node) = (op.check.modify_index, op.check);
-                    let made = |verb| TxnOp::Check(CheckOp { verb, check: shape::check_from(node), index });
+                    let made =
+                        |verb| TxnOp::Check(CheckOp { verb, check: shape::txn_check_from(node), index });
                     (op.verb != "get", catalog_verb(&op.verb, "check").map(made))
                 }
                 _ => continue,
@@ -129,6 +126,21 @@ fn kv_op(body: KvOpBody, value_bytes_max: usize) -> Result<Result<TxnOp, String>
         index: body.index,
         session: SessionId::from(body.session),
     })))
+}
+
+fn node_op(body: NodeOpBody) -> Result<TxnOp, String> {
+    let verb = catalog_verb(&body.verb, "node")?;
+    if verb != CatalogVerb::Get && body.node.node.is_empty() {
+        return Err("Must provide node".to_owned());
+    }
+    if let Some(why) = bad_uuid(&body.node.id) {
+        return Err(format!("Bad node ID: {why}"));
+    }
+    if let Some(faults) = body.node.locality.as_ref().and_then(Locality::faults) {
+        return Err(faults);
+    }
+    let index = body.node.modify_index;
+    Ok(TxnOp::Node(NodeOp { verb, node: shape::node_from(body.node), index }))
 }
 
 fn service_op(body: registry_wire::txn::ServiceOpBody) -> Result<TxnOp, String> {

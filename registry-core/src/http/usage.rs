@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::{
     Api,
-    catalog::is_native,
     respond::{Family, encoded, read},
+    shape,
 };
 use crate::Absent;
 
@@ -66,7 +66,7 @@ impl Read for Usage {
 impl Counts {
     fn add(&mut self, service: &Service) {
         self.service_instances += 1;
-        let native = is_native(&service.connect);
+        let native = shape::is_native(service);
         let kind = if native { "connect-native" } else { service.kind.as_str() };
         if let Some(count) = self.connect_service_instances.get_mut(kind) {
             *count += 1;

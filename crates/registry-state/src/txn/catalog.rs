@@ -58,7 +58,18 @@ impl State {
     }
 
     pub(super) fn txn_check(&mut self, change: &mut Change, op: &CheckOp) -> Step<Option<CheckEntry>> {
-        let id = if op.check.check_id.is_empty() { &op.check.name } else { &op.check.check_id };
+        // A read takes no name for an id, as a write does.
+        let named = op.verb != CatalogVerb::Get && op.check.check_id.is_empty();
+        let id = if named { &op.check.name } else { &op.check.check_id };
+        if id.is_empty() || op.check.node.is_empty() {
+            return Err(match op.verb {
+                CatalogVerb::Get | CatalogVerb::Cas => WriteError::CheckLookup,
+                CatalogVerb::DeleteCas => {
+                    WriteError::Other(format!("check lookup failed: {}", WriteError::CheckLookup))
+                }
+                _ => WriteError::CheckWithoutId,
+            });
+        }
         let key = (Caseless::new(&op.check.node), Caseless::new(id));
         let (check, on) = (id.clone(), op.check.node.clone());
         let current = self.catalog.checks.get(&key).map_or(0, |c| c.modify_index);

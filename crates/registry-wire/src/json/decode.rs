@@ -8,7 +8,7 @@ use serde::{
     de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
 };
 
-use super::Json;
+use super::{Json, parse::parse, type_name::TypeName};
 
 /// What to do about a name that the body's type does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub enum DecodeError {
     /// The body ends within a value.
     #[error("unexpected EOF")]
     Cut,
-    /// Not JSON; where and why.
-    #[error("invalid JSON: {0}")]
+    /// Not JSON, and why.
+    #[error("{0}")]
     Syntax(String),
     /// A name that the type does not have, with [`Unknown::Refuse`].
     #[error("json: unknown field {0:?}")]
@@ -52,20 +52,10 @@ pub fn decode<T: DeserializeOwned>(body: &[u8], unknown: Unknown) -> Result<T, D
 
 /// Reads a value that is JSON already into a `T`.
 pub fn decode_value<T: DeserializeOwned>(value: Json, unknown: Unknown) -> Result<T, DecodeError> {
-    T::deserialize(Go { value, unknown })
+    T::deserialize(Go { value, unknown, at: None })
 }
 
-fn parse(body: &[u8]) -> Result<Json, DecodeError> {
-    let text = String::from_utf8_lossy(body);
-    let mut reader = serde_json::Deserializer::from_str(&text);
-    Json::deserialize(&mut reader).map_err(|e| match e.classify() {
-        serde_json::error::Category::Eof if text.trim().is_empty() => DecodeError::Empty,
-        serde_json::error::Category::Eof => DecodeError::Cut,
-        _ => DecodeError::Syntax(e.to_string()),
-    })
-}
-
-/// A duration as a Go text (`"10s"`) or as a number of nanoseconds.
+/// A duration as a Go text (`"10s"`) or as a number of nanoseconds; a value of another kind is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nanos(pub i64);
 
@@ -77,16 +67,14 @@ impl serde::Serialize for Nanos {
 
 impl<'de> Deserialize<'de> for Nanos {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Json::deserialize(deserializer)? {
-            Json::Null => Ok(Self(0)),
-            Json::Text(text) if text.is_empty() => Ok(Self(0)),
-            Json::Text(text) => crate::duration::parse_nanos(&text).map(Self).map_err(de::Error::custom),
+        Ok(match Json::deserialize(deserializer)? {
+            Json::Text(text) => Self(crate::duration::parse_nanos(&text).map_err(de::Error::custom)?),
             Json::Number(n) => {
                 let whole = n.as_i64().or_else(|| n.as_f64().map(|f| f as i64));
-                Ok(Self(whole.unwrap_or_default()))
+                Self(whole.unwrap_or_default())
             }
-            other => Err(de::Error::custom(format!("invalid duration: {}", other.kind()))),
-        }
+            _ => Self(0),
+        })
     }
 }
 
@@ -110,24 +98,63 @@ impl de::Error for DecodeError {
     }
 }
 
-struct Go {
+/// A value with where it is in the body.
+struct Go<'p> {
     value: Json,
     unknown: Unknown,
+    at: Option<&'p Place<'p>>,
 }
 
-impl Go {
-    fn with(&self, value: Json) -> Self {
-        Self { value, unknown: self.unknown }
+/// A field of a struct, in which a value is.
+///
+/// A struct's name is Go's: `structs.Weights`, or for one without a name its whole text, `struct { LockDelay interface
+/// {}; *structs.Alias }`. Such a struct stands where Consul reads a value by a method of its own: its fields are those
+/// of the text, all others belong to the embedded `Alias`.
+struct Place<'p> {
+    up: Option<&'p Place<'p>>,
+    within: &'static str,
+    field: &'p str,
+}
+
+impl Place<'_> {
+    /// `struct field HealthCheck.Check.Interval`: the struct that Go names, and the way from the body to the field.
+    fn shown(&self) -> String {
+        let way: Vec<&Self> = std::iter::successors(Some(self), |place| place.up).collect();
+        let outer = way.iter().rev().skip(1).position(|place| place.is_nameless());
+        let named = outer.map_or(self, |steps| way[way.len() - 1 - steps]);
+        let within = named.within.rsplit('.').next().unwrap_or_default();
+        let within = if named.is_nameless() { "" } else { within };
+        let fields = way.iter().rev().map(|place| match place.is_embedded() {
+            true => format!(".Alias.{}", place.field),
+            false => format!(".{}", place.field),
+        });
+        format!("struct field {within}{}", fields.collect::<String>())
     }
 
+    fn is_nameless(&self) -> bool {
+        self.within.starts_with("struct {")
+    }
+
+    fn is_embedded(&self) -> bool {
+        let own = |word: &str| word.split(' ').next() == Some(self.field);
+        self.is_nameless() && !self.within.trim_start_matches("struct { ").split("; ").any(own)
+    }
+}
+
+impl Go<'_> {
     fn wrong_kind<T>(&self, wanted: &str) -> Result<T, DecodeError> {
-        Err(DecodeError::Kind(format!("{} into Go value of type {wanted}", self.value.kind())))
+        self.refused(self.value.kind(), wanted)
+    }
+
+    fn refused<T>(&self, found: &str, wanted: &str) -> Result<T, DecodeError> {
+        let place = self.at.map_or_else(|| "value".to_owned(), Place::shown);
+        Err(DecodeError::Kind(format!("{found} into Go {place} of type {wanted}")))
     }
 }
 
 /// Numbers: `null` is 0, fractions and texts are refused.
 macro_rules! numbers {
-    ($($method:ident $visit:ident $kind:ty),*) => {$(
+    ($($method:ident $visit:ident $kind:ty, $name:literal);*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             match &self.value {
                 Json::Null => visitor.$visit(0 as $kind),
@@ -135,26 +162,27 @@ macro_rules! numbers {
                     let whole = n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from));
                     match whole.and_then(|n| <$kind>::try_from(n).ok()) {
                         Some(n) => visitor.$visit(n),
-                        None => Err(DecodeError::Kind(format!("number {n} into Go value of type {}", stringify!($kind)))),
+                        None => self.refused(&format!("number {n}"), $name),
                     }
                 }
-                _ => self.wrong_kind(stringify!($kind)),
+                _ => self.wrong_kind($name),
             }
         }
     )*};
 }
 
-impl<'de> Deserializer<'de> for Go {
+impl<'de> Deserializer<'de> for Go<'_> {
     type Error = DecodeError;
 
     numbers!(
-        deserialize_i8 visit_i8 i8, deserialize_i16 visit_i16 i16, deserialize_i32 visit_i32 i32,
-        deserialize_i64 visit_i64 i64, deserialize_u8 visit_u8 u8, deserialize_u16 visit_u16 u16,
-        deserialize_u32 visit_u32 u32, deserialize_u64 visit_u64 u64
+        deserialize_i8 visit_i8 i8, "int8"; deserialize_i16 visit_i16 i16, "int16";
+        deserialize_i32 visit_i32 i32, "int32"; deserialize_i64 visit_i64 i64, "int";
+        deserialize_u8 visit_u8 u8, "uint8"; deserialize_u16 visit_u16 u16, "uint16";
+        deserialize_u32 visit_u32 u32, "uint32"; deserialize_u64 visit_u64 u64, "uint64"
     );
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let unknown = self.unknown;
+        let (unknown, at) = (self.unknown, self.at);
         match self.value {
             Json::Null => visitor.visit_unit(),
             Json::Bool(b) => visitor.visit_bool(b),
@@ -164,8 +192,8 @@ impl<'de> Deserializer<'de> for Go {
                 (.., n) => visitor.visit_f64(n.unwrap_or_default()),
             },
             Json::Text(text) => visitor.visit_string(text),
-            Json::List(list) => visitor.visit_seq(Elements { rest: list.into_iter(), unknown }),
-            Json::Object(fields) => visitor.visit_map(Fields::new(fields, unknown)),
+            Json::List(list) => visitor.visit_seq(Elements { rest: list.into_iter(), unknown, at }),
+            Json::Object(fields) => visitor.visit_map(Entries::new(fields, unknown, at)),
         }
     }
 
@@ -208,57 +236,62 @@ impl<'de> Deserializer<'de> for Go {
         }
     }
 
+    /// One that is named `Lenient` is read so, whatever holds for the rest of the body.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
+        mut self,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        if name == "Lenient" {
+            self.unknown = Unknown::Skip;
+        }
         visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let unknown = self.unknown;
+        let (unknown, at) = (self.unknown, self.at);
         match self.value {
-            Json::Null => visitor.visit_seq(Elements { rest: Vec::new().into_iter(), unknown }),
-            Json::List(list) => visitor.visit_seq(Elements { rest: list.into_iter(), unknown }),
-            _ => self.wrong_kind("array"),
+            Json::Null => visitor.visit_seq(Elements { rest: Vec::new().into_iter(), unknown, at }),
+            Json::List(list) => visitor.visit_seq(Elements { rest: list.into_iter(), unknown, at }),
+            _ => self.wrong_kind(&TypeName::list(visitor)),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let unknown = self.unknown;
+        let (unknown, at) = (self.unknown, self.at);
         match self.value {
-            Json::Null => visitor.visit_map(Fields::new(Vec::new(), unknown)),
-            Json::Object(fields) => visitor.visit_map(Fields::new(fields, unknown)),
-            _ => self.wrong_kind("map"),
+            Json::Null => visitor.visit_map(Entries::new(Vec::new(), unknown, at)),
+            Json::Object(fields) => visitor.visit_map(Entries::new(fields, unknown, at)),
+            _ => self.wrong_kind(&TypeName::map(visitor)),
         }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        within: &'static str,
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        let unknown = self.unknown;
+        let (unknown, at) = (self.unknown, self.at);
         let fields = match self.value {
             Json::Null => Vec::new(),
             Json::Object(fields) => fields,
-            _ => return self.wrong_kind("object"),
+            _ => return self.wrong_kind(within),
         };
-        let mut known: Vec<(String, Json)> = Vec::with_capacity(fields.len());
+        let mut known: Vec<(Result<&'static str, String>, Json)> = Vec::with_capacity(fields.len());
         for (name, value) in fields {
             let same = |n: &&&str| n.eq_ignore_ascii_case(&name);
             match names.iter().find(|n| **n == name).or_else(|| names.iter().find(same)) {
                 Some(found) => {
-                    known.retain(|(n, _)| n != found);
-                    known.push(((*found).to_owned(), value));
+                    known.retain(|(n, _)| n.as_ref() != Ok(found));
+                    known.push((Ok(*found), value));
                 }
-                None if unknown == Unknown::Refuse => return Err(DecodeError::UnknownField(name)),
+                None if unknown == Unknown::Refuse => known.push((Err(name), value)),
                 None => {}
             }
         }
-        visitor.visit_map(Fields::new(known, unknown))
+        let fields = Fields { rest: known.into_iter(), within, field: "", value: Json::Null, unknown, at };
+        visitor.visit_map(fields)
     }
 
     serde::forward_to_deserialize_any! {
@@ -266,46 +299,78 @@ impl<'de> Deserializer<'de> for Go {
     }
 }
 
-struct Elements {
+/// A list's elements; they are where the list is.
+struct Elements<'p> {
     rest: std::vec::IntoIter<Json>,
     unknown: Unknown,
+    at: Option<&'p Place<'p>>,
 }
 
-impl<'de> SeqAccess<'de> for Elements {
+impl<'de> SeqAccess<'de> for Elements<'_> {
     type Error = DecodeError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, DecodeError> {
-        let unknown = self.unknown;
-        self.rest.next().map(|value| seed.deserialize(Go { value, unknown })).transpose()
+        let (unknown, at) = (self.unknown, self.at);
+        self.rest.next().map(|value| seed.deserialize(Go { value, unknown, at })).transpose()
     }
 }
 
-struct Fields {
+/// A map's entries; they are where the map is.
+struct Entries<'p> {
     rest: std::vec::IntoIter<(String, Json)>,
-    value: Go,
+    value: Json,
+    unknown: Unknown,
+    at: Option<&'p Place<'p>>,
 }
 
-impl Fields {
-    fn new(fields: Vec<(String, Json)>, unknown: Unknown) -> Self {
-        Self { rest: fields.into_iter(), value: Go { value: Json::Null, unknown } }
+impl<'p> Entries<'p> {
+    fn new(fields: Vec<(String, Json)>, unknown: Unknown, at: Option<&'p Place<'p>>) -> Self {
+        Self { rest: fields.into_iter(), value: Json::Null, unknown, at }
     }
 }
 
-impl<'de> MapAccess<'de> for Fields {
+impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = DecodeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let Some((name, value)) = self.rest.next() else { return Ok(None) };
-        self.value.value = value;
+        self.value = value;
         seed.deserialize(name.into_deserializer()).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, DecodeError> {
-        let value = std::mem::take(&mut self.value.value);
-        seed.deserialize(self.value.with(value))
+        let value = std::mem::take(&mut self.value);
+        seed.deserialize(Go { value, unknown: self.unknown, at: self.at })
+    }
+}
+
+/// A struct's fields in the order of the body; an unknown one, if it is refused, is so in its turn.
+struct Fields<'p> {
+    rest: std::vec::IntoIter<(Result<&'static str, String>, Json)>,
+    within: &'static str,
+    field: &'static str,
+    value: Json,
+    unknown: Unknown,
+    at: Option<&'p Place<'p>>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'_> {
+    type Error = DecodeError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
+        let Some((name, value)) = self.rest.next() else { return Ok(None) };
+        self.field = name.map_err(DecodeError::UnknownField)?;
+        self.value = value;
+        seed.deserialize(self.field.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, DecodeError> {
+        let value = std::mem::take(&mut self.value);
+        let place = Place { up: self.at, within: self.within, field: self.field };
+        seed.deserialize(Go { value, unknown: self.unknown, at: Some(&place) })
     }
 }
 
@@ -316,7 +381,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Default, Deserialize, PartialEq)]
-    #[serde(rename_all = "PascalCase", default)]
+    #[serde(rename = "structs.Service", rename_all = "PascalCase", default)]
     struct Service {
         name: String,
         port: i64,
@@ -328,10 +393,12 @@ mod tests {
     }
 
     #[derive(Debug, Default, Deserialize, PartialEq)]
-    #[serde(default)]
+    #[serde(rename = "struct { TTL interface {}; *structs.Alias }", default)]
     struct Check {
         #[serde(rename = "TTL")]
         ttl: Nanos,
+        #[serde(rename = "HTTP")]
+        http: String,
     }
 
     fn strict(body: &str) -> Result<Service, DecodeError> {
@@ -344,7 +411,7 @@ mod tests {
             strict(r#"{"NAME":"a","name":"b","port":80,"Check":{"ttl":"10s"},"meta":{"K":"v"}} tail"#);
         let service = service.unwrap();
         assert_eq!((service.name.as_str(), service.port), ("b", 80));
-        assert_eq!(service.check, Some(Check { ttl: Nanos(10_000_000_000) }));
+        assert_eq!(service.check, Some(Check { ttl: Nanos(10_000_000_000), http: String::new() }));
         assert_eq!(service.meta.unwrap()["K"], "v");
     }
 
@@ -371,9 +438,23 @@ mod tests {
         assert_eq!(said(r#"{"Check":{"nope":1}}"#), "json: unknown field \"nope\"");
         assert_eq!(said(""), "EOF");
         assert_eq!(said(r#"{"Name":"#), "unexpected EOF");
-        assert_eq!(said(r#"{"Name":7}"#), "json: cannot unmarshal number into Go value of type string");
-        assert_eq!(said(r#"{"Port":1.5}"#), "json: cannot unmarshal number 1.5 into Go value of type i64");
-        assert!(said("{,}").starts_with("invalid JSON: "));
+        let kind = |body| said(body).replace("json: cannot unmarshal ", "");
+        assert_eq!(kind("[]"), "array into Go value of type structs.Service");
+        assert_eq!(kind(r#"{"Name":7,"Nope":1}"#), "number into Go struct field Service.Name of type string");
+        assert_eq!(said(r#"{"Nope":1,"Name":7}"#), "json: unknown field \"Nope\"");
+        assert_eq!(kind(r#"{"Port":1.5}"#), "number 1.5 into Go struct field Service.Port of type int");
+        assert_eq!(kind(r#"{"Tags":{}}"#), "object into Go struct field Service.Tags of type []string");
+        assert_eq!(kind(r#"{"Tags":[5]}"#), "number into Go struct field Service.Tags of type string");
+        assert_eq!(
+            kind(r#"{"Meta":5}"#),
+            "number into Go struct field Service.Meta of type map[string]string"
+        );
+        assert_eq!(
+            kind(r#"{"Check":{"HTTP":5}}"#),
+            "number into Go struct field Service.Check.Alias.HTTP of type string"
+        );
+        let alone = decode::<Check>(br#"{"HTTP":5}"#, Unknown::Skip).unwrap_err().to_string();
+        assert_eq!(alone, "json: cannot unmarshal number into Go struct field .Alias.HTTP of type string");
         assert_eq!(decode::<Service>(br#"{"Nope":1}"#, Unknown::Skip), Ok(Service::default()));
     }
 

@@ -2,6 +2,8 @@
 
 mod decode;
 mod encode;
+mod parse;
+mod type_name;
 mod value;
 
 pub use decode::{DecodeError, Given, Nanos, Unknown, decode, decode_value};

@@ -10,7 +10,7 @@ use registry_state::{
 use registry_wire::prepared::{Definition, Executed, ServiceQuery, TEMPLATE_BY_ID};
 
 use super::{shown, template};
-use crate::http::{catalog::is_native, near, shape};
+use crate::http::{near, shape};
 
 /// An instance of the near node comes first when sorting or shuffling left it among so many (as recorded).
 const NEAR_FIRST_OF: usize = 10;
@@ -53,7 +53,7 @@ pub(crate) fn run(state: &State, query: &Definition, asked: &Asked<'_>, datacent
     let question = HealthService { service: Caseless::new(&wanted.service), ..HealthService::default() };
     let (mut found, _) = question.run(state);
     found.retain(|instance| {
-        fits(instance, wanted) && (!(wanted.connect || asked.connect) || is_native(&instance.service.connect))
+        fits(instance, wanted) && (!(wanted.connect || asked.connect) || shape::is_native(&instance.service))
     });
     found.shuffle(&mut rand::rng());
     if let Some(node) = near_node(state, wanted, asked) {

@@ -1,0 +1,148 @@
+//! `/v1/catalog/connect/`, `/v1/health/connect/` and the lists of gateways: the mesh as far as it is data.
+//!
+//! Whoever registers a proxy for a service finds it here; nothing configures or starts one.
+
+use std::collections::BTreeSet;
+
+use http_api::{Answer, ApiError, Call};
+use registry_state::{
+    Caseless, Index, Service, State, Topic,
+    read::{CatalogServices, HealthInstance, HealthService, HealthState, NodeMeta, Read},
+};
+use registry_wire::{filter::fields, options::ReadOptions};
+use serde_json::Value;
+
+use crate::figures::{Asked, CATALOG_MESH, HEALTH_MESH};
+
+use super::{
+    Api,
+    health::{refuse_sameness_group, service_question},
+    respond::{Encoded, Family, Form, read, read_headers},
+    shape,
+};
+
+/// `GET /v1/catalog/connect/:service`: who speaks for the service in a mesh.
+pub(super) async fn catalog_connect(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    let of = HealthService {
+        service: Caseless::new(&call.name_or("Missing service name")?),
+        tags: super::catalog::tags(&call),
+        node_meta: super::catalog::node_meta(&call),
+        passing: false,
+    };
+    let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
+    if call.query.filled("peer").is_some() {
+        return of_peer(&api, &asked);
+    }
+    let encode: fn(&Vec<HealthInstance>, &Form) -> Encoded = |found, form| {
+        form.list(found.iter().map(|i| shape::service_node(&i.node, &i.service, &form.datacenter)))
+    };
+    let (service, tags) = (call.name().into_owned(), of.tags.clone());
+    let answer = read(&api, &asked, Family::Cached, Connected(of), form, encode);
+    counted(&service, &CATALOG_MESH, &tags, answer).await
+}
+
+/// `GET /v1/health/connect/:service`: the same with their checks.
+pub(super) async fn health_connect(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let (asked, of) = service_question(&call)?;
+    refuse_sameness_group(&call)?;
+    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE).map_err(ApiError::bare)?;
+    if call.query.filled("peer").is_some() {
+        return of_peer(&api, &asked);
+    }
+    api.serves(asked.datacenter.as_deref())?;
+    let encode: fn(&Vec<HealthInstance>, &Form) -> Encoded =
+        |found, form| form.list(found.iter().map(|i| shape::health(i, &form.datacenter)));
+    let (service, tags) = (call.name().into_owned(), of.tags.clone());
+    let answer = read(&api, &asked, Family::Cached, Connected(of), form, encode);
+    counted(&service, &HEALTH_MESH, &tags, answer).await
+}
+
+/// An answer, counted among those to questions of its kind.
+async fn counted(
+    service: &str,
+    counts: &Asked,
+    tags: &[String],
+    answer: impl Future<Output = Result<Answer, ApiError>>,
+) -> Result<Answer, ApiError> {
+    counts.asked(service, tags);
+    let answer = answer.await?;
+    if answer.is_empty_list() {
+        counts.not_found(service);
+    }
+    Ok(answer)
+}
+
+/// `GET /v1/health/ingress/:service`: no gateway is configured to let anybody in.
+pub(super) async fn ingress(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let (asked, _) = service_question(&call)?;
+    refuse_sameness_group(&call)?;
+    Form::of(&api, &asked, &fields::HEALTH_INSTANCE).map_err(ApiError::bare)?;
+    api.serves(asked.datacenter.as_deref())?;
+    Ok(nothing(&api, &asked, Family::Cached))
+}
+
+/// `GET /v1/catalog/gateway-services/:gateway`: none.
+pub(super) async fn gateway_services(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
+    let asked = call.read_options()?;
+    call.name_or("Missing gateway name")?;
+    api.serves(asked.datacenter.as_deref()).map_err(super::respond::failed_read)?;
+    Ok(nothing(&api, &asked, Family::Discovery))
+}
+
+/// There are no peers, so none of them has instances.
+pub(super) fn of_peer(api: &Api, asked: &ReadOptions) -> Result<Answer, ApiError> {
+    api.serves(asked.datacenter.as_deref())?;
+    Ok(nothing(api, asked, Family::Cached))
+}
+
+fn nothing(api: &Api, asked: &ReadOptions, family: Family) -> Answer {
+    let known = api.0.registry.leadership().leader().is_some();
+    let mut answer = Answer::json(&[(); 0]);
+    read_headers(&mut answer, 1, known, 0, family, asked);
+    answer
+}
+
+/// The instances that speak for a service: proxies that name it as their destination, and its own that need none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Connected(HealthService);
+
+impl Connected {
+    fn speaks(&self, service: &Service) -> bool {
+        match service.kind.as_str() {
+            "connect-proxy" => {
+                let proxy: Value = serde_json::from_str(&service.proxy).unwrap_or_default();
+                proxy["DestinationServiceName"].as_str().is_some_and(|name| self.0.service.is(name))
+            }
+            _ => self.0.service.is(&service.name) && shape::is_native(service),
+        }
+    }
+}
+
+impl Read for Connected {
+    type Output = Vec<HealthInstance>;
+
+    fn topics(&self) -> Vec<Topic> {
+        let services = CatalogServices { node_meta: NodeMeta::new() }.topics();
+        let checks = HealthState { state: Caseless::new("any"), node_meta: NodeMeta::new() }.topics();
+        services.into_iter().chain(checks).chain(self.0.topics()).collect()
+    }
+
+    fn run(&self, state: &State) -> (Self::Output, Index) {
+        let (names, _) = CatalogServices { node_meta: NodeMeta::new() }.run(state);
+        let names: BTreeSet<Caseless> = names.keys().map(|name| Caseless::new(name)).collect();
+        let mut found = Vec::new();
+        let mut index = 0;
+        for service in names {
+            let (mut instances, of_service) = HealthService { service, ..self.0.clone() }.run(state);
+            instances.retain(|i| self.speaks(&i.service));
+            if !instances.is_empty() {
+                index = index.max(of_service);
+                found.append(&mut instances);
+            }
+        }
+        if found.is_empty() { (found, self.0.run(state).1) } else { (found, index) }
+    }
+}
