@@ -204,7 +204,11 @@ fn life(session: &Session) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use registry_state::{KvDelete, KvPut, PutMode, read::KvGet};
+    use registry_state::{
+        KvDelete, KvPut, PutMode,
+        codec::{self, SnapshotParts},
+        read::KvGet,
+    };
 
     use super::*;
     use crate::simulated::Simulated;
@@ -250,6 +254,34 @@ mod tests {
         let (entry, _) = KvGet { key: "lock".into() }.run(&engine.store.state());
         assert_eq!(entry.unwrap().session, None, "its lock is free");
         assert!(timers.renew(&id).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restored_session_has_its_whole_time_again() {
+        let (engine, timers) = start();
+        let id = session(&engine, "10s").await;
+        let mut saved = Vec::new();
+        codec::write_snapshot(&engine.store.state(), &mut saved).unwrap();
+        engine.done(Action::SessionDestroy { id: id.clone() }).await;
+        let later = session(&engine, "10s").await;
+        pass(15.0).await;
+        restore(&engine, &saved).await;
+        assert!(there(&engine, &id) && !there(&engine, &later));
+        pass(19.5).await;
+        assert!(there(&engine, &id), "the time before the restore does not count");
+        assert_eq!(timers.count(), 1, "a session that is gone is not watched");
+        pass(0.6).await;
+        assert!(!there(&engine, &id));
+    }
+
+    async fn restore(engine: &Simulated, mut saved: &[u8]) {
+        let id = || "r".to_owned();
+        let (head, mut parts) = SnapshotParts::read(&mut saved).unwrap();
+        engine.done(Action::Restore(Restore::Begin { id: id(), head: Box::new(head) })).await;
+        let records = parts.next_part().unwrap();
+        let count = records.len() as u64;
+        engine.done(Action::Restore(Restore::Part { id: id(), records })).await;
+        engine.done(Action::Restore(Restore::Commit { id: id(), records: count })).await;
     }
 
     #[tokio::test(start_paused = true)]

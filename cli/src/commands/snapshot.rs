@@ -1,27 +1,30 @@
-//! `snapshot save`, `snapshot restore`, `snapshot inspect`: the whole state as a file.
+//! `snapshot save`, `snapshot restore`, `snapshot inspect`, `snapshot decode`: the whole state as a file.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use clap::{Args, Subcommand};
 use daemon::Exit;
-use registry_client::{Client, Request};
+use registry_client::{Client, Pieces, Request, Response};
 use registry_core::snapshot::{self, Meta};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
-    client::{ClientFlags, ServerFlags, succeed, system_words},
+    client::{ClientFlags, ServerFlags, system_words},
     output::{failure, line, table},
 };
 
 /// Save, inspect and restore the whole state
 #[derive(Debug, Subcommand)]
 pub(crate) enum Snapshot {
+    /// Print all that a snapshot holds, a JSON object a line
+    Decode(Decode),
     /// Show what a snapshot holds
     Inspect(Inspect),
     /// Put a snapshot in place of the registry's state
@@ -33,6 +36,7 @@ pub(crate) enum Snapshot {
 impl Snapshot {
     pub(crate) fn run(self) -> Exit {
         match self {
+            Self::Decode(command) => command.run(),
             Self::Inspect(command) => command.run(),
             Self::Restore(command) => command.run(),
             Self::Save(command) => command.run(),
@@ -85,12 +89,11 @@ impl Save {
                 Ok(path) => path,
                 Err(why) => return failure(why),
             };
-            let asked = succeed(&client, &self.server.apply(Request::get("/v1/snapshot"))).await;
-            let answer = match asked {
-                Ok(answer) => answer,
+            let pieces = match client.stream(&self.server.apply(Request::get("/v1/snapshot"))).await {
+                Ok(pieces) => pieces,
                 Err(e) => return failure(format!("Error saving snapshot: {e}")),
             };
-            match write(&path, &answer.body) {
+            match write(&path, pieces).await {
                 Ok(index) => {
                     line(format!("Saved and verified snapshot to index {index}"));
                     Exit::Success
@@ -107,7 +110,7 @@ impl Save {
         if wanted.is_empty() {
             return Ok(path);
         }
-        let own: serde_json::Value = client
+        let own: Value = client
             .json(&Request::get("/v1/agent/self"))
             .await
             .map_err(|e| format!("Error asking the agent for its version and datacenter: {e}"))?;
@@ -127,8 +130,8 @@ impl Save {
     }
 }
 
-/// Writes the file aside, reads it back, and gives it its name; its index.
-fn write(path: &Path, bytes: &[u8]) -> Result<u64, String> {
+/// Writes the file aside as it comes, reads it back, and gives it its name; its index.
+async fn write(path: &Path, mut pieces: Pieces) -> Result<u64, String> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".unverified");
     let aside = PathBuf::from(aside);
@@ -137,7 +140,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<u64, String> {
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
     let mut file = file.map_err(|e| wrong("creating", &system_words(&e)))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| wrong("writing", &system_words(&e)))?;
+    // An answer that breaks off ends like a whole one: the check below tells them apart.
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece).map_err(|e| wrong("writing", &system_words(&e)))?;
+    }
+    file.sync_all().map_err(|e| wrong("writing", &system_words(&e)))?;
     let read = File::open(&aside).map_err(|e| wrong("opening", &system_words(&e)))?;
     let summary = match snapshot::check(read, |_, _| Ok(())) {
         Ok(summary) => summary,
@@ -166,18 +173,13 @@ pub(crate) struct Restore {
 
 impl Restore {
     fn run(self) -> Exit {
-        let opened = one_file(&self.words).and_then(open);
-        let mut bytes = Vec::new();
-        match opened {
-            Ok(mut file) => {
-                if let Err(e) = io::Read::read_to_end(&mut file, &mut bytes) {
-                    return failure(format!("Error reading snapshot file: {}", system_words(&e)));
-                }
-            }
+        let file = match one_file(&self.words).and_then(open) {
+            Ok(file) => file,
             Err(exit) => return exit,
-        }
+        };
         self.client.run(async |client| {
-            match succeed(&client, &self.server.apply(Request::put("/v1/snapshot", bytes))).await {
+            let request = self.server.apply(Request::new("PUT", "/v1/snapshot"));
+            match client.upload(&request, file).await.and_then(Response::success) {
                 Ok(_) => {
                     line("Restored snapshot");
                     Exit::Success
@@ -185,6 +187,57 @@ impl Restore {
                 Err(e) => failure(format!("Error restoring snapshot: {e}")),
             }
         })
+    }
+}
+
+/// Print all that a snapshot holds, a JSON object a line
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Each line is {\"Data\": ..., \"Type\": \"KVS\"}, the first one SnapshotHeader. Texts of bytes are lists of numbers. A file \
+    that is damaged further on is told of at its end.\n\nExample:\n  ryo snapshot decode backup.snap | jq -c 'select(.Type == \"KVS\")'\n\n\
+    Exit codes: 0 printed, 1 not a snapshot"
+)]
+pub(crate) struct Decode {
+    /// The file
+    #[arg(value_name = "FILE")]
+    words: Vec<String>,
+}
+
+impl Decode {
+    fn run(self) -> Exit {
+        let file = match one_file(&self.words).and_then(open) {
+            Ok(file) => file,
+            Err(exit) => return exit,
+        };
+        let (mut out, mut unread) = (BufWriter::new(io::stdout().lock()), false);
+        let read = snapshot::check(file, |head, records| {
+            let head = head.map(|head| ("SnapshotHeader", json(&head)));
+            let records = records.iter().map(|record| (record.name(), content(json(record))));
+            for (kind, data) in head.into_iter().chain(records) {
+                let written = writeln!(out, "{}", serde_json::json!({ "Data": data, "Type": kind }));
+                unread = matches!(&written, Err(e) if e.kind() == io::ErrorKind::BrokenPipe);
+                written.map_err(|e| system_words(&e))?;
+            }
+            Ok(())
+        });
+        match read.map(|_| out.flush()) {
+            Ok(_) => Exit::Success,
+            // A reader that has enough (`| head`) is no error of ours.
+            Err(_) if unread => Exit::Success,
+            Err(error) => failure(format!("Error reading snapshot: {error}")),
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("records have texts as keys")
+}
+
+/// What a record holds, without the name of its kind around it.
+fn content(record: Value) -> Value {
+    match record {
+        Value::Object(named) => named.into_iter().next().map_or(Value::Null, |(_, content)| content),
+        other => other,
     }
 }
 

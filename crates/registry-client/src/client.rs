@@ -66,7 +66,24 @@ impl Client {
     /// Sends a request and reads the whole answer, whatever its status.
     pub async fn send(&self, request: &Request) -> Result<Response, RequestError> {
         let timeout = request.timeout.unwrap_or(TIMEOUT);
-        let (url, answer) = self.open(request, timeout).await?;
+        self.answer(request, request.body.clone().into(), timeout).await
+    }
+
+    /// Sends a request with a file as its body, a part at a time, and reads the whole answer, whatever its status.
+    ///
+    /// It takes as long as it takes: the other side may have much to do with a large file.
+    pub async fn upload(&self, request: &Request, file: fs::File) -> Result<Response, RequestError> {
+        let body = reqwest::Body::from(tokio::fs::File::from_std(file));
+        self.answer(request, body, request.timeout.unwrap_or(STREAM_TIMEOUT)).await
+    }
+
+    async fn answer(
+        &self,
+        request: &Request,
+        body: reqwest::Body,
+        timeout: Duration,
+    ) -> Result<Response, RequestError> {
+        let (url, answer) = self.open(request, body, timeout).await?;
         let number = |name: &str| -> u64 {
             let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
             value.and_then(|value| value.parse().ok()).unwrap_or(0)
@@ -80,7 +97,7 @@ impl Client {
 
     /// Sends a request whose answer goes on, as that of `/v1/agent/monitor`. Errors on any status but 2xx.
     pub async fn stream(&self, request: &Request) -> Result<Pieces, RequestError> {
-        let (url, answer) = self.open(request, STREAM_TIMEOUT).await?;
+        let (url, answer) = self.open(request, request.body.clone().into(), STREAM_TIMEOUT).await?;
         if answer.status().is_success() {
             return Ok(Pieces(answer));
         }
@@ -94,12 +111,13 @@ impl Client {
     async fn open(
         &self,
         request: &Request,
+        body: reqwest::Body,
         timeout: Duration,
     ) -> Result<(String, reqwest::Response), RequestError> {
         let url = format!("{}{}", self.base, self.with_place(request).path_and_query());
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|e| RequestError::Decode(format!("{}: {e}", request.method)))?;
-        let mut builder = self.http.request(method, &url).timeout(timeout).body(request.body.clone());
+        let mut builder = self.http.request(method, &url).timeout(timeout).body(body);
         if let Some(token) = &self.token {
             builder = builder.header("X-Consul-Token", token);
         }
