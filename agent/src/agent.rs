@@ -508,6 +508,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("serf_wan", old.serf_wan != new.serf_wan),
         ("advertise_addr", old.advertise_addr != new.advertise_addr),
         ("log_file", old.log.file != new.log.file),
+        ("enable_syslog", old.log.syslog != new.log.syslog),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
 }

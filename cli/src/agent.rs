@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use ::agent::config::{self, Config, FlagError, Flags};
 use daemon::{
     Exit, Shutdown,
-    logs::{self, LogLevel, Sink, Style},
+    logs::{self, LogLevel, Sink, Style, Syslog},
 };
 
 use crate::output::{failure, line, refused};
@@ -83,6 +83,10 @@ fn start_log(config: &Config) -> Result<LogLevel, String> {
         return Err(format!("Invalid log level: {}. Valid log levels are: {levels}", config.log.level));
     };
     let style = if config.log.json { Style::Json } else { Style::Consul };
-    let sink = config.log.file.clone().map_or(Sink::Stdout, Sink::File);
-    logs::init(style, sink, level).map_err(|e| format!("{e:#}"))
+    let mut sinks = vec![Sink::Stdout];
+    sinks.extend(config.log.file.clone().map(Sink::File));
+    sinks.extend(
+        config.log.syslog.map(|facility| Sink::Syslog(Syslog { program: "consul".into(), facility })),
+    );
+    logs::init(style, sinks, level).map_err(|e| format!("{e:#}"))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use daemon::{
     Exit, Shutdown,
-    logs::{self, Sink, Style},
+    logs::{self, LogFile, Sink, Style},
 };
 use nix::sys::signal::Signal;
 use notify::{RecursiveMode, Watcher as _};
@@ -119,9 +119,9 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     let level = logs::level(&config.log_level).unwrap_or(logs::level("warn").expect("warn is a level"));
     let sink = match &config.log_file {
         None => Sink::Stderr,
-        Some(path) => Sink::File(log_file(path)),
+        Some(path) => Sink::File(LogFile::at(&log_file(path), "consul-template")),
     };
-    logs::init(Style::Template, sink, level).map(drop)
+    logs::init(Style::Template, vec![sink], level).map(drop)
 }
 
 /// A folder gets a file named after the time.

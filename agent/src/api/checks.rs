@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use http_api::{Answer, ApiError, Call};
-use registry_wire::{catalog::HealthCheck, filter::fields, json::Unknown};
+use registry_wire::{
+    catalog::HealthCheck,
+    filter::fields,
+    json::{DecodeError, Unknown},
+};
 use serde::Deserialize;
 
 use super::{Context, done, filter, keeps, services::refused, shape};
@@ -33,8 +37,7 @@ pub(super) async fn list(context: Context, call: Call) -> Result<Answer, ApiErro
 pub(super) async fn register(context: Context, mut call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let sent = call.body().await?;
-    let definition = CheckDefinition::from_api(&sent)
-        .map_err(|error| ApiError::bad_request(format!("Request decode failed: {error}")))?;
+    let definition = CheckDefinition::from_api(&sent).map_err(undecoded)?;
     if definition.name.is_empty() {
         return Err(ApiError::bad_request("Missing check name"));
     }
@@ -46,6 +49,19 @@ pub(super) async fn register(context: Context, mut call: Call) -> Result<Answer,
     context.local.add_check(definition, Source::Api).map_err(refused)?;
     context.synced().await;
     done()
+}
+
+/// The answer, in Consul's words to the byte, to a definition that cannot be read.
+///
+/// What became of the old field `Script` is said in the log, for clients compare the answer.
+pub(super) fn undecoded(error: DecodeError) -> ApiError {
+    if matches!(&error, DecodeError::UnknownField(name) if name.eq_ignore_ascii_case("script")) {
+        tracing::warn!(
+            target: "agent.http",
+            "a check with the field \"Script\" was refused; use \"Args\": [\"sh\", \"-c\", \"…\"] instead"
+        );
+    }
+    ApiError::bad_request(format!("Request decode failed: {error}"))
 }
 
 /// `PUT /v1/agent/check/deregister/:id`.

@@ -67,8 +67,7 @@ fn wait(call: &Call) -> Result<Duration, ApiError> {
 pub(super) async fn register(context: Context, mut call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let sent = call.body().await?;
-    let definition = ServiceDefinition::from_api(&sent)
-        .map_err(|error| ApiError::bad_request(format!("Request decode failed: {error}")))?;
+    let definition = ServiceDefinition::from_api(&sent).map_err(super::checks::undecoded)?;
     definition.validate().map_err(|error| ApiError::bad_request(error.to_string()))?;
     let replace = call.query.text("replace-existing-checks");
     let replace = replace.is_some_and(|value| value.is_empty() || value == "true");

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use daemon::logs::{Facility, LogFile};
 use registry_wire::catalog::TextMap;
 use tracing::level_filters::LevelFilter;
 
@@ -245,8 +246,10 @@ pub struct Log {
     pub level: String,
     /// One JSON object a line.
     pub json: bool,
-    /// A file in place of standard output.
-    pub file: Option<PathBuf>,
+    /// A file beside standard output, and when it is rotated.
+    pub file: Option<LogFile>,
+    /// The facility of syslog, when lines go there too.
+    pub syslog: Option<Facility>,
 }
 
 impl Log {

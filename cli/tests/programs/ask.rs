@@ -60,10 +60,10 @@ pub(crate) fn http(to: SocketAddr, method: &str, path: &str, body: &[u8]) -> Res
         .build()
         .into();
     let url = format!("http://{to}{path}");
-    let answer = if method == "PUT" {
-        agent.put(url).header("Connection", "close").send(body)
-    } else {
-        agent.get(url).header("Connection", "close").call()
+    let answer = match method {
+        "PUT" => agent.put(url).header("Connection", "close").send(body),
+        "POST" => agent.post(url).header("Connection", "close").send(body),
+        _ => agent.get(url).header("Connection", "close").call(),
     };
     let mut answer = answer.map_err(|e| e.to_string())?;
     let index = answer.headers().get("X-Consul-Index").and_then(|value| value.to_str().ok());
@@ -79,6 +79,8 @@ pub(crate) struct Records {
     /// `127.0.0.1`, or `1 1 80 web1.node.dc1.consul.`.
     pub(crate) answers: Vec<String>,
     pub(crate) additionals: Vec<String>,
+    /// The whole answer records, as `rds.service.consul. 5 IN CNAME db.example.org.`.
+    pub(crate) lines: Vec<String>,
 }
 
 /// A question in the bytes that go over the wire.
@@ -131,6 +133,7 @@ fn records(answer: &[u8]) -> Result<Records, String> {
         code: answer.metadata.response_code,
         answers: words(&answer.answers),
         additionals: words(&answer.additionals),
+        lines: answer.answers.iter().map(ToString::to_string).collect(),
     })
 }
 

@@ -24,7 +24,7 @@ const MANY: usize = 90;
 
 /// One kind of forwarder.
 #[derive(Clone, Copy)]
-struct Kind {
+pub(crate) struct Kind {
     program: &'static str,
     package: &'static str,
     /// The configuration from folder, own address and the agent's DNS address.
@@ -32,7 +32,7 @@ struct Kind {
     words: &'static [&'static str],
 }
 
-const DNSMASQ: Kind = Kind {
+pub(crate) const DNSMASQ: Kind = Kind {
     program: "dnsmasq",
     package: "dnsmasq-base",
     file: |_, own, agent| {
@@ -88,7 +88,7 @@ const BIND: Kind = Kind {
 };
 
 impl Kind {
-    fn path(self) -> PathBuf {
+    pub(crate) fn path(self) -> PathBuf {
         let folders = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
         let found =
             folders.split(':').map(|folder| Path::new(folder).join(self.program)).find(|path| path.exists());

@@ -42,6 +42,11 @@ impl Process {
         assert!(ended.is_none(), "ended with {ended:?}:\n{}", self.log());
     }
 
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();

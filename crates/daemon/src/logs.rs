@@ -1,8 +1,13 @@
 //! Logs as Consul and consul-template write them, so that what reads their logs reads ours.
 
+mod file;
 mod listen;
+mod syslog;
 
-use std::{fmt, fs::OpenOptions, io, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    io::{self, Write as _},
+};
 
 use chrono::{SecondsFormat, Utc};
 use tracing::{
@@ -11,15 +16,15 @@ use tracing::{
     level_filters::LevelFilter,
 };
 use tracing_subscriber::{
-    Registry,
-    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
+    Layer, Registry,
     layer::{Context, Filter, SubscriberExt},
-    registry::LookupSpan,
     reload,
     util::SubscriberInitExt,
 };
 
+pub use file::LogFile;
 pub use listen::{Listening, listen};
+pub use syslog::{Facility, Syslog};
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +37,17 @@ pub enum Style {
     Json,
 }
 
-/// Where log lines go.
+/// Where log lines go. Several are written at once; a process's log has at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// Standard output, as Consul does.
     Stdout,
     /// Standard error, as consul-template does.
     Stderr,
-    /// Appended to a file.
-    File(PathBuf),
+    /// Appended to a file, which may be rotated.
+    File(LogFile),
+    /// Sent to the machine's syslog.
+    Syslog(Syslog),
 }
 
 /// Changes the level of a running program.
@@ -57,23 +64,13 @@ impl LogLevel {
 
 /// Installs the process's log. Call it once, before the first line is logged.
 ///
-/// Errors when the file cannot be opened, or when a log is installed already.
-pub fn init(style: Style, sink: Sink, level: LevelFilter) -> anyhow::Result<LogLevel> {
-    let writer = match sink {
-        Sink::Stdout => Lines::Stdout,
-        Sink::Stderr => Lines::Stderr,
-        Sink::File(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            Lines::File(Arc::new(
-                file.map_err(|e| anyhow::anyhow!("cannot open log file {}: {e}", path.display()))?,
-            ))
-        }
-    };
+/// Errors when a file cannot be opened, or when a log is installed already.
+pub fn init(style: Style, sinks: Vec<Sink>, level: LevelFilter) -> anyhow::Result<LogLevel> {
+    let outputs = sinks.into_iter().map(Output::open).collect::<anyhow::Result<Vec<_>>>()?;
     let (filter, handle) = reload::Layer::new(OurLevel(level));
-    let layer = tracing_subscriber::fmt::layer().event_format(Format(style)).with_writer(writer);
     tracing_subscriber::registry()
-        .with(tracing_subscriber::Layer::with_filter(layer, filter))
-        .with(tracing_subscriber::Layer::with_filter(listen::Listeners, listen::Wanted))
+        .with(Lines { style, outputs }.with_filter(filter))
+        .with(listen::Listeners.with_filter(listen::Wanted))
         .try_init()
         .map_err(|e| anyhow::anyhow!("cannot install the log: {e}"))?;
     Ok(LogLevel(handle))
@@ -119,46 +116,80 @@ fn shows(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= most
 }
 
-enum Lines {
-    Stdout,
-    Stderr,
-    File(Arc<std::fs::File>),
+/// Writes each event to all outputs.
+struct Lines {
+    style: Style,
+    outputs: Vec<Output>,
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Box<dyn io::Write + 'a>;
+enum Output {
+    Stdout,
+    Stderr,
+    File(file::Writer),
+    Syslog(syslog::Sender),
+}
 
-    fn make_writer(&'a self) -> Self::Writer {
-        match self {
-            Self::Stdout => Box::new(io::stdout().lock()),
-            Self::Stderr => Box::new(io::stderr().lock()),
-            Self::File(file) => Box::new(&**file),
+impl Output {
+    fn open(sink: Sink) -> anyhow::Result<Self> {
+        Ok(match sink {
+            Sink::Stdout => Self::Stdout,
+            Sink::Stderr => Self::Stderr,
+            Sink::File(settings) => {
+                let path = settings.path.display().to_string();
+                let writer = file::Writer::open(settings);
+                Self::File(writer.map_err(|e| anyhow::anyhow!("cannot open log file {path}: {e}"))?)
+            }
+            Sink::Syslog(settings) => Self::Syslog(syslog::Sender::new(settings)),
+        })
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let line = line(self.style, event);
+        for output in &self.outputs {
+            // A log that cannot be written has nobody to tell.
+            let _ = match output {
+                Output::Stdout => io::stdout().lock().write_all(line.text.as_bytes()),
+                Output::Stderr => io::stderr().lock().write_all(line.text.as_bytes()),
+                Output::File(writer) => writer.write(&line.text),
+                Output::Syslog(sender) => sender.send(*event.metadata().level(), &line.text[line.head..]),
+            };
         }
     }
 }
 
-struct Format(Style);
+/// A line with its end, and how much of it is what syslog says itself: time and level.
+struct Line {
+    text: String,
+    head: usize,
+}
 
-impl<S, N> FormatEvent<S, N> for Format
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        write_event(&mut out, self.0, event)
-    }
+fn line(style: Style, event: &Event<'_>) -> Line {
+    let mut fields = Fields::default();
+    event.record(&mut fields);
+    let mut text = String::new();
+    let head = write_line(&mut text, style, event, &fields).expect("a string takes all text");
+    Line { text, head }
 }
 
 /// Writes an event as a line.
-fn write_event(out: &mut dyn fmt::Write, style: Style, event: &Event<'_>) -> fmt::Result {
-    let mut fields = Fields::default();
-    event.record(&mut fields);
+fn write_line(
+    out: &mut String,
+    style: Style,
+    event: &Event<'_>,
+    fields: &Fields,
+) -> Result<usize, fmt::Error> {
+    use fmt::Write as _;
     let precision = if style == Style::Json { SecondsFormat::Micros } else { SecondsFormat::Millis };
     let now = Utc::now().to_rfc3339_opts(precision, true);
     let (level, target) = (event.metadata().level(), event.metadata().target());
+    let mut head = 0;
     match style {
         Style::Consul => {
-            write!(out, "{now} {:<7} {target}: {}", format!("[{level}]"), fields.message)?;
+            write!(out, "{now} {:<7} ", format!("[{level}]"))?;
+            head = out.len();
+            write!(out, "{target}: {}", fields.message)?;
             let mut separator = ":";
             for (name, value) in &fields.rest {
                 let quote = if value.is_empty() || value.contains([' ', '=', '"']) { "\"" } else { "" };
@@ -168,7 +199,9 @@ fn write_event(out: &mut dyn fmt::Write, style: Style, event: &Event<'_>) -> fmt
         }
         Style::Template => {
             let level = if *level == Level::ERROR { "ERR" } else { level.as_str() };
-            write!(out, "{now} [{level}] ({target}) {}", fields.message)?;
+            write!(out, "{now} [{level}] ")?;
+            head = out.len();
+            write!(out, "({target}) {}", fields.message)?;
             for (name, value) in &fields.rest {
                 write!(out, " {name}={value}")?;
             }
@@ -184,7 +217,8 @@ fn write_event(out: &mut dyn fmt::Write, style: Style, event: &Event<'_>) -> fmt
             write!(out, "}}")?;
         }
     }
-    writeln!(out)
+    writeln!(out)?;
+    Ok(head)
 }
 
 #[derive(Default)]

@@ -4,6 +4,7 @@
 //! stop at the first.
 
 mod limits;
+mod log;
 mod reader;
 mod rules;
 mod telemetry;
@@ -15,7 +16,7 @@ use serde_json::{Map, Value as Json};
 
 use self::reader::Reader;
 use super::{
-    Config, ConfigError, Flags, Http, Listen, Log, Ports, Remarks, ScriptChecks, Ui, UnixSockets, address,
+    Config, ConfigError, Flags, Http, Listen, Ports, Remarks, ScriptChecks, Ui, UnixSockets, address,
     error_list,
 };
 use crate::{
@@ -126,11 +127,7 @@ fn assemble(
         },
         limits: limits::read(r),
         telemetry,
-        log: Log {
-            level: r.text("log_level").unwrap_or(if flags.dev { "DEBUG" } else { "INFO" }).to_owned(),
-            json: r.bool("log_json", false),
-            file: r.owned("log_file").map(PathBuf::from),
-        },
+        log: log::read(r),
         pid_file: r.owned("pid_file").map(PathBuf::from),
         retry_interval: r.duration("retry_interval", Duration::from_secs(30)),
         retry_max: r.number("retry_max", 0),

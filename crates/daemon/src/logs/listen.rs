@@ -12,7 +12,7 @@ use tracing_subscriber::{
     layer::{Context, Filter},
 };
 
-use super::{Style, shows, write_event};
+use super::{Style, line, shows};
 
 /// How many lines wait for one listener; more are counted and dropped, for the log waits for nobody.
 const WAITING_MAX: usize = 512;
@@ -80,9 +80,7 @@ impl<S: Subscriber> Layer<S> for Listeners {
             if !shows(listener.level, event.metadata()) {
                 continue;
             }
-            let mut line = String::new();
-            write_event(&mut line, listener.style, event).expect("a string takes all text");
-            if listener.lines.try_send(line).is_err() {
+            if listener.lines.try_send(line(listener.style, event).text).is_err() {
                 listener.dropped.fetch_add(1, Relaxed);
             }
         }

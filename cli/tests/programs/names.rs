@@ -1,0 +1,240 @@
+//! Names and pages as people ask for them: the forms they type, how long an answer holds, and port 53 itself.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use hickory_proto::{op::ResponseCode, rr::RecordType};
+use serde_json::json;
+
+use crate::{
+    ask::{LONG, http, until},
+    forwarders::DNSMASQ,
+    process::Process,
+    stage::{Node, Stage, run, ryo},
+};
+
+fn register(registry: &Node, name: &str, address: &str, service: &str, status: &str) {
+    let body = json!({
+        "Node": name,
+        "Address": address,
+        "Service": {"Service": service, "Port": 6379},
+        "Check": {"Name": "up", "ServiceID": service, "Status": status},
+    });
+    registry.put_ok("/v1/catalog/register", &body.to_string());
+}
+
+#[test]
+fn every_form_of_a_name_is_answered_in_changing_order() {
+    let stage = Stage::new();
+    let (registry, web) = (stage.registry(), stage.agent("web1", 11));
+    let _registry = registry.start_and_wait();
+    let _agent = web.start_and_wait();
+    for (name, host, status) in
+        [("r1", 101, "passing"), ("r2", 102, "warning"), ("r3", 103, "passing"), ("r4", 104, "critical")]
+    {
+        register(&registry, name, &stage.address(host).to_string(), "redis", status);
+    }
+    let query = br#"{"Name":"redis-primary","Service":{"Service":"redis"}}"#;
+    assert_eq!(http(registry.http(), "POST", "/v1/query", query).unwrap().status, 200);
+    for node in [&registry, &web] {
+        for name in ["consul.service.consul.", "consul.service.dc1.consul.", "_consul._tcp.service.consul."] {
+            let found = node.dns(name, RecordType::SRV);
+            assert_eq!(found.answers, ["1 1 8300 registry.node.dc1.consul."], "{name}");
+            assert_eq!(found.additionals, [registry.address.to_string()], "{name}");
+        }
+        for name in ["redis.service.dc7.consul.", "redis-primary.query.dc7.consul."] {
+            let found = node.dns(name, RecordType::SRV);
+            assert_eq!((found.code, found.answers.len()), (ResponseCode::NXDomain, 0), "{name}");
+        }
+        for name in ["redis.service.consul.", "redis-primary.query.consul."] {
+            let mut orders = HashSet::new();
+            for _ in 0..60 {
+                let mut found = node.dns(name, RecordType::SRV).answers;
+                orders.insert(found.clone());
+                found.sort();
+                assert_eq!(found, ["r1", "r2", "r3"].map(|name| format!("1 1 6379 {name}.node.dc1.consul.")));
+            }
+            assert!(orders.len() > 1, "{name}: {orders:?}");
+        }
+    }
+}
+
+#[test]
+fn an_external_service_keeps_its_name_and_services_have_their_own_ttl() {
+    let stage = Stage::new();
+    let (registry, web) = (stage.registry(), stage.agent("web1", 11));
+    for node in [&registry, &web] {
+        node.write(
+            "ryo.d/dns.hcl",
+            "dns_config {\n  allow_stale = true\n  max_stale = \"2s\"\n  service_ttl {\n    \"*\" = \"0s\"\n    \
+             rds = \"5s\"\n  }\n}\n",
+        );
+    }
+    let mut process = registry.start_and_wait();
+    let _agent = web.start_and_wait();
+    register(&registry, "aws-rds", "db.example.org", "rds", "passing");
+    register(&registry, "w9", &stage.address(109).to_string(), "web", "passing");
+    // A start of either is a round in which an agent sets the catalog right: nothing of it is the agent's own.
+    for round in 0..3 {
+        for node in [&registry, &web] {
+            let found = node.dns("rds.service.consul.", RecordType::A);
+            assert_eq!(
+                squeezed(&found.lines),
+                ["rds.service.consul. 5 IN CNAME db.example.org."],
+                "round {round}"
+            );
+            let found = node.dns("web.service.consul.", RecordType::A);
+            let expected = format!("web.service.consul. 0 IN A {}", stage.address(109));
+            assert_eq!(squeezed(&found.lines), [expected], "round {round}");
+        }
+        process.kill();
+        process = registry.start_and_wait();
+        let other = stage.agent(&format!("round{round}"), 20 + round);
+        let _other = other.start_and_wait();
+        web.wait_for_registry(&mut process);
+    }
+}
+
+/// Records with single blanks.
+fn squeezed(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn members_and_the_registrys_own_names_are_the_same_from_everywhere() {
+    let stage = Stage::new();
+    let (registry, web) = (stage.registry(), stage.agent("web1.example.lan", 11));
+    let _registry = registry.start_and_wait();
+    let _agent = web.start_and_wait();
+    web.put_ok("/v1/agent/service/register", r#"{"Name":"puppetmaster","Port":8140,"Tags":["puppet"]}"#);
+    registry.wait_for_instances("puppetmaster?passing", &["puppetmaster"]);
+    for node in [&registry, &web] {
+        let (code, members) = node.ryo(&["members"]);
+        let rows: Vec<Vec<&str>> = members.lines().map(|row| row.split_whitespace().collect()).collect();
+        let head = ["Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Partition", "Segment"];
+        assert_eq!((code, &rows[0][..]), (0, &head[..]), "{members}");
+        let server = (format!("{}:8301", registry.address), "server", "<all>");
+        let client = (format!("{}:8301", web.address), "client", "<default>");
+        for (row, name, (address, kind, segment)) in
+            [(&rows[1], "registry", server), (&rows[2], "web1.example.lan", client)]
+        {
+            assert_eq!(row[..4], [name, &address, "alive", kind], "{members}");
+            assert_eq!(row[5..], ["2", "dc1", "default", segment], "{members}");
+        }
+        assert_eq!(rows.len(), 3, "{members}");
+        let any = node.dns("consul.service.dc1.consul.", RecordType::ANY);
+        assert_eq!(any.answers, [registry.address.to_string()]);
+        let srv = node.dns("puppetmaster.service.dc1.consul.", RecordType::SRV);
+        assert_eq!(srv.answers, ["1 1 8140 web1.example.lan.node.dc1.consul."]);
+        let address = node.dns("web1.example.lan.node.dc1.consul.", RecordType::A);
+        assert_eq!(address.answers, [web.address.to_string()]);
+    }
+}
+
+#[test]
+fn a_folder_with_a_page_is_served_and_the_root_leads_to_it() {
+    let stage = Stage::new();
+    let page = stage.folder().join("page");
+    fs::create_dir(&page).unwrap();
+    fs::write(page.join("index.html"), "<h1>ours</h1>").unwrap();
+    let (registry, web) = (stage.registry(), stage.agent("web1", 11));
+    let folder = page.display().to_string();
+    let start = |node: &Node| {
+        let mut process = Process::start(node.command().args(["-ui-dir", &folder]), &node.folder.join("log"));
+        node.wait_for_registry(&mut process);
+        process
+    };
+    let _processes = [start(&registry), start(&web)];
+    for node in [&registry, &web] {
+        let shown = node.get("/ui/");
+        assert_eq!((shown.status, shown.text.as_str()), (200, "<h1>ours</h1>"));
+        // The client follows: the root answers with where the page is.
+        assert_eq!(node.get("/").text, "<h1>ours</h1>");
+    }
+}
+
+/// A network namespace with a resolver of its own, which `ip netns exec` puts in place.
+struct Namespace(String);
+
+impl Namespace {
+    /// Errors, with what was said, where none may be made.
+    fn new() -> Result<Self, String> {
+        let name = format!("ryo-test-{}", std::process::id());
+        let (code, said) = run(Command::new("ip").args(["netns", "add", &name]));
+        if code != 0 {
+            return Err(said);
+        }
+        let namespace = Self(name);
+        let (code, said) = run(Command::new("ip").args(["-n", &namespace.0, "link", "set", "lo", "up"]));
+        assert_eq!(code, 0, "{said}");
+        fs::create_dir_all(namespace.files()).unwrap();
+        fs::write(namespace.files().join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
+        Ok(namespace)
+    }
+
+    fn files(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.0)
+    }
+
+    fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0]).arg(program);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // What is left over is the namespace alone, without a process in it.
+        let _ = fs::remove_dir_all(self.files());
+        let _ = run(Command::new("ip").args(["netns", "del", &self.0]));
+    }
+}
+
+#[test]
+fn port_53_answers_for_services_and_for_the_internet() {
+    let namespace = match nix::unistd::getuid().is_root().then(Namespace::new) {
+        Some(Ok(namespace)) => namespace,
+        Some(Err(said)) => return println!("NOT RUN: no network namespace may be made here: {said}"),
+        None => return println!("NOT RUN: a network namespace and port 53 are root's"),
+    };
+    let stage = Stage::new();
+    // dnsmasq stands for the internet.
+    let mut dnsmasq = namespace.inside(DNSMASQ.path());
+    dnsmasq.args([
+        "--keep-in-foreground",
+        "--no-resolv",
+        "--no-hosts",
+        "--pid-file=",
+        "--user=root",
+        "--port=5300",
+    ]);
+    let mut internet = Process::start(
+        dnsmasq.args(["--listen-address=127.0.0.1", "--address=/example.org/192.0.2.7"]),
+        &stage.folder().join("dnsmasq"),
+    );
+    let node = stage.registry();
+    node.write(
+        "ryo.d/dns.hcl",
+        "ports { dns = 53 }\nrecursors = [\"127.0.0.1:5300\"]\naddresses { dns = \"127.0.0.1\" }\n\
+         service {\n  name = \"mysql\"\n  address = \"172.17.0.104\"\n  port = 3306\n}\n",
+    );
+    let mut agent = namespace.inside(ryo().get_program());
+    let mut agent = Process::start(
+        agent.args(["agent", "-config-dir"]).arg(node.folder.join("ryo.d")),
+        &node.folder.join("log"),
+    );
+    for (name, address) in [("mysql.service.consul", "172.17.0.104"), ("www.example.org", "192.0.2.7")] {
+        until(LONG, &format!("getent finds {name}"), || {
+            agent.must_run();
+            internet.must_run();
+            let (code, said) = run(namespace.inside("getent").args(["hosts", name]));
+            let words: Vec<&str> = said.split_whitespace().collect();
+            if code == 0 && words == [address, name] { Ok(()) } else { Err(format!("{code} {said}")) }
+        });
+    }
+}
