@@ -1,0 +1,72 @@
+# Sourced by the scripts beside it: which program is tested, and a server of it on free ports of the loopback address.
+#   take_binary "$@"   sets $bin: the first argument, or ryo built from this tree
+#   start_server       sets $http (127.0.0.1:PORT); it ends with the script, and so does $work, a temporary folder
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+work=$(mktemp -d)
+server=
+group=
+
+# Ends what a script runs in a process group of its own, with all that is left of it.
+end_group() {
+    [ -z "$group" ] || kill -KILL -- "-$group" 2>/dev/null || true
+    group=
+}
+
+# What a client leaves read-only (Go's module folders) must not stop the removal.
+tidy_up() {
+    end_group
+    [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+    chmod -R u+w "$work" && rm -rf "$work"
+}
+trap tidy_up EXIT
+trap 'exit 130' INT TERM
+
+take_binary() {
+    bin=${1:-}
+    if [ -z "$bin" ]; then
+        bin=${CARGO_TARGET_DIR:-$root/target}/debug/ryo
+        (cd "$root" && cargo build --quiet -p ryo)
+    fi
+    bin=$(realpath "$bin")
+    # Under the name that clients and tests start.
+    mkdir -p "$work/bin"
+    ln -s "$bin" "$work/bin/consul"
+    PATH=$work/bin:$PATH
+}
+
+# A port that nobody listens at, from a range that the system gives to no outgoing connection.
+free_port() {
+    local port
+    while :; do
+        port=$((10000 + RANDOM % 20000))
+        case " $taken " in *" $port "*) continue ;; esac
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    taken="$taken $port"
+    free=$port
+}
+taken=
+
+start_server() {
+    local port ports=()
+    for port in http dns server serf-lan serf-wan; do
+        free_port
+        ports+=("-$port-port=$free")
+        [ "$port" != http ] || http=127.0.0.1:$free
+    done
+    consul agent -dev -enable-script-checks -node=clients "${ports[@]}" \
+        -grpc-port=-1 -grpc-tls-port=-1 "$@" >"$work/server.log" 2>&1 &
+    server=$!
+    local tries=0
+    until curl -fs "http://$http/v1/health/node/clients" 2>/dev/null | grep -q '"passing"'; do
+        tries=$((tries + 1))
+        if [ $tries -gt 200 ] || ! kill -0 "$server" 2>/dev/null; then
+            echo "the server does not start:" >&2
+            tail -5 "$work/server.log" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+}
