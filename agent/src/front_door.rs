@@ -200,7 +200,10 @@ pub(crate) async fn serve_http(
         ..Limits::default()
     };
     let mut tasks = Vec::new();
-    for listen in &config.http_listen {
+    let mut listens: Vec<&Listen> = config.http_listen.iter().collect();
+    // `0.0.0.0` takes the port for IPv6 too unless that is taken: IPv6 addresses that are listed come first.
+    listens.sort_by_key(|listen| !matches!(listen, Listen::Tcp(address) if address.is_ipv6()));
+    for listen in listens {
         let place = match listen {
             Listen::Tcp(address) => Place::Tcp(*address),
             Listen::Unix(path) => Place::Unix(unix_place(config, path)),

@@ -129,6 +129,8 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 // An answer is one write: waiting for more only makes it late.
                 stream.set_nodelay(true)?;
+                // An IPv4 client of a listener for both is known by its IPv4 address.
+                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
                 Ok((Stream::Tcp(stream), Peer::Tcp(address)))
             }
             Socket::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), Peer::Unix)),

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs, io,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::PathBuf,
     time::Duration,
@@ -21,7 +21,7 @@ const BACKLOG: i32 = 4096;
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// An address; `[::]` takes IPv4 clients too.
+    /// An address; `[::]` takes IPv4 clients too, and `0.0.0.0` IPv6 clients unless the port is taken there.
     Tcp(SocketAddr),
     /// A unix socket.
     Unix(UnixPlace),
@@ -101,7 +101,17 @@ pub(super) async fn bind_tcp(address: SocketAddr, shutdown: &Shutdown) -> Result
     }
 }
 
+/// `0.0.0.0` means the machine's IPv6 addresses too where that can be had, as it does in Consul.
 fn try_bind(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.ip() == Ipv4Addr::UNSPECIFIED
+        && let Ok(bound) = try_family((Ipv6Addr::UNSPECIFIED, address.port()).into())
+    {
+        return Ok(bound);
+    }
+    try_family(address)
+}
+
+fn try_family(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -127,4 +137,26 @@ pub(super) fn bind_unix(unix: &UnixPlace) -> Result<UnixListener, BindError> {
         std::os::unix::fs::chown(&unix.path, unix.user, unix.group).map_err(refused)?;
     }
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_ipv4_addresses_are_all_ipv6_addresses_too() {
+        let listener = try_bind((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        }
+        // Where the port is taken for IPv6, the other addresses are still served.
+        let Ok(taken) = try_family((Ipv6Addr::LOCALHOST, 0).into()) else { return };
+        let port = taken.local_addr().unwrap().port();
+        let _listener = try_bind((Ipv4Addr::UNSPECIFIED, port).into()).unwrap();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
 }
