@@ -3,6 +3,7 @@
 //! Pure: text and values in, text and values out. The disk format is not here (`registry-state` owns it), for the two
 //! change for different reasons.
 
+pub mod base64;
 pub mod catalog;
 pub mod config_entry;
 pub mod coordinate;

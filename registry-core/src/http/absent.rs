@@ -30,9 +30,24 @@ pub(super) async fn empty_list(api: Api, call: Call) -> Result<Answer, ApiError>
     Ok(answer)
 }
 
+/// The same for what belongs to a gateway, which must be named.
+pub(super) async fn of_gateway(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.name_or("Missing gateway name")?;
+    empty_list(api, call).await
+}
+
+/// `GET /v1/internal/ui/exported-services?peer=`: none, but the peer must be named.
+pub(super) async fn exported_to_peer(api: Api, call: Call) -> Result<Answer, ApiError> {
+    match call.query.filled("peer") {
+        Some(_) => empty_list(api, call).await,
+        None => Err(ApiError::internal("must provide PeerName")),
+    }
+}
+
 /// `GET /v1/peering/:name`: there is none of that name.
 pub(super) async fn peering(_: Api, call: Call) -> Result<Answer, ApiError> {
     match call.method {
+        Method::GET if call.name().is_empty() => Err(ApiError::bad_request("Must specify a name to fetch.")),
         Method::GET => Err(ApiError::not_found(format!("Peering not found for {:?}", call.name()))),
         _ => Err(ApiError::absent("Cluster peering")),
     }

@@ -21,7 +21,7 @@ use registry_wire::{
 use serde::Serialize;
 
 use super::{
-    Api,
+    Api, absent,
     respond::{Encoded, Family, Form, encoded, read},
     shape,
 };
@@ -251,8 +251,12 @@ pub(super) async fn overview(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/internal/ui/service-topology/:service`: there is no mesh to have a topology.
 pub(super) async fn service_topology(_: Api, call: Call) -> Result<Answer, ApiError> {
-    match call.query.filled("kind") {
-        None => Err(ApiError::bad_request("Missing service kind")),
-        Some(_) => Err(ApiError::absent("The mesh's topology")),
+    call.name_or("Missing service name")?;
+    if !call.query.has("kind") {
+        return Err(ApiError::bad_request("Missing service kind"));
+    }
+    match call.query.filled("kind").as_deref() {
+        None | Some("ingress-gateway") => Err(ApiError::internal(absent::NO_MESH)),
+        Some(kind) => Err(ApiError::bad_request(format!("Unsupported service kind {kind:?}"))),
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use http_api::{Answer, ApiError, Call};
-use registry_wire::json::Unknown;
+use registry_wire::{base64, json::Unknown};
 use serde::Deserialize;
 
 use super::Api;
@@ -12,9 +12,8 @@ const RELAY_FACTOR_MAX: i64 = 5;
 
 /// `GET`, `POST`, `PUT` and `DELETE`.
 pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> {
-    if matches!(call.method, Method::POST | Method::PUT | Method::DELETE) {
-        let _: Body = call.decode(Unknown::Refuse).await?;
-    }
+    let changes = matches!(call.method, Method::POST | Method::PUT | Method::DELETE);
+    let body: Body = if changes { call.decode(Unknown::Refuse).await? } else { Body::default() };
     if let Some(factor) = call.query.filled("relay-factor") {
         check_relay_factor(&factor)?;
     }
@@ -36,22 +35,31 @@ pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> 
         Method::GET => "Keyring is empty (encryption not enabled)",
         _ => "No keyring to modify (encryption not enabled)",
     };
+    let bad_key = base64::decode(&body.key).err().map(|fault| fault.to_string());
+    Err(ApiError::internal(failures(&api, !local_only, why, bad_key.as_deref())))
+}
+
+/// What each pool of members answered, as one text: a key that is none is refused before any node is asked.
+fn failures(api: &Api, everywhere: bool, why: &str, bad_key: Option<&str>) -> String {
     let settings = api.registry().settings();
     let (node, datacenter) = (&settings.node_name, &settings.datacenter);
-    let (mut count, mut lines) = (2, String::new());
-    if settings.serf_wan.is_some() && !local_only {
-        count += 2;
-        lines = format!("\t* WAN error: 1/1 nodes reported failure\n\t* {node}.{datacenter}: {why}\n");
+    let wan = ("WAN".to_owned(), format!("{node}.{datacenter}"));
+    let lan = (format!("{datacenter} (LAN)"), node.clone());
+    let mut lines = Vec::new();
+    for (pool, member) in
+        Some(wan).filter(|_| settings.serf_wan.is_some() && everywhere).into_iter().chain([lan])
+    {
+        lines.push(format!("{pool} error: {}", bad_key.unwrap_or("1/1 nodes reported failure")));
+        lines.extend(bad_key.is_none().then(|| format!("{member}: {why}")));
     }
-    lines += &format!("\t* {datacenter} (LAN) error: 1/1 nodes reported failure\n\t* {node}: {why}\n");
-    Err(ApiError::internal(format!("{count} errors occurred:\n{lines}\n")))
+    let errors = if lines.len() == 1 { "error" } else { "errors" };
+    format!("{} {errors} occurred:\n\t* {}\n\n", lines.len(), lines.join("\n\t* "))
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Body {
-    #[serde(rename = "Key")]
-    _key: String,
+    key: String,
 }
 
 fn check_relay_factor(text: &str) -> Result<(), ApiError> {

@@ -78,9 +78,9 @@ fn add_operation(table: &mut Table<Api>) {
         .add("/v1/internal/ui/node/", GET, internal::node)
         .add("/v1/internal/ui/services", GET, internal::services)
         .add("/v1/internal/ui/catalog-overview", GET, internal::overview)
-        .add("/v1/internal/ui/exported-services", GET, absent::empty_list)
-        .add("/v1/internal/ui/gateway-services-nodes/", GET, absent::empty_list)
-        .add("/v1/internal/ui/gateway-intentions/", GET, absent::empty_list)
+        .add("/v1/internal/ui/exported-services", GET, absent::exported_to_peer)
+        .add("/v1/internal/ui/gateway-services-nodes/", GET, absent::of_gateway)
+        .add("/v1/internal/ui/gateway-intentions/", GET, absent::of_gateway)
         .add("/v1/internal/ui/service-topology/", GET, internal::service_topology)
         .add("/v1/internal/ui/metrics-proxy/", GET, absent::metrics_proxy);
 }
@@ -136,7 +136,6 @@ fn add_mesh(table: &mut Table<Api>) {
         .add("/v1/internal/federation-states/mesh-gateways", GET, absent::federation)
         .add("/v1/internal/federation-state/", GET, absent::federation)
         .add("/v1/internal/service-virtual-ip", PUT, absent::virtual_ip)
-        .add("/v1/imported-services", GET, absent::empty_list)
         .add("/v1/peering/token", POST, absent::peerings)
         .add("/v1/peering/establish", POST, absent::peerings)
         .add("/v1/peering/", GET_DELETE, absent::peering)
