@@ -273,7 +273,9 @@ pub(crate) fn serve_dns(
                     None => return,
                 },
             };
-            tracing::info!(target: "agent", %address, "Started DNS server");
+            for network in ["udp", "tcp"] {
+                tracing::info!(target: "agent", %address, network, "Started DNS server");
+            }
             dns::serve(listeners, settings, backend, shutdown).await;
         }));
     }

@@ -101,3 +101,24 @@ fn config_entries_and_events_are_counted() {
         if found { Ok(()) } else { Err(report.to_string()) }
     });
 }
+
+#[test]
+fn request_limits_refuse_what_is_too_much_and_take_transactions_for_what_they_do() {
+    let stage = Stage::new();
+    let registry = stage.registry();
+    // One write a second, and ten at once; any number of reads.
+    let rates = "mode = \"enforcing\"\n    read_rate = -1\n    write_rate = 1";
+    registry.write("ryo.d/limits.hcl", &format!("limits {{\n  request_limits {{\n    {rates}\n  }}\n}}\n"));
+    let _registry = registry.start_and_wait();
+    let write = |number| registry.put(&format!("/v1/kv/{number}"), "1").status;
+    let statuses: Vec<u16> = (0..100).map(write).collect();
+    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+    let reads = r#"[{"KV": {"Verb": "get", "Key": "0"}}]"#;
+    let read = |_| registry.put("/v1/txn", reads).status;
+    assert_eq!((0..30).map(read).collect::<Vec<u16>>(), vec![200; 30]);
+    let writes = r#"[{"KV": {"Verb": "set", "Key": "a", "Value": "MQ=="}}]"#;
+    let refused = (0..100).map(|_| registry.put("/v1/txn", writes)).find(|page| page.status != 200).unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.text.starts_with("rate limit exceeded for operation"), "{refused:?}");
+    assert_eq!(registry.get("/v1/kv/0?raw").text, "1");
+}

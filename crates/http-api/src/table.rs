@@ -163,6 +163,7 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
             error.into()
         });
         let mut response = answer.into_endpoint_response(layout);
+        log_end(&head.method, &head.uri, peer, start);
         if forwarded {
             let name =
                 HeaderValue::from_str(endpoint.timer.name()).expect("paths of a table are header text");
@@ -189,12 +190,27 @@ fn options(allow: &str) -> Answer {
     Answer::bytes(JSON, "").with(ALLOW, allow)
 }
 
-fn log(method: &Method, uri: &http::Uri, peer: Option<Peer>, error: &ApiError) {
-    let url = without_token(uri);
-    let from = match peer {
+/// Says at `debug` what was asked and how long it took; a request over the link is told by the agent that had it.
+fn log_end(method: &Method, uri: &http::Uri, peer: Option<Peer>, start: Instant) {
+    // Most logs do not want it, and putting the words together costs as much as a small answer.
+    if peer.is_none() || !tracing::enabled!(target: "agent.http", tracing::Level::DEBUG) {
+        return;
+    }
+    let nanos = i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX);
+    let (url, from, latency) =
+        (without_token(uri), address(peer), registry_wire::duration::format_nanos(nanos));
+    tracing::debug!(target: "agent.http", %method, url, from, latency, "Request finished");
+}
+
+fn address(peer: Option<Peer>) -> String {
+    match peer {
         Some(Peer::Tcp(address)) => address.to_string(),
         _ => String::new(),
-    };
+    }
+}
+
+fn log(method: &Method, uri: &http::Uri, peer: Option<Peer>, error: &ApiError) {
+    let (url, from) = (without_token(uri), address(peer));
     let text = error.log.as_deref().unwrap_or(&error.text);
     if error.status.is_server_error() {
         tracing::error!(target: "agent.http", %method, url, from, error = text, "Request error");

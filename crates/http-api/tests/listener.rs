@@ -267,3 +267,67 @@ async fn a_crowd_is_served_connection_by_connection() {
         assert_eq!(hear(&mut stream).await, "");
     }
 }
+
+/// Bytes that tell when nobody holds them any more.
+struct Held {
+    bytes: Vec<u8>,
+    _alive: Arc<()>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_not_held_for_a_client_that_does_not_take_it() {
+    let (shutdown, alive) = (Shutdown::default(), Arc::new(()));
+    let mut table = Table::new(false);
+    let held = alive.clone();
+    table.add("/v1/large", &[Method::GET], move |_: Shutdown, _| {
+        let held = Held { bytes: vec![b'x'; 64 << 20], _alive: held.clone() };
+        async move { Ok(Answer::bytes(http_api::answer::TEXT, bytes::Bytes::from_owner(held))) }
+    });
+    let router = Arc::new(Router::new(table, shutdown.clone()));
+    let listener = Listener::bind(Place::Tcp("127.0.0.1:0".parse().unwrap()), &shutdown).await.unwrap();
+    let address = listener.local_address().unwrap();
+    let limits = Limits { patience: Duration::from_millis(300), ..Limits::default() };
+    let serving = tokio::spawn(listener.serve(router, limits, shutdown.clone()));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    say(&mut slow, "GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(slow.read(&mut [0; 1]).await.unwrap() == 1);
+    assert_eq!(Arc::strong_count(&alive), 3, "the test's, the handler's, the answer's");
+    // It takes a little now and then, which is not enough.
+    let let_go = async {
+        let mut now_and_then = tokio::time::interval(Duration::from_millis(20));
+        while Arc::strong_count(&alive) > 2 {
+            now_and_then.tick().await;
+            assert!(slow.read(&mut [0; 10]).await.unwrap() > 0);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), let_go).await.expect("the answer is let go of");
+    let mut fast = TcpStream::connect(address).await.unwrap();
+    say(&mut fast, "GET /v1/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(hear(&mut fast).await.len() > 64 << 20);
+    shutdown.request();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn long_first_heads_come_to_an_end_soon_and_many_headers_are_taken() {
+    let shutdown = Shutdown::default();
+    let listener = Listener::bind(Place::Tcp("127.0.0.1:0".parse().unwrap()), &shutdown).await.unwrap();
+    let address = listener.local_address().unwrap();
+    let limits = Limits { patience: Duration::from_millis(200), ..Limits::default() };
+    let serving = tokio::spawn(listener.serve(router(&shutdown), limits, shutdown.clone()));
+    let mut many = TcpStream::connect(address).await.unwrap();
+    let headers: String = (0..900).map(|number| format!("X-{number}: a\r\n")).collect();
+    say(&mut many, &format!("GET /v1/now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")).await;
+    assert!(hear(&mut many).await.starts_with("HTTP/1.1 200 "));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    say(&mut slow, &format!("GET /v1/now HTTP/1.1\r\nX-A: {}", "a".repeat(100_000))).await;
+    assert_eq!(hear(&mut slow).await, "");
+    shutdown.request();
+    serving.await.unwrap();
+}

@@ -10,12 +10,19 @@ use http::{Method, Request, Response, StatusCode};
 use http_api::{Answer, ApiError, Body, BoxFuture, Rate, Serve, answer::Layout};
 use metrics::counter;
 
+/// The path of transactions.
+const TRANSACTION: &str = "/v1/txn";
 /// How many times a second's requests may come at once.
 const BURST: f64 = 10.0;
 
 /// Routes behind the limits.
 struct Limited {
     routes: Arc<dyn Serve>,
+    rates: Arc<Rates>,
+}
+
+/// How many requests may come. Goes with those whose body decides what they are.
+struct Rates {
     enforcing: bool,
     reads: Rate,
     writes: Rate,
@@ -27,12 +34,12 @@ pub fn within(limits: RequestLimits, routes: Arc<dyn Serve>) -> Arc<dyn Serve> {
         return routes;
     }
     let rate = |a_second: f64| Rate::new(a_second, a_second * BURST);
-    Arc::new(Limited {
-        routes,
+    let rates = Rates {
         enforcing: limits.mode == LimitMode::Enforcing,
         reads: rate(limits.read_rate),
         writes: rate(limits.write_rate),
-    })
+    };
+    Arc::new(Limited { routes, rates: Arc::new(rates) })
 }
 
 /// What a request does.
@@ -42,6 +49,8 @@ enum Kind {
     Write,
     /// Not limited.
     Free,
+    /// A transaction, which is a read or a write by its operations.
+    Transaction,
 }
 
 impl Kind {
@@ -49,6 +58,7 @@ impl Kind {
         let free = ["/v1/status/", "/v1/operator/", "/v1/snapshot"];
         match *method {
             _ if free.iter().any(|prefix| path.starts_with(prefix)) => Self::Free,
+            Method::PUT if path == TRANSACTION => Self::Transaction,
             Method::GET | Method::HEAD => Self::Read,
             Method::OPTIONS => Self::Free,
             _ => Self::Write,
@@ -56,12 +66,11 @@ impl Kind {
     }
 }
 
-impl Limited {
+impl Rates {
     /// Why a request is not answered.
-    fn refusal(&self, method: &Method, path: &str) -> Option<ApiError> {
-        let kind = Kind::of(method, path);
+    fn refusal(&self, kind: Kind, method: &Method, path: &str) -> Option<ApiError> {
         let (rate, name) = match kind {
-            Kind::Free => return None,
+            Kind::Free | Kind::Transaction => return None,
             Kind::Read => (&self.reads, "global/read"),
             Kind::Write => (&self.writes, "global/write"),
         };
@@ -82,6 +91,13 @@ impl Limited {
     }
 }
 
+/// Counts a transaction as what it is. Errors when there were too many.
+pub(super) fn count_transaction(extensions: &http::Extensions, writes: bool) -> Result<(), ApiError> {
+    let Some(rates) = extensions.get::<Arc<Rates>>() else { return Ok(()) };
+    let kind = if writes { Kind::Write } else { Kind::Read };
+    rates.refusal(kind, &Method::PUT, TRANSACTION).map_or(Ok(()), Err)
+}
+
 fn refused(kind: Kind) -> ApiError {
     if kind == Kind::Write {
         let text =
@@ -93,8 +109,12 @@ fn refused(kind: Kind) -> ApiError {
 }
 
 impl Serve for Limited {
-    fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
-        match self.refusal(request.method(), request.uri().path()) {
+    fn serve(&self, mut request: Request<Body>) -> BoxFuture<Response<Body>> {
+        let kind = Kind::of(request.method(), request.uri().path());
+        if kind == Kind::Transaction {
+            request.extensions_mut().insert(self.rates.clone());
+        }
+        match self.rates.refusal(kind, request.method(), request.uri().path()) {
             None => self.routes.serve(request),
             Some(error) => {
                 let answer = Answer::from(error).into_endpoint_response(Layout::Compact);

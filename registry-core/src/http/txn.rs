@@ -15,7 +15,7 @@ use registry_wire::{
 };
 
 use super::{
-    Api,
+    Api, limit,
     register::{bad_uuid, vetted_service},
     respond::reader_options,
     shape,
@@ -34,6 +34,7 @@ pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> 
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
     let vetted = Vetted::of(sent, api.settings().kv_value_bytes_max)?;
+    limit::count_transaction(&call.extensions, vetted.writes)?;
     if vetted.writes {
         api.serves_call(&call)?;
         if !vetted.errors.is_empty() {

@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     Crowd, Limits, Stream,
     exchange::{Desk, Exchange, Pause, Waiting},
+    patience::{Patient, Spoke},
     wire::Wire,
     write_refusal,
 };
@@ -31,6 +32,8 @@ use crate::{Body, Peer, Serve};
 
 /// hyper's smallest buffer; less would make it panic.
 const HEADER_BYTES_MIN: usize = 8192;
+/// How many headers a request may have. Consul counts only their bytes; the parser needs a number.
+const HEADERS_MAX: usize = 1000;
 
 /// What a connection is served with.
 pub(super) struct Visit {
@@ -54,13 +57,16 @@ impl Visit {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let spoke = Spoke::default();
+        let stream = Patient::new(stream, self.limits.patience, spoke.clone());
         let (mut wire, mut due) = (Wire::new(stream), None);
         loop {
             if due.is_none() && !wire.is_ahead() && !self.is_asked(&mut wire).await {
                 return;
             }
             // On the heap, so that a connection that waits does not hold the place for it.
-            let talk: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.talk(wire, due.take()));
+            let talk: Pin<Box<dyn Future<Output = _> + Send>> =
+                Box::pin(self.talk(wire, due.take(), spoke.clone()));
             let Some((quiet, pause)) = talk.await else { return };
             wire = quiet;
             if let Pause::Waiting(waiting) = pause {
@@ -86,16 +92,22 @@ impl Visit {
     }
 
     /// Lets hyper speak until it is not needed for now; `None` when the connection has ended.
-    async fn talk<S>(&self, wire: Wire<S>, due: Option<Response<Body>>) -> Option<(Wire<S>, Pause)>
+    async fn talk<S>(
+        &self,
+        wire: Wire<S>,
+        due: Option<Response<Body>>,
+        spoke: Spoke,
+    ) -> Option<(Wire<S>, Pause)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (exchange, blocked) = (Exchange::new(due), wire.blocked());
-        let desk = Desk { exchange: exchange.clone(), service: self.service.clone(), peer: self.peer };
+        let desk = Desk { exchange: exchange.clone(), service: self.service.clone(), peer: self.peer, spoke };
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_read)
             .max_buf_size(self.limits.header_bytes.max(HEADER_BYTES_MIN))
+            .max_headers(HEADERS_MAX)
             .title_case_headers(true)
             .serve_connection(TokioIo::new(wire), desk);
         let speaking = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {

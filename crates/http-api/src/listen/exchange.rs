@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::Service};
 
+use super::patience::Spoke;
 use super::wire::Blocked;
 use crate::{Body, BoxFuture, Peer, Serve, body, body::BodyError};
 
@@ -85,6 +86,8 @@ pub(super) struct Desk {
     pub(super) exchange: Exchange,
     pub(super) service: Arc<dyn Serve>,
     pub(super) peer: Peer,
+    /// To be set by each request.
+    pub(super) spoke: Spoke,
 }
 
 impl Service<Request<Incoming>> for Desk {
@@ -93,6 +96,7 @@ impl Service<Request<Incoming>> for Desk {
     type Future = Work;
 
     fn call(&self, request: Request<Incoming>) -> Work {
+        self.spoke.set();
         let mut request = request.map(whole);
         let (exchange, is_whole) = (self.exchange.clone(), request.body().is_end_stream());
         let mut work = Work { exchange, answering: None, is_whole };

@@ -1,9 +1,11 @@
 //! Listeners: TCP and unix sockets, their limits and their end.
 //!
-//! `place` says where, `connection` serves one client, `exchange` hands its requests on, `wire` is its socket.
+//! `place` says where, `connection` serves one client, `exchange` hands its requests on, `wire` is its socket,
+//! `patience` how long it is waited for.
 
 mod connection;
 mod exchange;
+mod patience;
 mod place;
 mod wire;
 
@@ -40,6 +42,8 @@ pub struct Limits {
     pub header_bytes: usize,
     /// How long a client may take for its headers, and keep a connection without a request.
     pub header_read: Duration,
+    /// How long a client may take for the next 16 kB of an answer, and for the rest of a first head beyond 64 kB.
+    pub patience: Duration,
     /// How long requests may go on once the end has been asked for.
     pub drain: Duration,
 }
@@ -50,6 +54,7 @@ impl Default for Limits {
             connections_per_client: 200,
             header_bytes: 1 << 20,
             header_read: Duration::from_secs(300),
+            patience: Duration::from_secs(60),
             drain: Duration::from_secs(5),
         }
     }
