@@ -171,7 +171,12 @@ fn old_spellings_work_with_consuls_warning_and_what_has_no_effect_is_named() {
         ]
     );
     assert_eq!(config.retry_join, ["10.0.0.1"]);
-    assert_eq!(config.notices, ["configuration key connect has no effect: there is no service mesh"]);
+    assert_eq!(
+        config.notices,
+        [
+            "configuration key connect has no effect: there is no service mesh, only a root certificate for those who ask for one"
+        ]
+    );
 }
 
 #[test]
