@@ -3,6 +3,8 @@
 //! Consul uses Go's `flag` package: one dash or two, `-name=value` or `-name value`, `-bool=false`, and no flag after the
 //! first positional word. clap describes the commands and checks the values; what it would do differently is put right here.
 
+use std::error::Error as _;
+
 use clap::{
     ArgAction, Command,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -36,6 +38,26 @@ pub(crate) fn relax(command: Command) -> Command {
             .value_parser(go_bool)
     });
     command.mut_subcommands(relax)
+}
+
+/// A flag's value of the form `name=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// What stands before the first `=`.
+    pub(crate) name: String,
+    /// All behind it.
+    pub(crate) value: String,
+}
+
+/// Why a flag's value is no [`Pair`], in the words to print.
+#[derive(Debug, thiserror::Error)]
+#[error("Missing \"=\" value in argument: {0}")]
+pub(crate) struct NoPair(String);
+
+/// Reads `name=value`.
+pub(crate) fn pair(text: &str) -> Result<Pair, NoPair> {
+    let (name, value) = text.split_once('=').ok_or_else(|| NoPair(text.into()))?;
+    Ok(Pair { name: name.into(), value: value.into() })
 }
 
 /// A boolean as Go's `strconv.ParseBool` reads it.
@@ -125,9 +147,13 @@ pub(crate) fn explain(error: &clap::Error) -> Refusal {
             Refusal::BadFlag(format!("flag needs an argument: {}", flag()))
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => Refusal::BadFlag(format!(
-            "invalid value \"{}\" for flag {}: parse error",
+            "invalid value \"{}\" for flag {}: {}",
             text(ContextKind::InvalidValue),
-            flag()
+            flag(),
+            error
+                .source()
+                .and_then(|why| why.downcast_ref::<NoPair>())
+                .map_or_else(|| "parse error".into(), ToString::to_string)
         )),
         _ => Refusal::BadFlag(error.render().to_string().trim_end().trim_start_matches("error: ").to_owned()),
     }

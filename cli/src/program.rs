@@ -7,6 +7,7 @@ use crate::{
     commands::{
         catalog::Catalog,
         cluster::{ForceLeave, Join, Leave, Reload},
+        config::Config,
         dev::Dev,
         event::Event,
         info::Info,
@@ -18,6 +19,7 @@ use crate::{
         monitor::Monitor,
         operator::Operator,
         rtt::Rtt,
+        services::Services,
         snapshot::Snapshot,
         validate::Validate,
         version::Version,
@@ -75,6 +77,9 @@ enum Command {
     /// List datacenters, nodes and services
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Read and write configuration entries
+    #[command(subcommand)]
+    Config(Config),
     /// Run registry, agent, DNS and watcher in one process, on loopback
     Dev(Box<Dev>),
     /// Fire a user event
@@ -109,6 +114,9 @@ enum Command {
     Reload(Reload),
     /// Estimate the round trip between two nodes
     Rtt(Rtt),
+    /// Register and deregister services with the local agent
+    #[command(subcommand)]
+    Services(Services),
     /// Save, inspect and restore the whole state
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -160,6 +168,7 @@ impl Command {
         match self {
             Self::Agent | Self::Template => unreachable!("chosen by name before the tree is read"),
             Self::Catalog(command) => command.run(),
+            Self::Config(command) => command.run(),
             Self::Dev(command) => command.run(),
             Self::Event(command) => command.run(),
             Self::ForceLeave(command) => command.run(),
@@ -176,6 +185,7 @@ impl Command {
             Self::Operator(command) => command.run(),
             Self::Reload(command) => command.run(),
             Self::Rtt(command) => command.run(),
+            Self::Services(command) => command.run(),
             Self::Snapshot(command) => command.run(),
             Self::Validate(command) => command.run(called),
             Self::Version(command) => command.run(called == "consul"),

@@ -44,6 +44,24 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
     build::build(settings, flags, remarks)
 }
 
+/// The services that the files of these flags define, in their order, with the names that files use: `[{"name":"web"}]`.
+///
+/// Errors as [`load`] does for what cannot be read; whether a definition makes sense is for the agent to say.
+pub fn services(flags: &Flags) -> Result<Vec<Json>, ConfigError> {
+    let mut found = Vec::new();
+    for document in files::read_all(&flags.sources, flags.format.as_deref(), &mut Vec::new())? {
+        let mut settings = shape::shape(&document)?.settings;
+        for name in ["service", "services"] {
+            match settings.remove(name) {
+                Some(Json::Array(several)) => found.extend(several),
+                Some(one @ Json::Object(_)) => found.push(one),
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// What there is to remark on while reading.
 #[derive(Debug, Default)]
 struct Remarks {

@@ -4,6 +4,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod cluster;
+pub(crate) mod config;
 pub(crate) mod data;
 pub(crate) mod dev;
 pub(crate) mod event;
@@ -17,6 +18,7 @@ pub(crate) mod members;
 pub(crate) mod monitor;
 pub(crate) mod operator;
 pub(crate) mod rtt;
+pub(crate) mod services;
 pub(crate) mod snapshot;
 pub(crate) mod validate;
 pub(crate) mod version;

@@ -66,7 +66,9 @@ impl Operator {
             }
             Self::Autopilot(Autopilot::SetConfig(command)) => command.run(),
             Self::Autopilot(Autopilot::State(command)) => command.run(),
-            Self::Raft(Raft::ListPeers(flags)) => flags.ask("Error getting peers", list_peers),
+            Self::Raft(Raft::ListPeers(flags)) => {
+                flags.ask("Error getting peers: Failed to retrieve raft configuration", list_peers)
+            }
             Self::Raft(Raft::RemovePeer(command)) => command.run(),
             Self::Raft(Raft::TransferLeader(command)) => command.run(),
             Self::Usage(Usage::Instances(command)) => command.run(),

@@ -14,7 +14,7 @@ pub struct Request {
     pub method: &'static str,
     /// The path with everything escaped that must be: `/v1/kv/a%20b`.
     pub path: String,
-    /// Parameters; one with an empty value is sent as its bare name.
+    /// Parameters; one with an empty value is sent as `name=`, as Consul's own client does.
     pub query: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
@@ -73,10 +73,8 @@ impl Request {
         for (name, value) in &self.query {
             out.push(separator);
             out.push_str(&escape(name, false));
-            if !value.is_empty() {
-                out.push('=');
-                out.push_str(&escape(value, false));
-            }
+            out.push('=');
+            out.push_str(&escape(value, false));
             separator = '&';
         }
         out
@@ -141,6 +139,6 @@ mod tests {
         assert_eq!(Request::kv_path("/a b/%/é/c"), "/v1/kv/a%20b/%25/%C3%A9/c");
         assert_eq!(Request::path_to("/v1/catalog/node", "a/b"), "/v1/catalog/node/a%2Fb");
         let request = Request::get("/v1/x").with("recurse", "").with("dc", "a b").with_unless_empty("ns", "");
-        assert_eq!(request.path_and_query(), "/v1/x?recurse&dc=a%20b");
+        assert_eq!(request.path_and_query(), "/v1/x?recurse=&dc=a%20b");
     }
 }

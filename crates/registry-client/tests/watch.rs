@@ -87,10 +87,10 @@ async fn only_new_indexes_are_handed_out() {
     assert_eq!(told(watch.next().await), "a");
     assert_eq!(told(watch.next().await), "b");
     assert_eq!(told(watch.next().await), "c!");
-    let at = |index: &str| format!("?recurse&index={index}&wait=60000ms&stale");
+    let at = |index: &str| format!("?recurse=&index={index}&wait=60000ms&stale=");
     assert_eq!(
         first_lines(&seen),
-        ["?recurse&stale".into(), at("5"), at("5"), at("7"), "?recurse&stale".into()]
+        ["?recurse=&stale=".into(), at("5"), at("5"), at("7"), "?recurse=&stale=".into()]
     );
     assert!(seen.lock().unwrap()[0].contains("X-Consul-Token: tok\r\n"));
 }
@@ -99,7 +99,7 @@ async fn only_new_indexes_are_handed_out() {
 async fn an_answer_that_is_too_old_is_asked_of_the_leader() {
     let (address, seen) = scripted(&["200 5 9000 old", "200 6 0 new"]).await;
     assert_eq!(told(watch(address, None).next().await), "new");
-    assert_eq!(first_lines(&seen), ["?recurse&stale", "?recurse"]);
+    assert_eq!(first_lines(&seen), ["?recurse=&stale=", "?recurse="]);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn an_outage_is_told_once_and_its_end_too() {
     assert_eq!(failing, Event::Failing(RequestError::Status { status: 500, body: "no".into() }));
     assert_eq!(told(watch.next().await), "a!");
     assert_eq!(told(watch.next().await), "b");
-    assert_eq!(first_lines(&seen)[2], "?recurse&stale", "after a failure nothing is waited for");
+    assert_eq!(first_lines(&seen)[2], "?recurse=&stale=", "after a failure nothing is waited for");
 }
 
 #[tokio::test]

@@ -1,0 +1,297 @@
+//! `config`: reads and writes configuration entries.
+
+use std::io::Read as _;
+
+use clap::{Args, Subcommand};
+use daemon::Exit;
+use hcl1::{Document, Kind, Object, Syntax, Value as Written};
+use registry_client::Request;
+use serde::Serialize as _;
+use serde_json::{Map, Value};
+
+use crate::{
+    client::{ClientFlags, ServerFlags, succeed, system_words},
+    output::{failure, line},
+};
+
+/// Read and write configuration entries
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Delete an entry
+    Delete(Delete),
+    /// List the names of a kind's entries
+    List(List),
+    /// Print an entry as JSON
+    Read(Read),
+    /// Create or change an entry
+    Write(Write),
+}
+
+/// Which entry, asked where.
+#[derive(Args, Debug)]
+struct Which {
+    /// The kind: `service-defaults`
+    #[arg(long, default_value = "", value_name = "KIND", hide_default_value = true)]
+    kind: String,
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Only if nobody changed it meanwhile.
+#[derive(Args, Debug)]
+struct Unchanged {
+    /// Only if the entry still has the index of -modify-index
+    #[arg(long)]
+    cas: bool,
+    /// The entry's index when it was read
+    #[arg(long, default_value_t = 0, value_name = "INDEX", hide_default_value = true)]
+    modify_index: u64,
+}
+
+/// Delete an entry
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  ryo config delete -kind=service-defaults -name=web\n\n\
+    Exit codes: 0 done, 1 refused or no answer")]
+pub(crate) struct Delete {
+    /// The entry's name
+    #[arg(long, default_value = "", value_name = "NAME", hide_default_value = true)]
+    name: String,
+    /// The file the entry was written from, instead of kind and name
+    #[arg(long, default_value = "", value_name = "FILE", hide_default_value = true)]
+    filename: String,
+    #[command(flatten)]
+    unchanged: Unchanged,
+    #[command(flatten)]
+    which: Which,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+/// List the names of a kind's entries
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  ryo config list -kind=service-defaults\n\n\
+    Exit codes: 0 done, also when there are none, 1 refused or no answer")]
+pub(crate) struct List {
+    #[command(flatten)]
+    which: Which,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+/// Print an entry as JSON
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  ryo config read -kind=proxy-defaults -name=global\n\n\
+    Exit codes: 0 done, 1 no such entry, refused or no answer")]
+pub(crate) struct Read {
+    /// The entry's name
+    #[arg(long, default_value = "", value_name = "NAME", hide_default_value = true)]
+    name: String,
+    #[command(flatten)]
+    which: Which,
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+/// Create or change an entry
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  ryo config write web.hcl\n  ryo config write -cas -modify-index=12 -\n\n\
+    Exit codes: 0 done, 1 refused, changed meanwhile or no answer"
+)]
+pub(crate) struct Write {
+    #[command(flatten)]
+    unchanged: Unchanged,
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    /// A file with the entry, HCL or JSON; `-` for standard input
+    #[arg(value_name = "FILE")]
+    words: Vec<String>,
+}
+
+impl Config {
+    pub(crate) fn run(self) -> Exit {
+        let done = match self {
+            Self::Delete(command) => command.run(),
+            Self::List(command) => command.run(),
+            Self::Read(command) => command.run(),
+            Self::Write(command) => command.run(),
+        };
+        done.unwrap_or_else(failure)
+    }
+}
+
+impl Delete {
+    fn run(self) -> Result<Exit, String> {
+        let Unchanged { cas, modify_index } = self.unchanged;
+        let (kind, name) = match (&*self.filename, &*self.which.kind, &*self.name) {
+            ("", "", _) => return Err("Must specify the -kind or -filename parameter".into()),
+            ("", _, "") => return Err("Must specify the -name parameter".into()),
+            ("", kind, name) => (kind.to_owned(), name.to_owned()),
+            (file, "", "") => kind_and_name(&entry(file)?),
+            _ => return Err("filename can't be used with kind or name".into()),
+        };
+        match (cas, modify_index) {
+            (true, 0) => return Err("Must specify a -modify-index greater than 0 with -cas".into()),
+            (false, 1..) => return Err("Cannot specify -modify-index without -cas".into()),
+            _ => {}
+        }
+        let request = self.which.server.apply(Request::delete(path(&kind, &name)));
+        let request = if cas { request.with("cas", modify_index.to_string()) } else { request };
+        Ok(self.which.client.run(async |client| match succeed(&client, &request).await {
+            Ok(answer) if cas && answer.body.trim_ascii() == b"false" => {
+                failure(format!("Config entry not deleted: {kind}/{name}"))
+            }
+            Ok(_) => {
+                line(format!("Config entry deleted: {kind}/{name}"));
+                Exit::Success
+            }
+            Err(e) => failure(format!("Error deleting config entry {kind}/{name}: {e}")),
+        }))
+    }
+}
+
+impl List {
+    fn run(self) -> Result<Exit, String> {
+        let kind = self.which.some_kind()?;
+        let request = self.which.server.apply(Request::get(Request::path_to("/v1/config", kind)));
+        Ok(self.which.client.run(async |client| match client.json::<Vec<Value>>(&request).await {
+            Ok(entries) => {
+                entries.iter().filter_map(|entry| entry["Name"].as_str()).for_each(line);
+                Exit::Success
+            }
+            Err(e) => failure(format!("Error listing config entries for kind {kind:?}: {e}")),
+        }))
+    }
+}
+
+impl Read {
+    fn run(self) -> Result<Exit, String> {
+        let (kind, name) = (self.which.some_kind()?, &self.name);
+        if name.is_empty() {
+            return Err("Must specify the -name parameter".into());
+        }
+        let request = self.which.server.apply(Request::get(path(kind, name)));
+        Ok(self.which.client.run(async |client| match client.json::<Value>(&request).await {
+            Ok(entry) => {
+                line(indented(&entry));
+                Exit::Success
+            }
+            Err(e) => failure(format!("Error reading config entry {kind}/{name}: {e}")),
+        }))
+    }
+}
+
+impl Write {
+    fn run(self) -> Result<Exit, String> {
+        let [file] = &*self.words else {
+            return Err(
+                "Must provide exactly one positional argument to specify the config entry to write".into()
+            );
+        };
+        let entry = entry(file)?;
+        let (kind, name) = kind_and_name(&entry);
+        let Unchanged { cas, modify_index } = self.unchanged;
+        let request = self.server.apply(Request::put("/v1/config", entry.to_string()));
+        let request = if cas { request.with("cas", modify_index.to_string()) } else { request };
+        Ok(self.client.run(async |client| match succeed(&client, &request).await {
+            Ok(answer) if answer.body.trim_ascii() == b"false" => {
+                failure(format!("Config entry not updated: {kind}/{name}"))
+            }
+            Ok(_) => {
+                line(format!("Config entry written: {kind}/{name}"));
+                Exit::Success
+            }
+            Err(e) => failure(format!("Error writing config entry {kind}/{name}: {e}")),
+        }))
+    }
+}
+
+impl Which {
+    fn some_kind(&self) -> Result<&str, String> {
+        if self.kind.is_empty() { Err("Must specify the -kind parameter".into()) } else { Ok(&self.kind) }
+    }
+}
+
+fn path(kind: &str, name: &str) -> String {
+    Request::path_to(&Request::path_to("/v1/config", kind), name)
+}
+
+fn kind_and_name(entry: &Value) -> (String, String) {
+    let text = |upper: &str, lower: &str| {
+        entry.get(upper).or(entry.get(lower)).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    (text("Kind", "kind"), text("Name", "name"))
+}
+
+/// The entry in a file, or on standard input.
+fn entry(file: &str) -> Result<Value, String> {
+    let mut text = Vec::new();
+    if file == "-" {
+        std::io::stdin().read_to_end(&mut text).map_err(|e| format!("Failed to load data: {e}"))?;
+    } else {
+        text = std::fs::read(file).map_err(|e| {
+            format!("Failed to load data: Failed to read file: open {file}: {}", system_words(&e))
+        })?;
+    }
+    let json = text.trim_ascii_start().starts_with(b"{");
+    let read: Result<Document, _> =
+        if json { hcl1::parse_json(file, &text) } else { hcl1::parse(file, &text) };
+    let document = read.map_err(|e| format!("Failed to decode config entry input: {e}"))?;
+    Ok(object(&document.root, document.syntax))
+}
+
+/// A block that stands once is an object, one that is repeated a list of them.
+fn object(written: &Object, syntax: Syntax) -> Value {
+    let mut out = Map::new();
+    for entry in &written.entries {
+        let value = plain(&entry.value, syntax);
+        match out.get_mut(&entry.key) {
+            Some(Value::Array(list)) if value.is_object() => list.push(value),
+            Some(first) if syntax == Syntax::Hcl && first.is_object() && value.is_object() => {
+                *first = Value::Array(vec![first.take(), value]);
+            }
+            _ => {
+                out.insert(entry.key.clone(), value);
+            }
+        }
+    }
+    Value::Object(out)
+}
+
+fn plain(value: &Written, syntax: Syntax) -> Value {
+    match &value.kind {
+        Kind::Object(inner) => object(inner, syntax),
+        Kind::List(items) => items.iter().map(|item| plain(item, syntax)).collect(),
+        _ => value.to_json(syntax),
+    }
+}
+
+/// JSON with four blanks a level, as Consul prints it.
+fn indented(value: &Value) -> String {
+    let mut out = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut writer = serde_json::Serializer::with_formatter(&mut out, format);
+    value.serialize(&mut writer).expect("a JSON value can be written into memory");
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::object;
+
+    #[test]
+    fn one_block_is_an_object_several_are_a_list() {
+        let text = b"Kind = \"k\"\nConfig { a = 1 }\nSources = [{ Name = \"x\" }]\nRoutes { b = 1 }\nRoutes { b = 2 }\n";
+        let document = hcl1::parse("f", text).expect("it is HCL");
+        let wanted = json!({
+            "Kind": "k", "Config": {"a": 1}, "Sources": [{"Name": "x"}], "Routes": [{"b": 1}, {"b": 2}],
+        });
+        assert_eq!(object(&document.root, document.syntax), wanted);
+    }
+}
