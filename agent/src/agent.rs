@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -14,6 +15,7 @@ use daemon::{
 };
 use http_api::listen::BindError;
 use tokio::{
+    net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{sleep, timeout},
@@ -128,11 +130,12 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
         retry_max: config.retry_max,
         remember: REMEMBER,
     };
-    let measuring = telemetry::install().start(config.telemetry.clone(), &shutdown);
+    let mut tasks = telemetry::install().start(config.telemetry.clone(), &shutdown);
     let end = Shutdown::default();
     let (remote, keeping) = Remote::start(settings, end.clone());
+    tasks.extend(answer_joins(&config, &remote, &shutdown).await);
     let lease = Lease { remote: remote.clone(), keeping, end: end.clone() };
-    let started = assemble(config, id, remote, Some(lease), measuring, shutdown.clone()).await;
+    let started = assemble(config, id, remote, Some(lease), tasks, shutdown.clone()).await;
     if started.is_err() {
         end.request();
         shutdown.request();
@@ -140,12 +143,25 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
     started
 }
 
+/// Tells those who join through this agent where its registry is.
+///
+/// A port that is taken costs only that: a node's services matter more than who may join through it.
+async fn answer_joins(config: &Config, remote: &Arc<Remote>, shutdown: &Shutdown) -> Option<JoinHandle<()>> {
+    let address = SocketAddr::new(config.serf_lan, config.ports.serf_lan?);
+    let listener = TcpListener::bind(address).await.inspect_err(|error| {
+        tracing::warn!(target: "agent", %address, %error, "joins through this agent are not answered: set ports.serf_lan");
+    });
+    let remote = Arc::downgrade(remote);
+    let directions = move || remote.upgrade()?.directions();
+    Some(tokio::spawn(link::join::answer(listener.ok()?, directions, shutdown.clone())))
+}
+
 async fn assemble(
     config: Config,
     id: String,
     backend: Arc<dyn Backend>,
     remote: Option<Lease>,
-    measuring: Vec<JoinHandle<()>>,
+    started: Vec<JoinHandle<()>>,
     shutdown: Shutdown,
 ) -> Result<Agent, StartError> {
     for notice in &config.notices {
@@ -184,7 +200,7 @@ async fn assemble(
     };
     let door = Door::new(&config, api::router(context), backend.clone());
     let (dns, dns_settings) = watch::channel(dns_settings(&config).await?);
-    tasks.extend(measuring);
+    tasks.extend(started);
     tasks.extend(front_door::serve_http(&config, &door, &shutdown).await?);
     tasks.extend(
         front_door::serve_dns(&config.dns_listen, dns_settings, backend, &shutdown)

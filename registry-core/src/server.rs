@@ -53,7 +53,7 @@ impl Listeners {
             let directions = directions(registry);
             tasks.push(tokio::spawn(link::join::answer(
                 listener,
-                move || directions.clone(),
+                move || Some(directions.clone()),
                 registry.shutdown().clone(),
             )));
         }

@@ -61,6 +61,26 @@ fn an_agent_started_first_waits_for_the_name_and_then_joins() {
     assert!(code == 0 && members.contains("web1") && members.contains("alive"), "{members}");
 }
 
+#[test]
+fn an_agent_tells_others_where_the_registry_is() {
+    let stage = Stage::new();
+    let (registry, first, second) = (stage.registry(), stage.agent("web1", 11), stage.agent("web2", 12));
+    let file = std::fs::read_to_string(second.folder.join("ryo.d/ryo.hcl")).unwrap();
+    // Of several join addresses one that answers is enough: nobody is at the first.
+    let through = format!("\"{}\", \"{}\"", stage.address(99), first.address);
+    second.write("ryo.d/ryo.hcl", &file.replace(&format!("\"{}\"", registry.address), &through));
+
+    let mut newcomer = second.start();
+    let mut known = first.start();
+    pause(Duration::from_secs(2));
+    // Neither knows a registry yet, and says so to the other.
+    newcomer.must_run();
+    known.must_run();
+    let _registry = registry.start_and_wait();
+    second.wait_for_registry(&mut newcomer);
+    alive(&registry, &["registry", "web1", "web2"]);
+}
+
 /// What must outlive a registry, and its index.
 fn everything(node: &Node) -> Result<(Vec<String>, u64), String> {
     let paths = ["/v1/kv/?recurse", "/v1/catalog/nodes", "/v1/health/service/web?passing"];

@@ -1,7 +1,8 @@
 //! Where to go: the question an agent asks on the ports that used to be gossip's.
 //!
 //! Configuration names a registry by its address alone, or with port 8301 or 8302. A connection there gets one line of
-//! JSON, [`Directions`], and is closed: people's `retry_join` lines, firewalls and port settings stay as they are.
+//! JSON, [`Directions`], and is closed: people's `retry_join` lines, firewalls and port settings stay as they are. An
+//! agent answers too, with where its registry is; one that knows none yet closes without a word.
 
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
@@ -20,7 +21,7 @@ pub struct Directions {
     pub datacenter: String,
     /// Where its link listens.
     pub server: SocketAddr,
-    /// The id of its cluster: which history it belongs to.
+    /// The id of its cluster: which history it belongs to. Empty from an agent, which does not know.
     pub cluster: String,
     /// The newest version of the internal calls it speaks.
     pub version: u32,
@@ -31,14 +32,18 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// An answer is one line; anything longer comes from something else.
 const LINE_BYTES_MAX: u64 = 4096;
 
-/// Asks the registry at `address` (`10.0.0.1:8301`) where its link is.
+/// Asks the registry or agent at `address` (`10.0.0.1:8301`) where the registry's link is.
 ///
-/// Errors when nobody listens there, or something other than a registry does; try again later.
+/// Errors when nobody listens there, something else does, or an agent that knows no registry yet; try again later.
 pub async fn ask(address: SocketAddr) -> io::Result<Directions> {
     let asked = async {
         let tcp = TcpStream::connect(address).await?;
         let mut line = Vec::new();
         tcp.take(LINE_BYTES_MAX).read_to_end(&mut line).await?;
+        if line.is_empty() {
+            let text = format!("what listens at {address} knows no registry yet");
+            return Err(io::Error::new(io::ErrorKind::NotConnected, text));
+        }
         serde_json::from_slice(&line).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -49,8 +54,8 @@ pub async fn ask(address: SocketAddr) -> io::Result<Directions> {
     timeout(LIMIT, asked).await?
 }
 
-/// Tells everyone who connects to `listener` where to go, until shutdown.
-pub async fn answer(listener: TcpListener, directions: impl Fn() -> Directions, shutdown: Shutdown) {
+/// Tells everyone who connects to `listener` where to go, if `directions` knows, until shutdown.
+pub async fn answer(listener: TcpListener, directions: impl Fn() -> Option<Directions>, shutdown: Shutdown) {
     let mut end = pin!(shutdown.requested());
     loop {
         let accepted = tokio::select! {
@@ -61,7 +66,9 @@ pub async fn answer(listener: TcpListener, directions: impl Fn() -> Directions, 
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let line = serde_json::to_vec(&directions()).expect("directions are plain data");
+        let line = directions().map_or_else(Vec::new, |directions| {
+            serde_json::to_vec(&directions).expect("directions are plain data")
+        });
         // A line fits the socket's buffer, so that a peer which does not read holds up nobody.
         let _ = timeout(LIMIT, async {
             tcp.write_all(&line).await?;

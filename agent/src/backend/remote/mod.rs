@@ -21,6 +21,7 @@ use http_body_util::BodyExt as _;
 use link::{
     LinkError, Servers,
     calls::{self, Lease},
+    join::Directions,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use registry_wire::{
@@ -116,6 +117,16 @@ impl Remote {
         let found = self.settings.joins.with(target).find().await?;
         self.learn(&found);
         lease::take(self).await
+    }
+
+    /// Where others find the registry that this agent knows; `None` before it knows one.
+    pub(crate) fn directions(&self) -> Option<Directions> {
+        Some(Directions {
+            datacenter: self.settings.joins.datacenter.clone(),
+            server: *self.servers.addresses().first()?,
+            cluster: String::new(),
+            version: calls::VERSION,
+        })
     }
 
     /// Gives the lease back: the node leaves the catalog at once.
