@@ -15,7 +15,7 @@ const CLASS_IN: u16 = 1;
 const OPT: u16 = 41;
 const CLIENT_SUBNET: u16 = 8;
 /// Compression pointers have 14 bits.
-const POINTER_END: usize = 0x4000;
+pub(super) const POINTER_END: usize = 0x4000;
 
 /// A reply before it is written.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +76,16 @@ pub(super) fn opt(edns: &Edns) -> Vec<u8> {
     bytes
 }
 
+/// The record without its owner's name; `None` for data in which a name could be compressed.
+pub(super) fn after_owner(record: &Record) -> Option<Vec<u8>> {
+    if !matches!(record.data, RData::A(_) | RData::AAAA(_) | RData::SRV(_) | RData::TXT(_)) {
+        return None;
+    }
+    let mut out = Writer { bytes: Vec::with_capacity(64), names: Names::default(), compress: false };
+    out.after_owner(record);
+    Some(out.bytes)
+}
+
 /// The name without compression: each label with its length, then a zero.
 pub(super) fn plain_name(name: &Name) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(name.len() + 1);
@@ -100,6 +110,10 @@ impl Writer {
 
     fn record(&mut self, record: &Record) {
         self.name(&record.name, true);
+        self.after_owner(record);
+    }
+
+    fn after_owner(&mut self, record: &Record) {
         self.number(record.record_type().into());
         self.number(CLASS_IN);
         self.raw(&record.ttl.to_be_bytes());

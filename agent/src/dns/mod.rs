@@ -2,7 +2,7 @@
 //!
 //! A question's life: [`listen`] takes it off the wire, [`request`] reads it, [`question`] turns its name into a typed
 //! question, [`resolve`] looks things up behind the agent's [`Backend`](crate::backend::Backend), [`answer`] builds the
-//! records, [`size`] cuts them to what the transport carries, [`encode`] writes the reply. Names of other domains go to
+//! records, [`size`] cuts them to what the transport carries, [`encode`] writes the reply. Long answers are kept ([`ready`]). Names of other domains go to
 //! the recursors ([`recurse`]).
 //!
 //! hickory's types (names, records, the decoder) stay inside this folder.
@@ -15,6 +15,7 @@ mod figures;
 mod listen;
 mod options;
 mod question;
+mod ready;
 mod recurse;
 mod request;
 mod resolve;

@@ -149,7 +149,7 @@ impl Tables {
     }
 
     fn owner(&self, ip: IpAddr) -> Option<AddressOwner> {
-        let is = |text: &str| text.parse::<IpAddr>().is_ok_and(|own| own == ip);
+        let is = |text: &str| text.parse::<IpAddr>().is_ok_and(|own| own.to_canonical() == ip);
         let node = self.nodes.values().find(|entry| is(&entry.node.address));
         let services = || self.nodes.values().flat_map(|entry| entry.services.values());
         node.map(|entry| AddressOwner::Node(entry.node.node.clone())).or_else(|| {

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     path::PathBuf,
@@ -217,6 +217,63 @@ fn new_settings_and_new_instances_hold_from_the_next_question_on() {
     assert_eq!(answer(), ["consul.service.consul. 7 IN A 127.0.0.1"]);
     subject.catalog.deregister(json!({"Node": "srv1"}));
     assert_eq!(subject.ask("consul.service.consul.", "A").rcode, "NXDOMAIN");
+}
+
+#[test]
+fn a_long_answer_is_the_same_each_time_but_for_its_order() {
+    let subject = Subject::start(Settings::default());
+    let register = |at: usize| {
+        let service = json!({"Service": "web", "ID": "web", "Port": 8000 + at});
+        let (node, address) = (format!("n{at}"), format!("10.0.0.{at}"));
+        let meta =
+            if at.is_multiple_of(3) { json!({"rack": at.to_string(), "room": "1"}) } else { json!(null) };
+        subject
+            .catalog
+            .register(json!({"Node": node, "Address": address, "NodeMeta": meta, "Service": service}));
+    };
+    (1..=20).for_each(register);
+    let ask = |kind: &str, size: Option<u16>| {
+        let edns = size.map(|size| (size, 0, false, None));
+        let question = ("Web.service.consul.".to_owned(), kind.to_owned(), "IN".to_owned());
+        let message = wire::query(&wire::Head { flags: 0x0100, edns }, &[question]).unwrap();
+        let id: [u8; 2] = rand::random();
+        let bytes = subject.exchange(&[&id[..], &message].concat()).expect("a reply");
+        assert_eq!(bytes[..2], id);
+        (bytes.len(), wire::parse(&bytes).unwrap())
+    };
+    let sorted = |reply: &wire::Reply| {
+        let mut sections = reply.sections.clone();
+        sections.iter_mut().for_each(|section| section.sort());
+        format!("{:?} {:?} {sections:?}", reply.rcode, reply.flags)
+    };
+    for (kind, beside) in [("SRV", 20 + 12), ("A", 0)] {
+        let (length, first) = ask(kind, Some(4096));
+        assert_eq!((first.sections[0].len(), first.sections[2].len()), (20, beside), "{kind}");
+        let mut orders = HashSet::from([first.sections[0].clone()]);
+        for _ in 0..30 {
+            let (again, reply) = ask(kind, Some(4096));
+            assert_eq!((again, sorted(&reply)), (length, sorted(&first)));
+            if kind == "SRV" {
+                let column = |section: usize, column: usize| -> Vec<&str> {
+                    let records = reply.sections[section].iter();
+                    records.map(|record| record.split(' ').nth(column).unwrap()).collect()
+                };
+                let mut glue = column(2, 0);
+                glue.dedup();
+                assert_eq!(column(0, 7), glue, "glue in the order of its records");
+            }
+            orders.insert(reply.sections[0].clone());
+        }
+        assert!(orders.len() > 25, "{kind}: {} orders of 31", orders.len());
+        assert_eq!(ask(kind, None).1.sections[0].len(), 3, "cut for a client of 512 bytes");
+    }
+    register(21);
+    assert_eq!(ask("SRV", Some(4096)).1.sections[0].len(), 21);
+    let ttl = [("*".to_owned(), Duration::from_secs(7))].into();
+    subject.settings.send(Arc::new(Settings { service_ttl: ttl, ..Settings::default() })).unwrap();
+    assert!(ask("SRV", Some(4096)).1.sections[0].iter().all(|record| record.contains(" 7 IN SRV ")));
+    *subject.catalog.fails.lock().unwrap() = Some(Unavailable::NoLeader);
+    assert_eq!(ask("SRV", Some(4096)).1.rcode, "SERVFAIL");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::{
     encode::{Reply, encode},
     figures::{About, Figures},
     question::{self, Place, Question},
+    ready::{Ready, Source},
     recurse::Recursion,
     request::{Edns, Rcode, Request, flags},
     settings::Settings,
@@ -39,6 +40,7 @@ pub(super) struct Resolver {
     /// Whether the last look-up failed, so that a failure is logged once and not once per question.
     failing: Arc<AtomicBool>,
     recursion: Arc<Recursion>,
+    ready: Arc<Ready>,
     figures: Figures,
 }
 
@@ -66,6 +68,8 @@ pub(super) struct Outcome {
     pub(super) additionals: Vec<Record>,
     /// Whether another client could be given another answer, and its order.
     pub(super) for_this_client: bool,
+    /// What the records are made of, where they are all there is and in any order as good.
+    pub(super) source: Option<Box<Source>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +118,8 @@ impl Zone {
 impl Resolver {
     pub(super) fn new(backend: Arc<dyn Backend>, settings: Arc<Settings>) -> Self {
         let (failing, recursion) = (Arc::new(AtomicBool::new(false)), Arc::new(Recursion::new()));
-        Self { backend, settings, failing, recursion, figures: Figures::default() }
+        let ready = Arc::default();
+        Self { backend, settings, failing, recursion, ready, figures: Figures::default() }
     }
 
     /// The reply to a request; always one.
@@ -124,6 +129,10 @@ impl Resolver {
         let own = flags::AUTHORITATIVE | recursion;
         let reply = match Zone::of(&request.name, &self.settings) {
             Zone::Own(domain) => {
+                if let Some(written) = self.again(request, transport, own).await {
+                    self.figures.took(&self.settings.node, About::Domain, request.kind, start);
+                    return written;
+                }
                 let mut reply = self.own_zone(request, domain, transport, client.ip()).await;
                 reply.flags |= own;
                 let written = size::write(request, reply, &self.settings, transport);
@@ -148,6 +157,16 @@ impl Resolver {
             Zone::Other => Reply { rcode: Rcode::Refused, ..Reply::default() },
         };
         encode(request, &reply, !self.settings.disable_compression)
+    }
+
+    /// The reply to a question whose long answer is kept and still holds, in an order of its own.
+    async fn again(&self, request: &Request, transport: Transport, flags: u16) -> Option<Vec<u8>> {
+        let kept = self.ready.find(request, &self.settings)?;
+        if !kept.fits(request, &self.settings, transport) {
+            return None;
+        }
+        let Ok(Found::Service(instances)) = self.look_up(kept.lookup.clone()).await else { return None };
+        kept.is_of(&instances).then(|| kept.reply(request, flags))
     }
 
     async fn recurse(&self, request: &Request, transport: Transport, client: SocketAddr) -> Vec<u8> {
@@ -181,6 +200,10 @@ impl Resolver {
                 let outcome = self.dispatch(&asked).await;
                 if let Some(edns) = edns.as_mut().filter(|_| outcome.for_this_client) {
                     edns.narrow();
+                }
+                if let Some(source) = &outcome.source {
+                    let records = [outcome.answers.as_slice(), &outcome.additionals];
+                    self.ready.keep(request, &self.settings, source, records);
                 }
                 self.reply_of(request, outcome)
             }

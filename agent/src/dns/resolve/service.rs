@@ -17,6 +17,7 @@ use crate::{
         address::Family,
         answer::{self, Target},
         question::Place,
+        ready::Source,
     },
 };
 
@@ -34,7 +35,9 @@ impl Resolver {
         let datacenter = self.datacenter(place)?;
         let wan = self.settings.translate_wan_addrs && datacenter.is_some();
         let lookup = Lookup::Service { name: name.to_owned(), datacenter };
-        let Found::Service(all) = self.look_up(lookup).await? else { return Err(Verdict::Failed.into()) };
+        let Found::Service(all) = self.look_up(lookup.clone()).await? else {
+            return Err(Verdict::Failed.into());
+        };
         let only_passing = self.settings.only_passing;
         let given = |at: &usize| answer::is_given(&all[*at], tag, only_passing);
         let mut order: Vec<usize> = (0..all.len()).filter(given).collect();
@@ -42,7 +45,7 @@ impl Resolver {
             return Err(Verdict::NoName.into());
         }
         order.shuffle(&mut rand::rng());
-        Ok(Instances { all, order, wan })
+        Ok(Instances { all, order, wan, shuffled: Some(lookup) })
     }
 
     /// The answer of a service with these instances.
@@ -64,6 +67,7 @@ impl Resolver {
             limit => limit.min(asked.enough),
         };
         let (mut answers, mut seen, mut alias) = (Vec::new(), HashSet::new(), None);
+        let mut source = found.source();
         for instance in found.iter() {
             match answer::target(instance, asked.name, family, found.wan) {
                 Some(Target::Node(ip) | Target::Own(ip)) if seen.insert(ip) => {
@@ -73,6 +77,7 @@ impl Resolver {
                 _ => {}
             }
             if answers.len() == limit {
+                source = None;
                 break;
             }
         }
@@ -82,14 +87,16 @@ impl Resolver {
             answers.push(record);
             answers.extend(self.chase_for_service(asked, text, ttl).await);
         }
-        Outcome { answers, ..Outcome::default() }
+        Outcome { answers, source, ..Outcome::default() }
     }
 
     async fn service_srv(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { source: found.source(), ..Outcome::default() };
         let (mut seen, mut chased) = (HashSet::new(), HashMap::new());
         for instance in found.iter() {
             if !seen.insert(answer::srv_identity(instance, found.wan)) {
+                // Of two that are one record, another order gives the other one's weight.
+                outcome.source = None;
                 continue;
             }
             let datacenter = answer::datacenter_of(&instance.node, &self.settings);
@@ -98,6 +105,7 @@ impl Resolver {
                 Some(Target::Node(ip)) => (node_name.clone(), Some(ip)),
                 Some(Target::Own(ip)) => (answer::address_name(ip, datacenter, &asked.domain), Some(ip)),
                 Some(Target::Name(text)) => {
+                    outcome.source = None;
                     if !chased.contains_key(text) {
                         chased.insert(text, self.chase_for_service(asked, text, ttl).await);
                     }
@@ -114,6 +122,7 @@ impl Resolver {
                 outcome.additionals.extend(answer::meta_records(instance.node.meta.as_ref(), &name, ttl));
             }
             if outcome.answers.len() == asked.enough {
+                outcome.source = None;
                 break;
             }
         }
@@ -139,13 +148,20 @@ pub(super) struct Instances {
     all: Arc<Vec<CheckServiceNode>>,
     order: Vec<usize>,
     wan: bool,
+    /// The look-up that gave them, if their order is chance.
+    shuffled: Option<Lookup>,
 }
 
 impl Instances {
     /// All of these, in this order.
     pub(super) fn all(all: Arc<Vec<CheckServiceNode>>, wan: bool) -> Self {
         let order = (0..all.len()).collect();
-        Self { all, order, wan }
+        Self { all, order, wan, shuffled: None }
+    }
+
+    fn source(&self) -> Option<Box<Source>> {
+        let lookup = self.shuffled.clone()?;
+        Some(Box::new(Source { lookup, instances: Arc::clone(&self.all) }))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &CheckServiceNode> {
