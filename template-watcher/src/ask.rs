@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn questions_as_requests() {
         assert_eq!(asked(Query::key("/a b@dc1")), "/v1/kv/a%20b?dc=dc1");
-        assert_eq!(asked(Query::prefix("ports")), "/v1/kv/ports?recurse");
+        assert_eq!(asked(Query::prefix("ports")), "/v1/kv/ports?recurse=");
         assert_eq!(asked(Query::service("web")), "/v1/health/service/web?passing=1");
         assert_eq!(asked(Query::service("v1.web|any")), "/v1/health/service/web?tag=v1");
         assert_eq!(

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum Services {
     /// Deregister services with the local agent
-    Deregister(Deregister),
+    Deregister(Box<Deregister>),
     /// Register services with the local agent
     Register(Box<Register>),
 }

@@ -1,7 +1,7 @@
 //! Texts with `${…}` in them, as templates of prepared queries hold them.
 //!
 //! Between the braces stand variables (`name.full`), calls (`match(1)`), numbers, texts in quotes, arithmetic,
-//! comparisons, `&&`, `||`, `!` and `a ? b : c`; `$$` is a dollar sign. [`parse`] reads a text, [`value`] says what it is
+//! comparisons, `&&`, `||`, `!` and `a ? b : c`; `$$` is a dollar sign. [`parse()`] reads a text, [`value`] says what it is
 //! with given variables. The errors are in Consul's words, with line and column. Pure.
 
 mod lex;
