@@ -119,7 +119,9 @@ impl KvTable {
     /// Deletes a key and leaves a tombstone; an absent one changes nothing.
     pub(crate) fn delete(&mut self, change: &mut Change, key: &Key) {
         if self.forget(change, key) {
-            self.tombstones.insert(key.clone(), Tombstone { index: change.index, tree: false });
+            // The trace of a tree of this name stays one: answers about what lay in it must not run backwards.
+            let tree = self.tombstones.get(key).is_some_and(|old| old.tree);
+            self.tombstones.insert(key.clone(), Tombstone { index: change.index, tree });
         }
     }
 

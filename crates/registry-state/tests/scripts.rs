@@ -5,18 +5,18 @@
 
 mod script;
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[test]
 fn every_script_answers_as_recorded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let mut paths: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    assert!(!paths.is_empty(), "no scripts in {}", folder.display());
     let mut differing = Vec::new();
-    for path in paths {
+    for path in scripts() {
         let recorded = fs::read_to_string(&path).unwrap();
-        let answered = script::run(&recorded);
+        let (answered, _) = script::run(&recorded);
         if std::env::var_os("UPDATE_SCRIPTS").is_some() {
             fs::write(&path, answered).unwrap();
         } else if answered != recorded {
@@ -24,6 +24,26 @@ fn every_script_answers_as_recorded() {
         }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn every_kind_of_command_has_a_script() {
+    let used: BTreeSet<String> =
+        scripts().iter().flat_map(|path| script::run(&fs::read_to_string(path).unwrap()).1).collect();
+    let missing: Vec<_> = script::kinds::all().difference(&used).cloned().collect();
+    assert!(missing.is_empty(), "no script uses {missing:?}");
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .expect("a folder beside this file")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no scripts in {}", folder.display());
+    paths
 }
 
 fn first_difference(recorded: &str, answered: &str) -> String {

@@ -25,6 +25,7 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
             let separator = Key::from(words.text("separator").as_str());
             ask(state, &KvKeys { prefix: key, separator }, |l| l.iter().map(|k| format!("{k:?}")).collect())
         }
+        "indexes" => indexes(state, words.at(0), words.at(1)),
         "nodes" => ask(state, &CatalogNodes { node_meta }, |l| l.iter().map(|n| show::node(n)).collect()),
         "services" => ask(state, &CatalogServices { node_meta }, |m| {
             m.iter().map(|(name, tags)| format!("{name} {tags:?}")).collect()
@@ -98,6 +99,25 @@ fn ask<R: Read>(state: &State, read: &R, lines: impl Fn(&R::Output) -> Vec<Strin
     let (output, index) = read.run(state);
     let index = index.max(state.restored_at());
     show::indented(&format!("index {index}"), &lines(&output))
+}
+
+/// The index of every list, of one node and of one service, in a line.
+fn indexes(state: &State, node: &str, service: &str) -> String {
+    fn of<R: Read>(state: &State, read: &R) -> u64 {
+        read.run(state).1
+    }
+    let name = Caseless::new(service);
+    let (all_checks, everything) = (Caseless::new("any"), Key::from(""));
+    format!(
+        "  nodes {} {node} {} services {} {service} {} checks {} sessions {} keys {}\n",
+        of(state, &CatalogNodes::default()),
+        of(state, &CatalogNode { node: node.to_owned() }),
+        of(state, &CatalogServices::default()),
+        of(state, &HealthService { service: name, ..HealthService::default() }),
+        of(state, &HealthState { state: all_checks, node_meta: Vec::new() }),
+        of(state, &SessionList),
+        of(state, &KvList { prefix: everything }),
+    )
 }
 
 fn checks(list: &[Arc<Stored<Check>>]) -> Vec<String> {

@@ -1,17 +1,19 @@
 //! The runner of golden scripts: a small language for commands and reads.
 
 mod ask;
+pub(crate) mod kinds;
 mod show;
 mod words;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use registry_state::{Action, Command, Restore, State, codec};
 use words::Words;
 
-/// Answers every command of a script; comments and empty lines stay where they are.
-pub(crate) fn run(script: &str) -> String {
+/// Answers every command of a script; comments and empty lines stay where they are. With it come the kinds of commands
+/// that the script used.
+pub(crate) fn run(script: &str) -> (String, BTreeSet<String>) {
     let mut machine = Machine::default();
     let mut out = String::new();
     for line in script.lines() {
@@ -21,7 +23,7 @@ pub(crate) fn run(script: &str) -> String {
             out.push_str(&format!("{line}\n"));
         }
     }
-    out
+    (out, machine.kinds)
 }
 
 #[derive(Default)]
@@ -30,6 +32,8 @@ struct Machine {
     at_ms: u64,
     /// Snapshots that `save` kept.
     saved: BTreeMap<String, Vec<u8>>,
+    /// The kinds of all commands so far.
+    kinds: BTreeSet<String>,
 }
 
 impl Machine {
@@ -61,6 +65,7 @@ impl Machine {
     }
 
     fn apply(&mut self, action: Action) -> String {
+        self.kinds.extend(kinds::of(&action));
         let applied = self.state.apply(&Command { at_ms: self.at_ms, action });
         show::applied(&applied)
     }
