@@ -1,4 +1,5 @@
 # Sourced by the scripts beside it: which program is tested, and a server of it on free ports of the loopback address.
+#   need TOOL WHAT     ends with an error when this program is not there
 #   take_binary "$@"   sets $bin: the first argument, or ryo built from this tree
 #   start_server       sets $http (127.0.0.1:PORT); it ends with the script, and so does $work, a temporary folder
 
@@ -22,6 +23,12 @@ tidy_up() {
 }
 trap tidy_up EXIT
 trap 'exit 130' INT TERM
+
+need() {
+    command -v "$1" >/dev/null && return
+    echo "$1 is missing: install $2" >&2
+    exit 2
+}
 
 take_binary() {
     bin=${1:-}
