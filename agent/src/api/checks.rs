@@ -6,12 +6,12 @@ use http::StatusCode;
 use http_api::{Answer, ApiError, Call};
 use registry_wire::{
     catalog::HealthCheck,
-    filter::fields,
+    filter::{FilterError, fields},
     json::{DecodeError, Unknown},
 };
 use serde::Deserialize;
 
-use super::{Context, done, filter, keeps, services::refused, shape};
+use super::{Context, done, filter, keeps, services::refused, shape, unfit};
 use crate::{
     checks::Status,
     definition::{CheckDefinition, Source, is_status},
@@ -21,11 +21,15 @@ use crate::{
 /// `GET /v1/agent/checks`.
 pub(super) async fn list(context: Context, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    // Here, and only here, Consul's errors of a filter stand alone.
-    let filter = filter(&call, &fields::CHECK, "")?;
-    let shown: BTreeMap<String, HealthCheck> = context
-        .local
-        .checks()
+    let checks = context.local.checks();
+    let filter = match filter(&call, &fields::CHECK) {
+        Err(syntax @ FilterError::Syntax(_)) => return Err(unfit(syntax)),
+        // Here, and only here, Consul looks at the fields when it sees the first check, and says so without a prefix.
+        Err(_) if checks.is_empty() => None,
+        Err(error) => return Err(ApiError::internal(error.to_string())),
+        Ok(filter) => filter,
+    };
+    let shown: BTreeMap<String, HealthCheck> = checks
         .iter()
         .map(|check| (check.check_id.clone(), shape::check(check)))
         .filter(|(_, shown)| keeps(filter.as_ref(), shown))

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_api::{Answer, ApiError, Call, Router, Table, body};
-use registry_wire::filter::{Filter, Kind};
+use registry_wire::filter::{Filter, FilterError, Kind};
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -169,11 +169,15 @@ fn unknown_service(id: &str) -> ApiError {
     ))
 }
 
-/// The request's filter over objects with these fields. Errors, with 500 as in Consul, when it does not fit them.
-fn filter(call: &Call, fields: &'static Kind, prefix: &str) -> Result<Option<Filter>, ApiError> {
+/// The request's filter over objects with these fields.
+fn filter(call: &Call, fields: &'static Kind) -> Result<Option<Filter>, FilterError> {
     let text = call.query.filled("filter");
-    let parsed = text.map(|text| Filter::parse(&text, fields)).transpose();
-    parsed.map_err(|error| ApiError::internal(format!("{prefix}{error}")))
+    text.map(|text| Filter::parse(&text, fields)).transpose()
+}
+
+/// The answer, with 500 as in Consul, to a filter that does not fit.
+fn unfit(error: FilterError) -> ApiError {
+    ApiError::internal(format!("{}{error}", FilterError::PREFIX))
 }
 
 /// Whether a filter, if there is one, lets an object through.

@@ -8,10 +8,10 @@ use std::{
 use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
 use link::calls::{self, Member};
-use registry_wire::filter::{FilterError, fields};
+use registry_wire::filter::fields;
 use serde_json::{Value, json};
 
-use super::{Context, Order, done, enable, filter, keeps};
+use super::{Context, Order, done, enable, filter, keeps, unfit};
 use crate::CONSUL_VERSION;
 
 /// When that version was built; clients show it.
@@ -153,7 +153,7 @@ pub(super) async fn host(_: Context, _: Call) -> Result<Answer, ApiError> {
 /// `GET /v1/agent/members`.
 pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    let filter = filter(&call, &fields::MEMBER, FilterError::PREFIX)?;
+    let filter = filter(&call, &fields::MEMBER).map_err(unfit)?;
     let wan = call.query.filled("wan").is_some() || call.query.has("wan");
     match call.query.filled("segment").as_deref() {
         None | Some("_all") => {}

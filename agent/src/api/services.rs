@@ -4,13 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_api::{Answer, ApiError, Call};
-use registry_wire::{
-    duration,
-    filter::{FilterError, fields},
-};
+use registry_wire::{duration, filter::fields};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Context, done, enable, filter, keeps, shape::AgentService, unknown_service};
+use super::{Context, done, enable, filter, keeps, shape::AgentService, unfit, unknown_service};
 use crate::{
     definition::{ServiceDefinition, Source},
     local::AddError,
@@ -23,7 +20,7 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 /// `GET /v1/agent/services`.
 pub(super) async fn list(context: Context, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    let filter = filter(&call, &fields::SERVICE, FilterError::PREFIX)?;
+    let filter = filter(&call, &fields::SERVICE).map_err(unfit)?;
     let datacenter = &context.config().datacenter;
     let shown: BTreeMap<String, AgentService> = context
         .local

@@ -1,6 +1,6 @@
 //! Which fields each kind of object can be filtered by. Indexes and definitions cannot be selected.
 
-use Kind::{Flag, List, Map, Number, Struct, Text, Texts};
+use Kind::{Address, Flag, List, Map, Number, Struct, Text, Texts, Unsigned};
 
 /// What a field holds.
 #[derive(Debug)]
@@ -9,6 +9,10 @@ pub enum Kind {
     Text,
     /// A whole number.
     Number,
+    /// A whole number that is not negative, of so many bits.
+    Unsigned(u32),
+    /// An IP address; Consul takes it for a list of bytes.
+    Address,
     /// True or false.
     Flag,
     /// A list of texts.
@@ -30,9 +34,16 @@ const EXPOSE: Kind = Struct(&[
     ("Checks", Flag),
     (
         "Paths",
-        List(&[("ListenerPort", Number), ("Path", Text), ("LocalPathPort", Number), ("Protocol", Text)]),
+        List(&[
+            ("ListenerPort", Number),
+            ("Path", Text),
+            ("LocalPathPort", Number),
+            ("Protocol", Text),
+            ("ParsedFromCheck", Flag),
+        ]),
     ),
 ]);
+const EXTENSIONS: Kind = List(&[("Name", Text), ("Required", Flag)]);
 const PROXY: Kind = Struct(&[
     ("Mode", Text),
     ("DestinationServiceName", Text),
@@ -45,16 +56,32 @@ const PROXY: Kind = Struct(&[
         List(&[
             ("DestinationType", Text),
             ("DestinationNamespace", Text),
+            ("DestinationPartition", Text),
+            ("DestinationPeer", Text),
             ("DestinationName", Text),
             ("Datacenter", Text),
             ("LocalBindAddress", Text),
             ("LocalBindPort", Number),
+            ("LocalBindSocketPath", Text),
+            ("LocalBindSocketMode", Text),
             ("MeshGateway", GATEWAY),
         ]),
     ),
     ("MeshGateway", GATEWAY),
     ("Expose", EXPOSE),
     ("TransparentProxy", Struct(&[("OutboundListenerPort", Number), ("DialedDirectly", Flag)])),
+    (
+        "AccessLogs",
+        Struct(&[
+            ("Enabled", Flag),
+            ("DisableListenerLogs", Flag),
+            ("Type", Text),
+            ("Path", Text),
+            ("JSONFormat", Text),
+            ("TextFormat", Text),
+        ]),
+    ),
+    ("EnvoyExtensions", EXTENSIONS),
 ]);
 
 const NODE_FIELDS: &[(&str, Kind)] = &[
@@ -64,6 +91,7 @@ const NODE_FIELDS: &[(&str, Kind)] = &[
     ("Datacenter", Text),
     ("TaggedAddresses", TEXT_MAP),
     ("Meta", TEXT_MAP),
+    ("Partition", Text),
     ("PeerName", Text),
 ];
 
@@ -124,6 +152,7 @@ pub const NODE_INFO: Kind = Struct(&[
     ("Address", Text),
     ("TaggedAddresses", TEXT_MAP),
     ("Meta", TEXT_MAP),
+    ("Partition", Text),
     ("PeerName", Text),
     ("Services", List(SERVICE_FIELDS)),
     ("Checks", List(CHECK_FIELDS)),
@@ -169,7 +198,11 @@ pub const SERVICE_DEFAULTS: Kind = Struct(&[
     ("LocalConnectTimeoutMs", Number),
     ("LocalRequestTimeoutMs", Number),
     ("BalanceInboundConnections", Text),
+    ("EnvoyExtensions", EXTENSIONS),
     ("Meta", TEXT_MAP),
+    ("Hash", Unsigned(64)),
+    ("EnterpriseMeta", Struct(&[])),
+    ("RaftIndex", Struct(&[])),
 ]);
 
 /// An intention: `/v1/connect/intentions`.
@@ -179,6 +212,8 @@ pub const INTENTION: Kind = Struct(&[
     ("SourcePeer", Text),
     ("SourceNS", Text),
     ("SourceName", Text),
+    ("SourcePartition", Text),
+    ("SourceSamenessGroup", Text),
     ("DestinationNS", Text),
     ("DestinationName", Text),
     ("SourceType", Text),
@@ -190,14 +225,14 @@ pub const INTENTION: Kind = Struct(&[
 /// A member: `/v1/agent/members`.
 pub const MEMBER: Kind = Struct(&[
     ("Name", Text),
-    ("Addr", Text),
-    ("Port", Number),
+    ("Addr", Address),
+    ("Port", Unsigned(16)),
     ("Tags", TEXT_MAP),
     ("Status", Number),
-    ("ProtocolMin", Number),
-    ("ProtocolMax", Number),
-    ("ProtocolCur", Number),
-    ("DelegateMin", Number),
-    ("DelegateMax", Number),
-    ("DelegateCur", Number),
+    ("ProtocolMin", Unsigned(8)),
+    ("ProtocolMax", Unsigned(8)),
+    ("ProtocolCur", Unsigned(8)),
+    ("DelegateMin", Unsigned(8)),
+    ("DelegateMax", Unsigned(8)),
+    ("DelegateCur", Unsigned(8)),
 ]);

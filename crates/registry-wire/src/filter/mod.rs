@@ -5,6 +5,7 @@
 
 pub mod fields;
 mod parse;
+mod reading;
 mod run;
 
 use std::hash::{Hash, Hasher};
@@ -13,6 +14,8 @@ use serde::Serialize;
 
 pub use fields::Kind;
 use parse::Expression;
+
+use crate::regexp::PatternError;
 
 /// A filter that fits its fields. Filters are equal when their texts are.
 #[derive(Clone, Debug)]
@@ -25,13 +28,11 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// It does not follow the grammar.
-    #[error("1:{} ({at}): {why}", at + 1)]
-    Syntax {
-        /// After how many bytes.
-        at: usize,
-        /// What was expected there.
-        why: &'static str,
-    },
+    #[error("{0}")]
+    Syntax(
+        /// `line:column (byte): what is wrong`, a line for each thing.
+        String,
+    ),
     /// No such field.
     #[error("Selector {0:?} is not valid")]
     Selector(String),
@@ -54,12 +55,13 @@ pub enum FilterError {
         why: String,
     },
     /// The value of `matches` is no regular expression.
-    #[error("Failed to compile regular expression {text:?}: error parsing regexp: {why}")]
+    #[error("Failed to compile regular expression {text:?}: {error}")]
     Pattern {
         /// The expression.
         text: String,
         /// What is wrong with it.
-        why: String,
+        #[source]
+        error: PatternError,
     },
 }
 
@@ -168,45 +170,80 @@ mod tests {
     fn says_what_does_not_fit() {
         let said = |text| Filter::parse(text, &fields::NODE).unwrap_err().to_string();
         assert_eq!(said("Nope==1"), "Selector \"Nope\" is not valid");
-        assert_eq!(said("Meta.rack.deep==1"), "Selector \"Meta.rack.deep\" is not valid");
+        assert_eq!(said("Meta.rack.deep.er==1"), "Selector \"Meta.rack.deep\" is not valid");
         assert_eq!(said("CreateIndex==1"), "Selector \"CreateIndex\" is not valid");
         assert_eq!(said("Meta==x"), "Invalid match operator \"Equal\" for selector \"Meta\"");
         assert_eq!(said("Meta.x is empty"), "Invalid match operator \"Is Empty\" for selector \"Meta.x\"");
-        assert!(
-            said("Node matches \"[\"")
-                .starts_with("Failed to compile regular expression \"[\": error parsing regexp: ")
+        assert_eq!(
+            said("Node matches \"[\""),
+            "Failed to compile regular expression \"[\": error parsing regexp: missing closing ]: `[`"
         );
         let said = |text| Filter::parse(text, &fields::SERVICE_NODE).unwrap_err().to_string();
         let coerce = "Failed to coerce value \"080\" for selector \"ServicePort\": strconv.ParseInt: parsing \"080\": invalid syntax";
         assert_eq!(said("ServicePort==\"080\""), coerce);
+        let said_of_member = |text| Filter::parse(text, &fields::MEMBER).unwrap_err().to_string();
+        assert_eq!(
+            said_of_member("Port==65536"),
+            "Failed to coerce value \"65536\" for selector \"Port\": strconv.ParseUint: parsing \"65536\": value out of range"
+        );
+        assert_eq!(said_of_member("Addr==x"), "Invalid match operator \"Equal\" for selector \"Addr\"");
+        assert!(said_of_member("-1 in Addr").ends_with("parsing \"-1\": invalid syntax"));
         let coerce = "Failed to coerce value \"maybe\" for selector \"ServiceEnableTagOverride\": \
                       strconv.ParseBool: parsing \"maybe\": invalid syntax";
         assert_eq!(said("ServiceEnableTagOverride==maybe"), coerce);
     }
 
-    #[test]
-    fn the_grammar_is_kept() {
-        for (text, at) in [
-            ("Node", 4),
-            ("Node==", 6),
-            ("==n1", 0),
-            ("Node = n1", 5),
-            ("Node==n1 and", 12),
-            ("Node==n1 AND Node==n2", 9),
-            ("(Node==n1", 9),
-            ("Node==n1)", 8),
-            ("Node==\"n1", 9),
-            ("not", 3),
-            ("Node==n1 Node==n2", 9),
-            ("1==1", 1),
-            ("Node==0x50", 7),
-            (" ", 1),
-            ("Node == 'n1'", 8),
-        ] {
-            match parse::parse(text) {
-                Err(FilterError::Syntax { at: found, .. }) => assert_eq!(found, at, "{text}"),
-                other => panic!("{text}: {other:?}"),
-            }
+    fn refused(text: &str) -> String {
+        match parse::parse(text) {
+            Err(FilterError::Syntax(said)) => said,
+            other => panic!("{text}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn names_what_would_have_fitted_farthest() {
+        let operators = r#""!=", "==", "contains", "in", "is", "matches", "not" or [ \t\r\n]"#;
+        let value = r#""-", "0", "\"", "`", [ \t\r\n], [1-9] or [a-zA-Z]"#;
+        let start = r#""(", "-", "0", "\"", "`", "not", [ \t\r\n], [1-9] or [a-zA-Z]"#;
+        let after_word = r#""!=", ".", "==", "[", [ \t\r\n] or [a-zA-Z0-9_]"#;
+        let after_value = r#"".", "[", [ \t\r\n], [a-zA-Z0-9_] or EOF"#;
+        let joint = r#""and", "or", [ \t\r\n] or EOF"#;
+        for (text, place, wanted) in [
+            ("Node", "1:5 (4)", after_word),
+            ("Node==", "1:7 (6)", value),
+            ("==n1", "1:1 (0)", start),
+            (" ", "1:2 (1)", start),
+            ("Node = n1", "1:6 (5)", operators),
+            ("Node==n1 and", "1:13 (12)", r"[ \t\r\n]"),
+            ("Node==n1 AND Node==n2", "1:10 (9)", joint),
+            ("Node==n1)", "1:9 (8)", after_value),
+            ("Node==5)", "1:8 (7)", r#"".", [ \t\r\n], [0-9] or EOF"#),
+            ("Node==-a", "1:8 (7)", r#""0" or [1-9]"#),
+            ("Node is x", "1:9 (8)", r#""empty", "not" or [ \t\r\n]"#),
+            ("\"x\" out Node", "1:5 (4)", r#""in", "not" or [ \t\r\n]"#),
+            ("Meta..x==1", "1:6 (5)", "[a-zA-Z]"),
+            ("Node\n = n1", "2:2 (6)", operators),
+            ("Nodé", "1:4 (3)", after_word),
+        ] {
+            assert_eq!(refused(text), format!("{place}: no match found, expected: {wanted}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn some_rules_complain_in_their_own_words() {
+        for (text, said) in [
+            ("(Node==n1", "1:10 (9): rule \"grouping\": Unmatched parentheses"),
+            ("1==1", "1:2 (1): rule \"number\": Invalid number literal"),
+            ("Node==0x50", "1:8 (7): rule \"number\": Invalid number literal"),
+            ("Node==\"n1", "1:10 (9): rule \"string\": Unterminated string literal"),
+            ("Node==\"\\q\"", "1:7 (6): rule \"string\": invalid syntax"),
+            ("Meta[x]==1", "1:6 (5): rule \"index\": Invalid index"),
+            ("Meta[\"x\"==1", "1:9 (8): rule \"index\": Unclosed index expression"),
+            ("\"x\" in 5", "1:8 (7): rule \"match\": Invalid selector"),
+            ("(Meta[x==1", "1:7 (6): rule \"index\": Invalid index"),
+        ] {
+            assert_eq!(refused(text), said, "{text}");
+        }
+        assert!(refused(&"(".repeat(200)).contains("nested too deeply"));
     }
 }

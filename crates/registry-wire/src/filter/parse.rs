@@ -6,8 +6,14 @@
 //! match := selector ("==" | "!=") value | selector ("contains" | "not contains" | "matches" | "not matches") value
 //!        | selector ("is empty" | "is not empty") | value ("in" | "not in") selector
 //! ```
+//!
+//! A rule that does not fit gives `None`; what it wanted is noted in the [`Reading`]. The order in which rules are tried shows in the words of
+//! errors, so it is the order above.
 
-use super::FilterError;
+use super::{
+    FilterError,
+    reading::{DIGIT, DIGIT_NOT_ZERO, LETTER, Reading, SPACE, WORD},
+};
 
 /// An expression, not checked against any fields yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,258 +59,266 @@ impl Operator {
     }
 }
 
-type Parsed<T> = Result<T, FilterError>;
-
 /// How deep parentheses and `not` may be nested; more is nothing but an attack on the stack.
 const DEPTH_MAX: usize = 100;
 
-pub(super) fn parse(text: &str) -> Parsed<Expression> {
-    let mut parser = Parser { text, at: 0, depth: 0 };
-    parser.spaces();
-    let expression = parser.or()?;
-    parser.spaces();
-    match parser.rest().is_empty() {
-        true => Ok(expression),
-        false => Err(parser.expected("no match found, expected: \"and\", \"or\" or EOF")),
+pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
+    let mut parser = Parser { reading: Reading::new(text), depth: 0 };
+    let found = parser.whole();
+    match (found, parser.reading.complained()) {
+        (Some(expression), None) => Ok(expression),
+        (_, Some(complaints)) => Err(FilterError::Syntax(complaints)),
+        (None, None) => Err(FilterError::Syntax(parser.reading.failure())),
     }
 }
 
 struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+    reading: Reading<'a>,
     depth: usize,
 }
 
-impl<'a> Parser<'a> {
-    fn or(&mut self) -> Parsed<Expression> {
+impl Parser<'_> {
+    fn whole(&mut self) -> Option<Expression> {
+        self.gap();
+        let expression = self.or()?;
+        self.gap();
+        self.reading.end()?;
+        Some(expression)
+    }
+
+    fn or(&mut self) -> Option<Expression> {
         let left = self.and()?;
-        match self.joined_by("or")? {
-            true => Ok(Expression::Or(Box::new(left), Box::new(self.deeper(Self::or)?))),
-            false => Ok(left),
-        }
+        Some(match self.joined_by("or", Self::or) {
+            Some(right) => Expression::Or(Box::new(left), Box::new(right)),
+            None => left,
+        })
     }
 
-    fn and(&mut self) -> Parsed<Expression> {
+    fn and(&mut self) -> Option<Expression> {
         let left = self.not()?;
-        match self.joined_by("and")? {
-            true => Ok(Expression::And(Box::new(left), Box::new(self.deeper(Self::and)?))),
-            false => Ok(left),
+        Some(match self.joined_by("and", Self::and) {
+            Some(right) => Expression::And(Box::new(left), Box::new(right)),
+            None => left,
+        })
+    }
+
+    /// What follows a word between spaces.
+    fn joined_by(&mut self, word: &str, rule: fn(&mut Self) -> Option<Expression>) -> Option<Expression> {
+        self.try_to(|parser| {
+            parser.words(&[word])?;
+            parser.space()?;
+            parser.deeper(rule)
+        })
+    }
+
+    fn not(&mut self) -> Option<Expression> {
+        let turned = self.try_to(|parser| {
+            parser.reading.literal("not")?;
+            parser.space()?;
+            parser.deeper(Self::not)
+        });
+        match turned {
+            Some(Expression::Not(twice)) => Some(*twice),
+            Some(once) => Some(Expression::Not(Box::new(once))),
+            None => self.grouping(),
         }
     }
 
-    fn not(&mut self) -> Parsed<Expression> {
-        let start = self.at;
-        if self.word("not") && self.spaces() && !self.rest().is_empty() {
-            return match self.deeper(Self::not)? {
-                Expression::Not(twice) => Ok(*twice),
-                once => Ok(Expression::Not(Box::new(once))),
-            };
-        }
-        self.at = start;
-        if !self.eat("(") {
+    fn grouping(&mut self) -> Option<Expression> {
+        if self.reading.literal("(").is_none() {
             return self.comparison().map(Expression::Match);
         }
-        self.spaces();
+        self.gap();
         let inner = self.deeper(Self::or)?;
-        self.spaces();
-        if self.eat(")") { Ok(inner) } else { Err(self.expected("rule \"grouping\": Unmatched parentheses")) }
+        self.gap();
+        if self.reading.literal(")").is_none() {
+            self.reading.complain(self.reading.at(), "grouping", "Unmatched parentheses");
+            return None;
+        }
+        Some(inner)
     }
 
-    /// Whether `and` or `or` follows between spaces; what stands before it is read then, and the spaces after it.
-    fn joined_by(&mut self, word: &str) -> Parsed<bool> {
-        let start = self.at;
-        if self.spaces() && self.word(word) {
-            if self.spaces() {
-                return Ok(true);
-            }
-            return Err(self.expected("no match found, expected: [ \\t\\r\\n]"));
-        }
-        self.at = start;
-        Ok(false)
+    fn comparison(&mut self) -> Option<Match> {
+        self.try_to(Self::selector_then_value)
+            .or_else(|| self.try_to(Self::selector_is_empty))
+            .or_else(|| self.try_to(Self::value_then_selector))
     }
 
-    fn comparison(&mut self) -> Parsed<Match> {
-        let left = self.value("no match found, expected: \"(\", \"not\", a selector or a value")?;
-        let gap = self.spaces();
-        for (sign, negated) in [("==", false), ("!=", true)] {
-            if let Some(selector) = left.selector.clone().filter(|_| self.eat(sign)) {
-                self.spaces();
-                let value = self.value("no match found, expected: a value")?.text;
-                return Ok(Match { selector, operator: Operator::Equal, negated, value });
-            }
+    fn selector_then_value(&mut self) -> Option<Match> {
+        let selector = self.selector()?;
+        let operator = self.sign("==").map(|()| (Operator::Equal, false));
+        let (operator, negated) = operator
+            .or_else(|| self.sign("!=").map(|()| (Operator::Equal, true)))
+            .or_else(|| self.spaced(&["contains"]).map(|()| (Operator::In, false)))
+            .or_else(|| self.spaced(&["not", "contains"]).map(|()| (Operator::In, true)))
+            .or_else(|| self.spaced(&["matches"]).map(|()| (Operator::Matches, false)))
+            .or_else(|| self.spaced(&["not", "matches"]).map(|()| (Operator::Matches, true)))?;
+        let value = self.value()?;
+        Some(Match { selector, operator, negated, value })
+    }
+
+    fn selector_is_empty(&mut self) -> Option<Match> {
+        let selector = self.selector()?;
+        let plain = self.try_to(|parser| parser.words(&["is", "empty"])).map(|()| false);
+        let negated =
+            plain.or_else(|| self.try_to(|parser| parser.words(&["is", "not", "empty"])).map(|()| true))?;
+        Some(Match { selector, operator: Operator::Empty, negated, value: String::new() })
+    }
+
+    fn value_then_selector(&mut self) -> Option<Match> {
+        let value = self.value()?;
+        let plain = self.spaced(&["in"]).map(|()| false);
+        let negated = plain.or_else(|| self.spaced(&["not", "in"]).map(|()| true))?;
+        let selector = self.selector();
+        if selector.is_none() {
+            self.reading.complain(self.reading.at(), "match", "Invalid selector");
         }
-        let missing =
-            "no match found, expected: \"!=\", \"==\", \"contains\", \"in\", \"is\", \"matches\" or \"not\"";
-        if !gap {
-            return Err(self.expected(missing));
-        }
-        if self.word("is") {
-            return self.is_empty(left, missing);
-        }
-        let negated = self.word("not");
-        if negated {
+        Some(Match { selector: selector?, operator: Operator::In, negated, value })
+    }
+
+    /// A sign, with or without spaces around it.
+    fn sign(&mut self, sign: &str) -> Option<()> {
+        self.try_to(|parser| {
+            parser.gap();
+            parser.reading.literal(sign)?;
+            parser.gap();
+            Some(())
+        })
+    }
+
+    /// Words with spaces before, between and after them.
+    fn spaced(&mut self, words: &[&str]) -> Option<()> {
+        self.try_to(|parser| {
+            parser.words(words)?;
+            parser.space()
+        })
+    }
+
+    /// Words with spaces before and between them.
+    fn words(&mut self, words: &[&str]) -> Option<()> {
+        words.iter().try_for_each(|word| {
             self.space()?;
-        }
-        let (operator, turned) = match () {
-            () if self.word("in") => (Operator::In, true),
-            () if self.word("contains") => (Operator::In, false),
-            () if self.word("matches") => (Operator::Matches, false),
-            () => return Err(self.expected(missing)),
-        };
-        self.space()?;
-        let right = self.value("no match found, expected: a selector or a value")?;
-        let (of, value) = if turned { (right, left) } else { (left, right) };
-        let selector = of.selector.ok_or_else(|| self.expected("rule \"match\": Invalid selector"))?;
-        Ok(Match { selector, operator, negated, value: value.text })
+            self.reading.literal(word)
+        })
     }
 
-    fn is_empty(&mut self, left: Value, missing: &'static str) -> Parsed<Match> {
-        self.space()?;
-        let negated = self.word("not");
-        if negated {
-            self.space()?;
-        }
-        match left.selector {
-            Some(selector) if self.word("empty") => {
-                Ok(Match { selector, operator: Operator::Empty, negated, value: String::new() })
-            }
-            _ => Err(self.expected(missing)),
-        }
-    }
-
-    /// A selector, a bare word (the same to the eye), a number or a quoted text.
-    fn value(&mut self, missing: &'static str) -> Parsed<Value> {
-        match self.rest().bytes().next() {
-            Some(b'"' | b'`') => self.quoted().map(|text| Value { text, selector: None }),
-            Some(b'-' | b'0'..=b'9') => self.number().map(|text| Value { text, selector: None }),
-            Some(b'a'..=b'z' | b'A'..=b'Z') => {
-                let parts = self.selector()?;
-                Ok(Value { text: parts.join("."), selector: Some(parts) })
-            }
-            _ => Err(self.expected(missing)),
-        }
-    }
-
-    fn selector(&mut self) -> Parsed<Vec<String>> {
-        let mut parts = vec![self.identifier().to_owned()];
+    /// A selector's parts: `Meta["a b"].x` is `Meta`, `a b`, `x`.
+    fn selector(&mut self) -> Option<Vec<String>> {
+        let mut parts = vec![self.identifier()?];
         loop {
-            if self.rest().starts_with('.') && self.rest()[1..].starts_with(|c: char| c.is_ascii_alphabetic())
-            {
-                self.at += 1;
-                parts.push(self.identifier().to_owned());
-            } else if self.eat("[") {
-                self.spaces();
-                parts.push(self.quoted()?);
-                self.spaces();
-                if !self.eat("]") {
-                    return Err(self.expected("rule \"index\": Unclosed index expression"));
-                }
-            } else {
-                return Ok(parts);
+            let named = self.try_to(|parser| {
+                parser.reading.literal(".")?;
+                parser.identifier()
+            });
+            match named.or_else(|| self.try_to(Self::index)) {
+                Some(part) => parts.push(part),
+                None => return Some(parts),
             }
         }
     }
 
-    fn identifier(&mut self) -> &'a str {
-        let rest = self.rest();
-        let length = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
-        self.at += length;
-        &rest[..length]
+    fn identifier(&mut self) -> Option<String> {
+        let start = self.reading.at();
+        self.reading.one(&LETTER)?;
+        self.reading.any_number(&WORD);
+        Some(self.reading.since(start).to_owned())
     }
 
-    fn number(&mut self) -> Parsed<String> {
-        let start = self.at;
-        self.eat("-");
-        let whole = self.digits();
-        let leading_zero = whole.len() > 1 && whole.starts_with('0');
-        if leading_zero {
-            self.at -= whole.len() - 1;
+    fn index(&mut self) -> Option<String> {
+        self.reading.literal("[")?;
+        self.gap();
+        let start = self.reading.at();
+        let Some(name) = self.quoted() else {
+            self.reading.complain(start, "index", "Invalid index");
+            return None;
+        };
+        self.gap();
+        if self.reading.literal("]").is_none() {
+            self.reading.complain(self.reading.at(), "index", "Unclosed index expression");
+            return None;
         }
-        if self.rest().starts_with('.') && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) {
-            self.at += 1;
-            self.digits();
-        }
-        let ended = self.rest().is_empty() || self.rest().starts_with([' ', '\t', '\r', '\n', ')']);
-        match ended && !whole.is_empty() && !leading_zero {
-            true => Ok(self.text[start..self.at].to_owned()),
-            false => Err(self.expected("rule \"number\": Invalid number literal")),
-        }
+        Some(name)
     }
 
-    fn digits(&mut self) -> &'a str {
-        let rest = self.rest();
-        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
-        self.at += length;
-        &rest[..length]
+    /// A bare word, which looks like a selector, a number or a quoted text.
+    fn value(&mut self) -> Option<String> {
+        self.try_to(Self::selector)
+            .map(|parts| parts.join("."))
+            .or_else(|| self.try_to(Self::number))
+            .or_else(|| self.try_to(Self::quoted))
+    }
+
+    fn number(&mut self) -> Option<String> {
+        let start = self.reading.at();
+        let _sign = self.reading.literal("-");
+        if self.reading.literal("0").is_none() {
+            self.reading.one(&DIGIT_NOT_ZERO)?;
+            self.reading.any_number(&DIGIT);
+        }
+        let _fraction = self.try_to(|parser| {
+            parser.reading.literal(".")?;
+            parser.reading.at_least_one(&DIGIT)
+        });
+        let number = self.reading.since(start).to_owned();
+        let end = self.reading.at();
+        let ended = self.space().or_else(|| self.reading.end()).or_else(|| self.reading.literal(")"));
+        self.reading.back_to(end);
+        if ended.is_none() {
+            self.reading.complain(end, "number", "Invalid number literal");
+        }
+        ended.map(|()| number)
     }
 
     /// A quoted text. Double quotes allow Go's escapes, but no double quote within.
-    fn quoted(&mut self) -> Parsed<String> {
-        let rest = self.rest();
-        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '`')) else {
-            return Err(self.expected("no match found, expected: a quoted text"));
+    fn quoted(&mut self) -> Option<String> {
+        let start = self.reading.at();
+        let quote = match self.reading.literal("`") {
+            Some(()) => '`',
+            None => self.reading.literal("\"").map(|()| '"')?,
         };
-        let Some(length) = rest[1..].find(quote) else {
-            self.at = self.text.len();
-            return Err(self.expected("rule \"string\": Unterminated string literal"));
+        let Some(inner) = self.reading.up_to(quote) else {
+            self.reading.skip_rest();
+            self.reading.complain(self.reading.at(), "string", "Unterminated string literal");
+            return None;
         };
-        let inner = &rest[1..1 + length];
-        self.at += length + 2;
         match quote {
-            '`' => Ok(inner.to_owned()),
-            _ => unescape(inner).ok_or_else(|| self.expected("rule \"string\": invalid syntax")),
+            '`' => Some(inner.replace('\r', "")),
+            _ => unescape(inner).or_else(|| {
+                self.reading.complain(start, "string", "invalid syntax");
+                Some(String::new())
+            }),
         }
     }
 
     /// One step down, unless it is one too many.
-    fn deeper(&mut self, rule: fn(&mut Self) -> Parsed<Expression>) -> Parsed<Expression> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(self.expected("the expression is nested too deeply"));
+    fn deeper(&mut self, rule: fn(&mut Self) -> Option<Expression>) -> Option<Expression> {
+        if self.depth == DEPTH_MAX {
+            self.reading.complain(self.reading.at(), "grouping", "the expression is nested too deeply");
+            return None;
         }
+        self.depth += 1;
         let found = rule(self);
         self.depth -= 1;
         found
     }
 
-    /// Whether this word follows; a longer word that starts with it does not count.
-    fn word(&mut self, word: &str) -> bool {
-        let Some(after) = self.rest().strip_prefix(word) else { return false };
-        if after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-            return false;
+    fn try_to<T>(&mut self, rule: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let start = self.reading.at();
+        let found = rule(self);
+        if found.is_none() {
+            self.reading.back_to(start);
         }
-        self.at += word.len();
-        true
+        found
     }
 
-    fn eat(&mut self, sign: &str) -> bool {
-        let there = self.rest().starts_with(sign);
-        self.at += if there { sign.len() } else { 0 };
-        there
+    fn space(&mut self) -> Option<()> {
+        self.reading.at_least_one(&SPACE)
     }
 
-    fn spaces(&mut self) -> bool {
-        let count = self.rest().bytes().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n')).count();
-        self.at += count;
-        count > 0
+    /// Spaces that may be there.
+    fn gap(&mut self) {
+        self.reading.any_number(&SPACE);
     }
-
-    fn space(&mut self) -> Parsed<()> {
-        if self.spaces() { Ok(()) } else { Err(self.expected("no match found, expected: [ \\t\\r\\n]")) }
-    }
-
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    fn expected(&self, why: &'static str) -> FilterError {
-        FilterError::Syntax { at: self.at, why }
-    }
-}
-
-struct Value {
-    text: String,
-    selector: Option<Vec<String>>,
 }
 
 /// Go's escapes of a text in double quotes.
@@ -312,6 +326,9 @@ fn unescape(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
+        if c == '\n' {
+            return None;
+        }
         if c != '\\' {
             out.push(c);
             continue;
@@ -328,6 +345,11 @@ fn unescape(text: &str) -> Option<String> {
             'x' => code(&mut chars, 2)?,
             'u' => code(&mut chars, 4)?,
             'U' => code(&mut chars, 8)?,
+            octal @ '0'..='3' => {
+                let rest: String = chars.by_ref().take(2).collect();
+                let digits = format!("{octal}{rest}");
+                char::from(u8::from_str_radix(&digits, 8).ok().filter(|_| digits.len() == 3)?)
+            }
             _ => return None,
         });
     }

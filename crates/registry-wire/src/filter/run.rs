@@ -1,5 +1,7 @@
 //! An expression checked against fields, and run over an object.
 
+use std::net::IpAddr;
+
 use regex::Regex;
 use serde_json::Value;
 
@@ -7,7 +9,7 @@ use super::{
     FilterError, Kind,
     parse::{Expression, Match, Operator},
 };
-use crate::query::parse_bool;
+use crate::{query::parse_bool, regexp};
 
 /// An expression that fits its fields, its values read.
 #[derive(Clone, Debug)]
@@ -23,6 +25,9 @@ pub(super) enum Condition {
 pub(super) enum Test {
     Text(String),
     Number(i64),
+    Unsigned(u64),
+    /// A byte of an address.
+    Byte(u64),
     Flag(bool),
     /// A part of a text, an element of a list, a key of a map.
     Holds(String),
@@ -38,7 +43,7 @@ pub(super) fn check(expression: &Expression, fields: &'static Kind) -> Result<Co
         Expression::And(a, b) => both(a, b).map(|(a, b)| Condition::And(a, b))?,
         Expression::Not(inner) => Condition::Not(Box::new(check(inner, fields)?)),
         Expression::Match(found) => {
-            let kind = kind_of(&found.selector, fields).ok_or_else(|| FilterError::Selector(name(found)))?;
+            let kind = kind_of(&found.selector, fields)?;
             let test = test(found, kind)?;
             Condition::Field { selector: found.selector.clone(), fields, test, negated: found.negated }
         }
@@ -49,33 +54,36 @@ fn name(found: &Match) -> String {
     found.selector.join(".")
 }
 
-/// What the field at this selector holds.
-fn kind_of(selector: &[String], fields: &'static Kind) -> Option<&'static Kind> {
-    selector.iter().try_fold(fields, |kind, part| match kind {
-        Kind::Struct(fields) | Kind::List(fields) => {
-            fields.iter().find(|(name, _)| name == part).map(|(_, kind)| kind)
-        }
-        Kind::Map(values) => Some(*values),
-        _ => None,
+/// What the field at this selector holds; a selector is named up to its first part that is not there.
+fn kind_of(selector: &[String], fields: &'static Kind) -> Result<&'static Kind, FilterError> {
+    selector.iter().enumerate().try_fold(fields, |kind, (i, part)| {
+        let found = match kind {
+            Kind::Struct(fields) | Kind::List(fields) => {
+                fields.iter().find(|(name, _)| name == part).map(|(_, kind)| kind)
+            }
+            Kind::Map(values) => Some(*values),
+            _ => None,
+        };
+        found.ok_or_else(|| FilterError::Selector(selector[..=i].join(".")))
     })
 }
 
 fn test(found: &Match, kind: &Kind) -> Result<Test, FilterError> {
     let value = found.value.clone();
+    let read = |read: Result<Test, String>| read.map_err(|why| not_a(found, why));
     match (found.operator, kind) {
         (Operator::Equal, Kind::Text) => Ok(Test::Text(value)),
-        (Operator::Equal, Kind::Number) => {
-            read_number(&value).map(Test::Number).map_err(|why| not_a(found, why))
+        (Operator::Equal, Kind::Number) => read(read_number(&value).map(Test::Number)),
+        (Operator::Equal, Kind::Unsigned(bits)) => read(read_unsigned(&value, *bits).map(Test::Unsigned)),
+        (Operator::Equal, Kind::Flag) => {
+            read(parse_bool(&value).map(Test::Flag).map_err(|error| error.to_string()))
         }
-        (Operator::Equal, Kind::Flag) => parse_bool(&value)
-            .map_err(|error| error.to_string())
-            .map(Test::Flag)
-            .map_err(|why| not_a(found, why)),
         (Operator::In, Kind::Text | Kind::Texts | Kind::Map(_)) => Ok(Test::Holds(value)),
-        (Operator::Empty, Kind::Texts | Kind::Map(_) | Kind::List(_)) => Ok(Test::Empty),
-        (Operator::Matches, Kind::Text) => match Regex::new(&value) {
+        (Operator::In, Kind::Address) => read(read_unsigned(&value, 8).map(Test::Byte)),
+        (Operator::Empty, Kind::Texts | Kind::Map(_) | Kind::List(_) | Kind::Address) => Ok(Test::Empty),
+        (Operator::Matches, Kind::Text) => match regexp::compile(&value) {
             Ok(pattern) => Ok(Test::Pattern(pattern)),
-            Err(why) => Err(FilterError::Pattern { text: value, why: why.to_string() }),
+            Err(error) => Err(FilterError::Pattern { text: value, error }),
         },
         (operator, _) => {
             Err(FilterError::Operator { operator: operator.name(found.negated), selector: name(found) })
@@ -90,23 +98,41 @@ fn not_a(found: &Match, why: String) -> FilterError {
 /// A whole number as Go reads it with base 0: `80`, `-1`, `0x50`, `0o17`, `017`, `0b11`, `1_000`.
 fn read_number(text: &str) -> Result<i64, String> {
     let said = |why| format!("strconv.ParseInt: parsing {text:?}: {why}");
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
+    let size = read_digits(digits).map_err(said)?;
+    let number = i128::from(size) * if negative { -1 } else { 1 };
+    i64::try_from(number).map_err(|_| said(OUT_OF_RANGE))
+}
+
+/// A whole number without a sign, of so many bits.
+fn read_unsigned(text: &str, bits: u32) -> Result<u64, String> {
+    let said = |why| format!("strconv.ParseUint: parsing {text:?}: {why}");
+    let number = read_digits(text).map_err(said)?;
+    if u128::from(number) >> bits == 0 { Ok(number) } else { Err(said(OUT_OF_RANGE)) }
+}
+
+const OUT_OF_RANGE: &str = "value out of range";
+
+fn read_digits(digits: &str) -> Result<u64, &'static str> {
     let lower = digits.to_ascii_lowercase();
-    let (radix, digits) = match lower.as_bytes() {
-        [b'0', b'x', ..] => (16, &lower[2..]),
-        [b'0', b'o', ..] => (8, &lower[2..]),
-        [b'0', b'b', ..] => (2, &lower[2..]),
-        [b'0', _, ..] => (8, &lower[1..]),
-        _ => (10, &lower[..]),
+    let (radix, prefixed, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, true, &lower[2..]),
+        [b'0', b'o', ..] => (8, true, &lower[2..]),
+        [b'0', b'b', ..] => (2, true, &lower[2..]),
+        [b'0', _, ..] => (8, true, &lower[1..]),
+        _ => (10, false, &lower[..]),
     };
-    let digits = digits.replace('_', "");
-    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
-        return Err(said("invalid syntax"));
+    // An underscore stands between digits, or between the prefix and them.
+    let parts = if prefixed { digits.strip_prefix('_').unwrap_or(digits) } else { digits };
+    let digits: String = parts.split('_').collect();
+    let spaced = parts.split('_').all(|part| !part.is_empty());
+    if !spaced || !digits.chars().all(|c| c.is_digit(radix)) {
+        return Err("invalid syntax");
     }
-    i64::from_str_radix(&format!("{sign}{digits}"), radix).map_err(|_| said("value out of range"))
+    u64::from_str_radix(&digits, radix).map_err(|_| OUT_OF_RANGE)
 }
 
 impl Condition {
@@ -150,7 +176,9 @@ fn field_holds(
             let (_, kind) = fields.iter().find(|(name, _)| name == part).expect("checked against the fields");
             field_holds(at.get(part).unwrap_or(&Value::Null), rest, kind, passes, absent)
         }
-        Kind::Text | Kind::Number | Kind::Flag | Kind::Texts => unreachable!("checked against the fields"),
+        Kind::Text | Kind::Number | Kind::Unsigned(_) | Kind::Address | Kind::Flag | Kind::Texts => {
+            unreachable!("checked against the fields")
+        }
     }
 }
 
@@ -160,11 +188,14 @@ impl Test {
         match self {
             Self::Text(text) => value.as_str().unwrap_or_default() == text,
             Self::Number(number) => value.as_i64().unwrap_or_default() == *number,
+            Self::Unsigned(number) => value.as_u64().unwrap_or_default() == *number,
+            Self::Byte(byte) => bytes_of(value).iter().any(|found| u64::from(*found) == *byte),
             Self::Flag(flag) => value.as_bool().unwrap_or_default() == *flag,
             Self::Pattern(pattern) => pattern.is_match(value.as_str().unwrap_or_default()),
             Self::Empty => match value {
                 Value::Array(list) => list.is_empty(),
                 Value::Object(map) => map.is_empty(),
+                Value::String(address) => address.is_empty(),
                 _ => true,
             },
             Self::Holds(part) => match value {
@@ -184,4 +215,13 @@ impl Test {
             _ => negated,
         }
     }
+}
+
+/// The bytes of an address.
+fn bytes_of(address: &Value) -> Vec<u8> {
+    let ip = address.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+    ip.map_or_else(Vec::new, |ip| match ip {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    })
 }
