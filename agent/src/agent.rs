@@ -25,15 +25,17 @@ use crate::{
     api::{self, Context, Order},
     backend::{
         Backend,
-        remote::{Attachment, JoinError, Joins, Remote, Settings},
+        remote::{JoinError, Joins, Remote, Settings},
     },
     config::{self, Config},
+    containers::{self, Following},
     coordinates, dns,
     events::Events,
     front_door::{self, Door},
     identity::{NodeIdError, identity, lease, node_id},
     local::Local,
-    sync::{Identity, Sync},
+    supervisor::Supervisor,
+    sync::{Identity, Sync, Syncer},
 };
 
 /// Orders that wait at once; each is carried out within seconds.
@@ -83,6 +85,8 @@ pub struct Agent {
     config: watch::Sender<Arc<Config>>,
     node_id: Arc<str>,
     local: Arc<Local>,
+    syncer: Syncer,
+    containers: Option<Following>,
     identity: Arc<Mutex<Identity>>,
     remote: Option<Lease>,
     door: Arc<Door>,
@@ -90,6 +94,7 @@ pub struct Agent {
     orders: mpsc::Receiver<Order>,
     own_orders: mpsc::Sender<Order>,
     pid_file: Option<PathBuf>,
+    supervisor: Supervisor,
     shutdown: Shutdown,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -191,7 +196,7 @@ async fn assemble(
         config: config_receiver,
         node_id: node_id.clone(),
         backend: backend.clone(),
-        syncer,
+        syncer: syncer.clone(),
         events: events.clone(),
         coordinates: coordinates.clone(),
         orders: own_orders.clone(),
@@ -214,11 +219,15 @@ async fn assemble(
     let attachment = remote.as_ref().map(|lease| lease.remote.attachment());
     tasks.push(tokio::spawn(sync.run(attachment.clone(), shutdown.clone())));
     tasks.push(tokio::spawn(remove_critical(local.clone(), shutdown.clone())));
-    tasks.push(tokio::spawn(tell_ready(attachment, shutdown.clone())));
+    let supervisor = Supervisor::default();
+    tasks.push(tokio::spawn(supervisor.clone().follow(attachment, shutdown.clone())));
+    let containers = follow_containers(&config, &local, &syncer);
     Ok(Agent {
         config: config_sender,
         node_id,
         local,
+        syncer,
+        containers,
         identity,
         remote,
         door,
@@ -226,9 +235,16 @@ async fn assemble(
         orders,
         own_orders,
         pid_file,
+        supervisor,
         shutdown,
         tasks,
     })
+}
+
+fn follow_containers(config: &Config, local: &Arc<Local>, syncer: &Syncer) -> Option<Following> {
+    let source = config.container_source.as_ref()?;
+    let (node, address) = (&config.node_name, config.advertise_addr);
+    Some(containers::follow(source, node, address, local.clone(), syncer.clone()))
 }
 
 /// How a wish to end was answered.
@@ -334,6 +350,8 @@ impl Agent {
 
     /// Says goodbye: the node leaves the catalog. A server only stops; its data and its place stay.
     async fn leave(&mut self) {
+        self.supervisor.stopping();
+        self.leave_containers().await;
         let Some(lease) = &mut self.remote else { return };
         // No sign of life may follow the goodbye, or the node would come back as a ghost.
         lease.end.request();
@@ -377,26 +395,28 @@ impl Agent {
 
     /// Reads everything again and takes it over, or keeps the old and says why.
     async fn reload(&mut self, level: Option<&LogLevel>) -> Result<(), String> {
+        self.supervisor.reloading();
+        let reloaded = self.read_again(level).await;
+        self.supervisor.reloaded();
+        reloaded
+    }
+
+    async fn read_again(&mut self, level: Option<&LogLevel>) -> Result<(), String> {
         tracing::info!(target: "agent", "Reloading configuration...");
         let old = self.config.borrow().clone();
-        let loaded = config::load(&old.flags).map_err(|error| {
+        let new = config::load(&old.flags).map_err(|error| {
             let hint = error.hint().unwrap_or_default();
             tracing::error!(target: "agent", hint, "Failed to reload configs, keeping the old: {error}");
             error.to_string()
-        });
-        let new = Arc::new(loaded?);
-        let dns = dns_settings(&new).await.map_err(|error| {
-            tracing::error!(target: "agent", "Failed to reload configs, keeping the old: {error}");
-            error.to_string()
         })?;
-        self.local.reload(&new).map_err(|error| {
-            tracing::error!(target: "agent", "Failed to reload configs, keeping the old: {error}");
-            error.to_string()
-        })?;
+        let wanted = new.log.filter().map_err(|error| keeping_the_old(&error))?;
+        let dns = dns_settings(&new).await.map_err(|error| keeping_the_old(&error))?;
+        self.local.reload(&new).map_err(|error| keeping_the_old(&error))?;
+        let new = Arc::new(new);
         for warning in new.warnings.iter().chain(&new.notices) {
             tracing::warn!(target: "agent", "{warning}");
         }
-        if let (Some(level), Some(wanted)) = (level, daemon::logs::level(&new.log.level)) {
+        if let Some(level) = level {
             level.set(wanted);
         }
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity(&new, &self.node_id);
@@ -404,6 +424,12 @@ impl Agent {
         telemetry::install().configure(new.telemetry.clone());
         self.dns.send_replace(dns);
         self.join_further(&old, &new);
+        if old.container_source != new.container_source {
+            if let Some(following) = self.containers.take() {
+                following.end().await;
+            }
+            self.containers = follow_containers(&new, &self.local, &self.syncer);
+        }
         for key in needs_restart(&old, &new) {
             tracing::warn!(target: "agent", key, "this setting changed, but only a restart takes it over");
         }
@@ -458,8 +484,17 @@ impl Agent {
         Some(watcher)
     }
 
+    /// What was registered for containers goes with the agent: nobody would notice their end.
+    async fn leave_containers(&mut self) {
+        if let Some(following) = self.containers.take() {
+            following.end().await;
+        }
+    }
+
     async fn end(mut self, exit: Exit) -> Exit {
         tracing::info!(target: "agent", "Requesting shutdown");
+        self.supervisor.stopping();
+        self.leave_containers().await;
         self.shutdown.request();
         if let Some(lease) = &mut self.remote {
             lease.end.request();
@@ -498,16 +533,10 @@ async fn remove_critical(local: Arc<Local>, shutdown: Shutdown) {
     }
 }
 
-/// Tells the supervisor that the agent is ready: a server at once, others once they have joined.
-async fn tell_ready(attachment: Option<watch::Receiver<Attachment>>, shutdown: Shutdown) {
-    if let Some(mut attachment) = attachment {
-        tokio::select! {
-            joined = attachment.wait_for(|now| *now == Attachment::Attached) => if joined.is_err() { return },
-            () = shutdown.requested() => return,
-        }
-    }
-    // Nobody listens outside of systemd's Type=notify.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+/// Says why a reload took nothing over; the text is for whoever asked for it.
+fn keeping_the_old(error: &dyn std::error::Error) -> String {
+    tracing::error!(target: "agent", "Failed to reload configs, keeping the old: {error}");
+    error.to_string()
 }
 
 /// Settings that changed and that a running agent cannot take over.
@@ -527,41 +556,4 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("enable_syslog", old.log.syslog != new.log.syslog),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
-}
-
-/// The lines that stand before the log, as people and scripts know them.
-pub fn banner(config: &Config, node_id: &str) -> String {
-    let port = |port: Option<u16>| port.map_or(-1, i32::from);
-    let clients: Vec<String> = config.client_addrs.iter().map(ToString::to_string).collect();
-    let ports = &config.ports;
-    let segment = if config.server { "<all>" } else { "" };
-    format!(
-        "==> Starting Consul agent...\n\
-         {:>19}: '{}'\n{:>19}: '{node_id}'\n{:>19}: '{}'\n{:>19}: '{}' (Segment: '{segment}')\n\
-         {:>19}: {} (Bootstrap: {})\n\
-         {:>19}: [{}] (HTTP: {}, HTTPS: {}, gRPC: {}, gRPC-TLS: {}, DNS: {})\n\
-         {:>19}: {} (LAN: {}, WAN: {})\n\n\
-         ==> Log data will now stream in as it occurs:\n",
-        "Version",
-        crate::identity::CONSUL_VERSION,
-        "Node ID",
-        "Node name",
-        config.node_name,
-        "Datacenter",
-        config.datacenter,
-        "Server",
-        config.server,
-        config.bootstrap,
-        "Client Addr",
-        clients.join(" "),
-        port(ports.http),
-        port(ports.https),
-        port(ports.grpc),
-        port(ports.grpc_tls),
-        port(ports.dns),
-        "Cluster Addr",
-        config.advertise_addr,
-        port(ports.serf_lan),
-        port(ports.serf_wan),
-    )
 }

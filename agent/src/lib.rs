@@ -6,8 +6,10 @@
 mod agent;
 mod api;
 pub mod backend;
+mod banner;
 pub mod checks;
 pub mod config;
+mod containers;
 mod coordinates;
 pub mod definition;
 pub mod dns;
@@ -16,9 +18,12 @@ mod figures;
 mod front_door;
 mod identity;
 mod local;
+mod supervisor;
 mod sync;
+mod tls;
 
-pub use agent::{Agent, StartError, banner, start, start_client};
+pub use agent::{Agent, StartError, start, start_client};
+pub use banner::banner;
 pub use identity::{CONSUL_VERSION, NodeIdError, node_id};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -26,4 +31,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 /// A name as a segment of a path.
 pub(crate) fn api_path(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+/// The words of the error that all others only wrap: what really happened.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
 }

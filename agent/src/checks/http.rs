@@ -5,7 +5,7 @@ use std::{
     error::Error as _,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, Once, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use reqwest::{
 };
 
 use super::{Observed, Status, dial::dial_error, limit, output::Tail};
-use crate::definition::CheckType;
+use crate::{definition::CheckType, innermost, tls};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// How many clients are kept.
@@ -55,9 +55,7 @@ impl Clients {
 }
 
 fn build(needs: &Needs) -> Result<Client, reqwest::Error> {
-    static PROVIDER: Once = Once::new();
-    // Another part of the program may have chosen a provider already; any will do.
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    tls::choose_provider();
     let redirects = if needs.stay { Policy::none() } else { Policy::limited(REDIRECTS_MAX) };
     // A check asks what a new client would see, so no connection is kept; and it must not ask a proxy instead.
     let mut builder = Client::builder().no_proxy().pool_max_idle_per_host(0).redirect(redirects);
@@ -135,7 +133,7 @@ impl Check {
         let mut url = Url::parse(&self.url).map_err(|error| error.to_string())?;
         let (needs, headers) = self.for_server_name(&mut url).await?;
         let method = Method::from_bytes(self.method.as_bytes()).map_err(|error| error.to_string())?;
-        let client = self.clients.get(&needs).map_err(|error| deepest(&error))?;
+        let client = self.clients.get(&needs).map_err(|error| innermost(&error))?;
         let request = client.request(method, url.clone()).headers(headers).body(self.body.clone());
         let mut answer = match request.send().await {
             Ok(answer) => answer,
@@ -143,7 +141,7 @@ impl Check {
         };
         let status = answer.status();
         let mut said = Tail::new(self.output_bytes_max);
-        while let Some(bytes) = answer.chunk().await.map_err(|error| deepest(&error))? {
+        while let Some(bytes) = answer.chunk().await.map_err(|error| innermost(&error))? {
             said.push(&bytes);
         }
         let output =
@@ -221,18 +219,7 @@ async fn in_gos_words(url: &Url, error: &reqwest::Error) -> String {
     if error.is_redirect() {
         return format!("stopped after {REDIRECTS_MAX} redirects");
     }
-    deepest(error)
-}
-
-/// The innermost error: what really happened.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
+    innermost(error)
 }
 
 #[cfg(test)]

@@ -249,6 +249,18 @@ const PERFORMANCE: &[Key] = &[
     without("grpc_keepalive_timeout", Text, MESH),
 ];
 
+/// Ours: Consul leaves this to programs beside it.
+const CONTAINER_SOURCE: &[Key] = &[
+    key("enabled", Bool),
+    key("socket", Text),
+    key("host_address", Text),
+    key("internal", Bool),
+    key("explicit", Bool),
+    key("tags", Texts),
+    key("cleanup", Bool),
+    key("resync_interval", Text),
+];
+
 const UNIX_SOCKETS: &[Key] = &[key("user", Text), key("group", Text), key("mode", Text)];
 
 /// The top level of a file.
@@ -280,6 +292,7 @@ pub(super) const ROOT: &[Key] = &[
     without("cloud", Any, "there is no cloud behind this"),
     without("config_entries", Any, MESH),
     without("connect", Any, "there is no service mesh, only a root certificate for those who ask for one"),
+    key("container_source", Object(CONTAINER_SOURCE)),
     key("data_dir", Text),
     key("datacenter", Text),
     key("default_query_time", Text),

@@ -130,6 +130,8 @@ pub struct Config {
     pub translate_wan_addrs: bool,
     /// Whether paths may hold characters that cannot be printed.
     pub allow_unprintable_paths: bool,
+    /// The engine whose containers become services; `None` unless `container_source.enabled` is set.
+    pub container_source: Option<ContainerSource>,
     /// Whether a change of the files is a reload.
     pub auto_reload_config: bool,
     /// Services from the files, checked.
@@ -142,6 +144,25 @@ pub struct Config {
     pub notices: Vec<String>,
     /// What was asked for on the command line, to read everything again at a reload.
     pub flags: Flags,
+}
+
+/// An engine whose containers become services, by registrator's conventions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSource {
+    /// `unix:///run/podman/podman.sock` or `tcp://10.0.0.2:2375`; `None`: `DOCKER_HOST`, else the usual sockets.
+    pub socket: Option<String>,
+    /// The address of all published ports; `None`: the one that they are bound to, else the node's.
+    pub host_address: Option<IpAddr>,
+    /// Whether the containers' own addresses and ports are given in place of the published ones.
+    pub internal: bool,
+    /// Whether only containers count that say a `SERVICE_NAME`.
+    pub explicit: bool,
+    /// Tags that each of the services gets.
+    pub tags: Vec<String>,
+    /// Whether services are removed that a registrator left on this node.
+    pub cleanup: bool,
+    /// The longest time between two comparisons of everything.
+    pub resync_interval: Duration,
 }
 
 /// A place to listen at.

@@ -22,6 +22,8 @@ pub enum Source {
     File,
     /// The HTTP API.
     Api,
+    /// A container of the engine that is followed.
+    Container,
 }
 
 /// A duration that is not negative; anything below zero is zero.

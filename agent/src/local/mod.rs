@@ -5,6 +5,7 @@
 //! on disk ([`store`]).
 
 mod alias;
+mod containers;
 mod maintenance;
 mod read;
 mod reload;
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub(crate) use maintenance::is_maintenance;
+
 pub(crate) use store::write_aside;
 
 /// The shortest `deregister_critical_service_after`; anything shorter means this.
@@ -364,7 +366,9 @@ impl Local {
     fn allowed(&self, runs: &CheckType, source: Source) -> Result<(), AddError> {
         if runs.runs_program() {
             match source {
-                Source::Api if !self.settings.scripts.remote => return Err(AddError::RemoteScripts),
+                Source::Api | Source::Container if !self.settings.scripts.remote => {
+                    return Err(AddError::RemoteScripts);
+                }
                 Source::File if !self.settings.scripts.local => return Err(AddError::LocalScripts),
                 _ => {}
             }
@@ -384,12 +388,12 @@ impl Local {
             critical_since = old.critical_since;
         }
         name_service(&mut check, &state.services);
-        if source == Source::Api {
+        if let Some(source) = store::kept_source(source) {
             let kept = KeptCheck {
                 check: check.clone(),
                 chk_type: Some(definition.runs.clone()),
                 token: definition.token.clone(),
-                source: "remote".into(),
+                source: source.into(),
             };
             self.kept(self.store.keep(Folder::Checks, &id, &kept), &id);
         } else {
@@ -456,13 +460,13 @@ impl Local {
 
     fn keep_service(&self, definition: &ServiceDefinition, source: Source) {
         let id = &definition.service.id;
-        if source == Source::File {
+        let Some(source) = store::kept_source(source) else {
             return self.store.forget(Folder::Services, id);
-        }
+        };
         let kept = KeptService {
             token: definition.token.clone(),
             service: definition.service.clone(),
-            source: "remote".into(),
+            source: source.into(),
         };
         self.kept(self.store.keep(Folder::Services, id, &kept), id);
     }

@@ -16,7 +16,7 @@ impl Local {
     /// registered; then the agent does not start.
     pub(crate) fn load(&self, config: &Config) -> Result<(), AddError> {
         self.define(config)?;
-        self.restore();
+        self.restore(config.container_source.is_some());
         Ok(())
     }
 
@@ -61,12 +61,12 @@ impl Local {
 
     fn define(&self, config: &Config) -> Result<(), AddError> {
         for definition in &config.services {
-            if !self.is_defined(definition) {
+            if !self.is_defined(definition, Source::File) {
                 self.add_service(definition.clone(), Source::File, false)?;
             }
         }
         for definition in &config.checks {
-            if !self.is_defined_check(definition) {
+            if !self.is_defined_check(definition, Source::File) {
                 self.add_check(definition.clone(), Source::File)?;
             }
         }
@@ -74,32 +74,36 @@ impl Local {
     }
 
     /// Whether the service stands as defined: then a reload does not even restart its checks.
-    fn is_defined(&self, definition: &ServiceDefinition) -> bool {
+    pub(super) fn is_defined(&self, definition: &ServiceDefinition, source: Source) -> bool {
         let same = self.state().services.get(&definition.service.id).is_some_and(|held| {
-            held.source == Source::File
-                && held.service == definition.service
-                && held.token == definition.token
+            held.source == source && held.service == definition.service && held.token == definition.token
         });
-        same && definition.checks.iter().all(|check| self.is_defined_check(check))
+        same && definition.checks.iter().all(|check| self.is_defined_check(check, source))
     }
 
-    fn is_defined_check(&self, definition: &CheckDefinition) -> bool {
+    fn is_defined_check(&self, definition: &CheckDefinition, source: Source) -> bool {
         self.state().checks.get(&definition.id).is_some_and(|held| {
-            held.source == Source::File
+            held.source == source
                 && held.runs.as_ref() == Some(&definition.runs)
                 && held.check.service_id == definition.service_id
         })
     }
 
-    fn restore(&self) {
+    /// What containers had stays until the engine says which of them still run; nobody asks it unless it is followed.
+    fn restore(&self, follows_containers: bool) {
         for kept in self.store.load::<KeptService>(Folder::Services) {
             let id = kept.service.id.clone();
+            let source = store::source_of_kept(&kept.source);
+            if source == Source::Container && !follows_containers {
+                self.store.forget(Folder::Services, &id);
+                continue;
+            }
             if id.is_empty() || self.state().services.contains_key(&id) {
                 continue;
             }
             let definition =
                 ServiceDefinition { service: kept.service, checks: Vec::new(), token: kept.token };
-            if let Err(error) = self.add_service(definition, Source::Api, false) {
+            if let Err(error) = self.add_service(definition, source, false) {
                 tracing::warn!(target: "agent", service = id, %error, "cannot restore service");
             }
         }
@@ -112,7 +116,7 @@ impl Local {
     }
 
     fn restore_check(&self, kept: KeptCheck) {
-        let id = kept.check.check_id.clone();
+        let (id, source) = (kept.check.check_id.clone(), store::source_of_kept(&kept.source));
         let orphan =
             !kept.check.service_id.is_empty() && !self.state().services.contains_key(&kept.check.service_id);
         if id.is_empty() || orphan || self.state().checks.contains_key(&id) {
@@ -136,7 +140,7 @@ impl Local {
             shown_timeout: kept.check.timeout,
             runs,
         };
-        if let Err(error) = self.add_check(definition, Source::Api) {
+        if let Err(error) = self.add_check(definition, source) {
             tracing::warn!(target: "agent", check = id, %error, "cannot restore check");
         }
     }

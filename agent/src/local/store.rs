@@ -15,7 +15,10 @@ use registry_wire::catalog::{HealthCheck, NodeService};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use crate::definition::CheckType;
+use crate::definition::{CheckType, Source};
+
+/// The mark of services that were made for a container.
+const OF_CONTAINER: &str = "container";
 
 /// A service as it is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -46,6 +49,20 @@ pub(super) struct KeptWord {
     pub(super) status: String,
     /// Unix seconds.
     pub(super) expires: i64,
+}
+
+/// The mark of what is kept; `None` for what the files define, which is not.
+pub(super) fn kept_source(source: Source) -> Option<&'static str> {
+    match source {
+        Source::File => None,
+        Source::Api => Some("remote"),
+        Source::Container => Some(OF_CONTAINER),
+    }
+}
+
+/// Where something came from that was kept under this mark.
+pub(super) fn source_of_kept(mark: &str) -> Source {
+    if mark == OF_CONTAINER { Source::Container } else { Source::Api }
 }
 
 /// The folders.

@@ -3,6 +3,7 @@
 //! Errors come in two kinds, as in Consul: those of single values are collected and listed together, those of the whole
 //! stop at the first.
 
+mod containers;
 mod limits;
 mod log;
 mod reader;
@@ -156,6 +157,7 @@ fn assemble(
         discovery_max_stale: r.duration("discovery_max_stale", Duration::ZERO),
         translate_wan_addrs: r.bool("translate_wan_addrs", false),
         allow_unprintable_paths: r.bool("disable_http_unprintable_char_filter", false),
+        container_source: containers::read(r)?,
         auto_reload_config: r.bool("auto_reload_config", false),
         services,
         checks,
