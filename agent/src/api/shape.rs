@@ -30,17 +30,39 @@ pub(super) struct AgentService {
     enable_tag_override: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) content_hash: String,
-    #[serde(skip_serializing_if = "nothing")]
+    #[serde(skip_serializing_if = "Value::is_null")]
     proxy: Value,
-    #[serde(skip_serializing_if = "nothing")]
+    #[serde(skip_serializing_if = "Value::is_null")]
     connect: Value,
     datacenter: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     locality: Option<Value>,
 }
 
-fn nothing(value: &Value) -> bool {
-    value.is_null() || *value == json!({}) || *value == registry_wire::catalog::no_proxy()
+/// The agent shows what a proxy or a gateway says, in the client library's form: without empty words, and without extensions.
+fn proxy(service: &NodeService) -> Value {
+    if !matches!(
+        service.kind.as_str(),
+        "connect-proxy" | "mesh-gateway" | "terminating-gateway" | "ingress-gateway" | "api-gateway"
+    ) {
+        return Value::Null;
+    }
+    let mut shown = json!(service.proxy());
+    let Some(fields) = shown.as_object_mut() else { return Value::Null };
+    fields.remove("EnvoyExtensions");
+    fields.retain(|_, value| value != "");
+    for upstream in fields.get_mut("Upstreams").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(fields) = upstream.as_object_mut() {
+            fields.retain(|_, value| value != "");
+        }
+    }
+    let paths = fields.get_mut("Expose").and_then(|expose| expose.get_mut("Paths"));
+    for path in paths.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(fields) = path.as_object_mut() {
+            fields.entry("ParsedFromCheck").or_insert(Value::Bool(false));
+        }
+    }
+    shown
 }
 
 /// The agent shows both halves of a locality, the catalog only those that are not empty.
@@ -64,8 +86,8 @@ impl AgentService {
             weights: service.weights,
             enable_tag_override: service.enable_tag_override,
             content_hash: String::new(),
-            proxy: service.proxy.clone(),
-            connect: service.connect.clone(),
+            proxy: proxy(service),
+            connect: if service.is_native() { json!({ "Native": true }) } else { Value::Null },
             datacenter: datacenter.to_owned(),
             locality: service.locality.as_ref().map(whole_locality),
         }

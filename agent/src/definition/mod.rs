@@ -5,10 +5,12 @@
 
 mod check;
 mod service;
+mod sidecar;
 
 pub(crate) use check::is_status;
 pub use check::{CheckDefinition, CheckType, Kind};
 pub use service::{InvalidService, ServiceDefinition};
+pub use sidecar::Sidecar;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use registry_wire::{
     catalog::{NodeService, ServiceAddress, TextMap, Weights},
     json::{DecodeError, Unknown, decode, decode_value},
     kinds::Judged,
+    proxy::{Connect, Proxy},
     register::Locality,
 };
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     CheckDefinition, CheckType,
     check::{is_status, to_wire},
+    sidecar::Sidecar,
     validate_meta,
 };
 
@@ -26,6 +28,10 @@ pub struct ServiceDefinition {
     pub checks: Vec<CheckDefinition>,
     /// The token to register with.
     pub token: String,
+    /// A proxy to register beside it.
+    pub sidecar: Option<Sidecar>,
+    /// Whether it is such a proxy itself.
+    pub is_sidecar: bool,
 }
 
 /// What is wrong with a service; the text is the API's answer.
@@ -46,6 +52,15 @@ pub enum InvalidService {
     /// Something that its kind asks for is missing.
     #[error("Validation failed: {0}")]
     Kind(String),
+    /// The same of its sidecar.
+    #[error("Failed Validation: {0}")]
+    SidecarKind(String),
+    /// A pair of its sidecar that cannot be kept.
+    #[error("Invalid SidecarService: {0}")]
+    Sidecar(String),
+    /// A check of its sidecar that cannot run.
+    #[error("Invalid check in sidecar_service: {0}")]
+    SidecarCheck(&'static str),
     /// A check that cannot run.
     #[error("Invalid check: {reason}")]
     Check {
@@ -65,27 +80,27 @@ pub enum InvalidService {
     rename_all = "PascalCase",
     default
 )]
-struct Body {
-    kind: String,
+pub(super) struct Body {
+    pub(super) kind: String,
     #[serde(rename = "ID")]
-    id: String,
-    name: String,
-    tags: Option<Vec<String>>,
-    address: String,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) tags: Option<Vec<String>>,
+    pub(super) address: String,
     #[serde(alias = "tagged_addresses")]
     tagged_addresses: Option<BTreeMap<String, ServiceAddress>>,
-    meta: Option<TextMap>,
+    pub(super) meta: Option<TextMap>,
     port: i64,
     socket_path: String,
     check: Option<CheckType>,
     checks: Option<Vec<CheckType>>,
     weights: Option<BodyWeights>,
-    token: String,
+    pub(super) token: String,
     #[serde(alias = "enable_tag_override")]
     enable_tag_override: bool,
     locality: Option<Locality>,
-    proxy: Json,
-    connect: Json,
+    pub(super) proxy: Proxy,
+    pub(super) connect: Connect,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,7 +115,7 @@ impl ServiceDefinition {
     ///
     /// Errors with what stands after `Request decode failed: `. Call [`validate`](Self::validate) next.
     pub fn from_api(body: &[u8]) -> Result<Self, DecodeError> {
-        decode::<Body>(body, Unknown::Refuse).map(Self::new)
+        decode::<Body>(body, Unknown::Refuse).and_then(Self::new)
     }
 
     /// Reads a block `service` of a file, its keys and types already known to be right.
@@ -119,18 +134,26 @@ impl ServiceDefinition {
         if let Some(Json::Array(list)) = &checks {
             body.checks = Some(list.iter().map(read).collect::<Result<_, _>>()?);
         }
-        Ok(Self::new(body))
+        Self::new(body)
     }
 
-    fn new(body: Body) -> Self {
+    fn new(body: Body) -> Result<Self, DecodeError> {
+        let sidecar = body.connect.sidecar().cloned();
+        let mut definition = Self::plain(body);
+        definition.sidecar = sidecar.map(|sent| Sidecar::read(&sent, &definition)).transpose()?;
+        Ok(definition)
+    }
+
+    /// A service without regard to its sidecar.
+    pub(super) fn plain(mut body: Body) -> Self {
+        for upstream in &mut body.proxy.upstreams {
+            if upstream.destination_type.is_empty() {
+                upstream.destination_type = "service".into();
+            }
+        }
         let id = if body.id.is_empty() { body.name.clone() } else { body.id };
         let mut runs: Vec<CheckType> = body.checks.unwrap_or_default();
         runs.splice(0..0, body.check.filter(|check| !check.is_empty()));
-        let several = runs.len() > 1;
-        let checks = runs.into_iter().enumerate().map(|(index, check)| {
-            CheckDefinition::of_service(&id, &body.name, check, several.then_some(index + 1))
-        });
-        let checks = checks.collect();
         let weights = body.weights.map_or_else(Weights::default, |given| Weights {
             passing: given.passing,
             warning: given.warning,
@@ -146,13 +169,35 @@ impl ServiceDefinition {
             socket_path: body.socket_path,
             weights,
             enable_tag_override: body.enable_tag_override,
-            proxy: body.proxy,
-            connect: body.connect,
+            proxy: as_data(&body.proxy.to_text()),
+            connect: as_data(body.connect.to_text()),
             locality: body.locality.map(|locality| json!(locality)),
             id,
             ..NodeService::default()
         };
-        Self { service, checks, token: body.token }
+        let mut definition =
+            Self { service, checks: Vec::new(), token: body.token, sidecar: None, is_sidecar: false };
+        definition.set_checks(runs);
+        definition
+    }
+
+    pub(super) fn set_checks(&mut self, runs: Vec<CheckType>) {
+        let several = runs.len() > 1;
+        let NodeService { id, service, .. } = &self.service;
+        let checks = runs.into_iter().enumerate().map(|(index, check)| {
+            CheckDefinition::of_service(id, service, check, several.then_some(index + 1))
+        });
+        self.checks = checks.collect();
+    }
+
+    pub(super) fn set_port(&mut self, port: i64) {
+        let service = &mut self.service;
+        for (tag, own) in service.tagged_addresses.iter_mut().flatten() {
+            if own.port == service.port && own.address == service.address && tag.contains("_ipv") {
+                own.port = port;
+            }
+        }
+        service.port = port;
     }
 
     /// Whether it can be registered.
@@ -171,10 +216,10 @@ impl ServiceDefinition {
         if self.checks.iter().any(|check| !is_status(&check.runs.status)) {
             return Err(InvalidService::Status);
         }
-        Ok(())
+        self.sidecar.as_ref().map_or(Ok(()), Sidecar::validate)
     }
 
-    fn validate_kind(&self) -> Result<(), String> {
+    pub(super) fn validate_kind(&self) -> Result<(), String> {
         let service = &self.service;
         let locality = service.locality.clone().map(serde_json::from_value::<Locality>);
         let locality = locality.transpose().map_err(|error| error.to_string())?;
@@ -182,9 +227,10 @@ impl ServiceDefinition {
             kind: &service.kind,
             port: service.port,
             socket_path: &service.socket_path,
-            proxy: &to_wire(service.proxy.clone()),
-            connect: &to_wire(service.connect.clone()),
+            proxy: &service.proxy(),
+            native: service.is_native(),
             locality: locality.as_ref(),
+            more: self.sidecar.as_ref().and_then(|sidecar| sidecar.misuse(&service.kind)),
         };
         judged.faults().map_or(Ok(()), Err)
     }
@@ -210,6 +256,11 @@ impl ServiceDefinition {
         }
         Ok(())
     }
+}
+
+/// What a part says, `null` when that is nothing.
+fn as_data(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// The addresses by tag; a literal address is tagged for its family too.

@@ -9,6 +9,7 @@ mod containers;
 mod maintenance;
 mod read;
 mod reload;
+mod sidecar;
 mod store;
 
 use std::{
@@ -66,6 +67,7 @@ struct Service {
     service: NodeService,
     token: String,
     source: Source,
+    is_sidecar: bool,
 }
 
 struct Check {
@@ -108,6 +110,8 @@ pub(crate) enum AddError {
     LocalScripts,
     #[error("ServiceID {0:?} does not exist")]
     NoService(String),
+    #[error("no port is left for a sidecar")]
+    NoPort,
     #[error(transparent)]
     NotHere(#[from] NotHere),
 }
@@ -183,7 +187,9 @@ impl Local {
             }
             self.keep_service(&definition, source);
             let service = definition.service.clone();
-            state.services.insert(id.clone(), Service { service, token: definition.token, source });
+            let held =
+                Service { service, token: definition.token, source, is_sidecar: definition.is_sidecar };
+            state.services.insert(id.clone(), held);
             state.unsynced.insert(Item::Service(id));
             for check in definition.checks {
                 self.put_check(&mut state, check, source);
@@ -195,7 +201,10 @@ impl Local {
             alias::evaluate(&mut state, &self.node);
         }
         self.changed();
-        Ok(())
+        match definition.sidecar {
+            Some(sidecar) => self.add_sidecar(sidecar, source, replace_checks),
+            None => Ok(()),
+        }
     }
 
     /// Registers a check, or changes it; it keeps its status unless the definition gives one.
@@ -214,8 +223,9 @@ impl Local {
         Ok(())
     }
 
-    /// Removes a service with its checks; `false` if there is none of this id.
+    /// Removes a service with its checks and its sidecar; `false` if there is none of this id.
     pub(crate) fn remove_service(&self, id: &str) -> bool {
+        let sidecar = self.sidecar_of(id);
         {
             let mut state = self.state();
             if state.services.remove(id).is_none() {
@@ -232,6 +242,9 @@ impl Local {
             alias::evaluate(&mut state, &self.node);
         }
         self.changed();
+        if let Some(sidecar) = sidecar {
+            self.remove_service(&sidecar);
+        }
         true
     }
 
@@ -467,6 +480,7 @@ impl Local {
             token: definition.token.clone(),
             service: definition.service.clone(),
             source: source.into(),
+            is_sidecar: definition.is_sidecar,
         };
         self.kept(self.store.keep(Folder::Services, id, &kept), id);
     }

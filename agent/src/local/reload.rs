@@ -101,8 +101,13 @@ impl Local {
             if id.is_empty() || self.state().services.contains_key(&id) {
                 continue;
             }
-            let definition =
-                ServiceDefinition { service: kept.service, checks: Vec::new(), token: kept.token };
+            let definition = ServiceDefinition {
+                service: kept.service,
+                checks: Vec::new(),
+                token: kept.token,
+                sidecar: None,
+                is_sidecar: kept.is_sidecar,
+            };
             if let Err(error) = self.add_service(definition, source, false) {
                 tracing::warn!(target: "agent", service = id, %error, "cannot restore service");
             }

@@ -27,6 +27,8 @@ pub(super) struct KeptService {
     pub(super) token: String,
     pub(super) service: NodeService,
     pub(super) source: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_sidecar: bool,
 }
 
 /// A check as it is kept.

@@ -160,6 +160,8 @@ fn same_service(ours: &NodeService, there: &NodeService) -> bool {
         && ours.socket_path == there.socket_path
         && ours.weights == there.weights
         && ours.enable_tag_override == there.enable_tag_override
+        && ours.proxy() == there.proxy()
+        && ours.is_native() == there.is_native()
 }
 
 fn same_check(ours: &HealthCheck, there: &HealthCheck, output_waits: bool) -> bool {
@@ -240,6 +242,17 @@ mod tests {
             ]
         );
         assert!(dropped(false).contains(&Step::DropService("consul".into())));
+    }
+
+    #[test]
+    fn proxies_are_compared_and_what_is_empty_is_as_good_as_missing() {
+        let (mut ours, mut there) = (local(), remote());
+        let web = there.services.get_mut("web").unwrap();
+        (web.proxy, web.connect) = (registry_wire::catalog::no_proxy(), serde_json::json!({}));
+        assert_eq!(full(&ours, &there, false), Plan::default());
+        let proxy = serde_json::json!({"DestinationServiceName": "db", "Mode": ""});
+        ours.services.get_mut("web").unwrap().proxy = proxy;
+        assert_eq!(full(&ours, &there, false).steps, [Step::Service("web".into(), vec!["c".into()])]);
     }
 
     #[test]

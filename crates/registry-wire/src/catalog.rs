@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::proxy::Proxy;
+
 /// Texts by name; keys in order, so that equal maps give equal bytes.
 pub type TextMap = BTreeMap<String, String>;
 
@@ -103,6 +105,18 @@ pub struct NodeService {
     pub create_index: u64,
     /// The index of the last change of the instance itself; its checks do not count.
     pub modify_index: u64,
+}
+
+impl NodeService {
+    /// What it says as a proxy; the same whether that is nothing or empty.
+    pub fn proxy(&self) -> Proxy {
+        serde_json::from_value(self.proxy.clone()).unwrap_or_default()
+    }
+
+    /// Whether it speaks for itself in a mesh.
+    pub fn is_native(&self) -> bool {
+        self.connect["Native"] == serde_json::Value::Bool(true)
+    }
 }
 
 /// What `Proxy` shows of an instance that is no proxy.

@@ -18,6 +18,7 @@ pub mod kv;
 pub mod options;
 pub mod percent;
 pub mod prepared;
+pub mod proxy;
 pub mod query;
 pub mod regexp;
 pub mod register;

@@ -8,6 +8,7 @@ use crate::{
     catalog::{ServiceAddress, TextMap},
     definition::{Definition, TxnDefinition},
     json::{Json, Unknown, decode_value},
+    proxy::{Connect, Proxy},
 };
 
 /// The body of `PUT /v1/catalog/register`.
@@ -100,9 +101,9 @@ pub struct ServiceBody {
     #[serde(alias = "enable_tag_override")]
     pub enable_tag_override: bool,
     /// A mesh proxy's settings, kept as data.
-    pub proxy: Json,
+    pub proxy: Proxy,
     /// A mesh's settings, kept as data.
-    pub connect: Json,
+    pub connect: Connect,
     /// Where the instance is, kept as data.
     pub locality: Option<Locality>,
     /// Accepted and not used.

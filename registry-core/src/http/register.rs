@@ -81,8 +81,9 @@ pub(super) fn vetted_service(mut service: ServiceBody) -> Result<ServiceBody, Ap
         port: service.port,
         socket_path: &service.socket_path,
         proxy: &service.proxy,
-        connect: &service.connect,
+        native: service.connect.native(),
         locality: service.locality.as_ref(),
+        more: None,
     };
     if let Some(faults) = judged.faults() {
         return Err(ApiError::internal(faults));

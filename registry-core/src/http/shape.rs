@@ -9,7 +9,7 @@ use registry_state::{
 use registry_wire::{
     catalog as wire, coordinate as wire_coordinate,
     event::UserEvent,
-    json::{self, Json},
+    json,
     kv::{KvPair, decode_value, encode_value},
     percent::lossy,
     register::{CheckBody, Locality, NodeBody, ServiceBody, TxnCheckBody},
@@ -231,8 +231,8 @@ pub(super) fn service_from(body: ServiceBody) -> Service {
             .filter(|w| (1..=65_535).contains(&w.passing) && (0..=65_535).contains(&w.warning))
             .map_or_else(Weights::default, |w| Weights { passing: w.passing, warning: w.warning }),
         enable_tag_override: body.enable_tag_override,
-        proxy: opaque_text(&body.proxy),
-        connect: opaque_text(&body.connect),
+        proxy: body.proxy.to_text(),
+        connect: body.connect.to_text().to_owned(),
         locality: locality_text(body.locality.as_ref()),
     }
 }
@@ -282,15 +282,7 @@ pub(super) fn locality_text(locality: Option<&Locality>) -> String {
     locality.map(text).unwrap_or_default()
 }
 
-/// A part kept as it came, as the state keeps it: text, empty when there is nothing in it.
-fn opaque_text(value: &Json) -> String {
-    match value {
-        Json::Null => String::new(),
-        Json::Object(fields) if fields.is_empty() => String::new(),
-        value => String::from_utf8(json::to_vec(value)).expect("JSON is UTF-8"),
-    }
-}
-
+/// A part kept as text, as JSON.
 fn opaque(text: &str) -> Option<Value> {
     if text.is_empty() { None } else { serde_json::from_str(text).ok() }
 }
