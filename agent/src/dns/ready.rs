@@ -183,3 +183,94 @@ impl Answer {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::{
+        op::Message,
+        rr::{
+            Name,
+            rdata::{A, AAAA, SRV, TXT},
+        },
+    };
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::dns::{
+        encode::plain_name,
+        request::{Received, read},
+    };
+
+    fn request(name: &Name, edns: bool) -> Request {
+        let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+        message.extend(plain_name(name));
+        message.extend([0, 33, 0, 1]);
+        if edns {
+            message.extend([0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        match read(&message) {
+            Received::Question(request) => *request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Records that answer `name`, and those beside them.
+    fn records(random: &mut StdRng, name: &Name) -> [Vec<Record>; 2] {
+        let labels = ["n1", "n2", "node", "dc1", "consul"];
+        let (mut answers, mut glue) = (Vec::new(), Vec::new());
+        let with_targets: bool = random.random();
+        for number in 0..random.random_range(1..60) {
+            let ttl = random.random();
+            let target = (0..random.random_range(1..5)).map(|_| labels[random.random_range(0..5)].as_bytes());
+            let target = Name::from_labels(target).unwrap();
+            let address = |random: &mut StdRng| match random.random() {
+                true => RData::A(A(random.random::<u32>().into())),
+                false => RData::AAAA(AAAA(random.random::<u128>().into())),
+            };
+            if !with_targets {
+                answers.push(Record::from_rdata(name.clone(), ttl, address(random)));
+                continue;
+            }
+            let srv = RData::SRV(SRV::new(1, random.random(), number, target.clone()));
+            answers.push(Record::from_rdata(name.clone(), ttl, srv));
+            // What follows belongs to a record by its name, so that two of one name cannot be told apart.
+            if glue.last().is_none_or(|last: &Record| last.name != target) {
+                for _ in 0..random.random_range(0..3) {
+                    let text = RData::TXT(TXT::new(vec![format!("a={number}")]));
+                    let data = if random.random() { address(random) } else { text };
+                    glue.push(Record::from_rdata(target.clone(), ttl, data));
+                }
+            }
+        }
+        [answers, glue]
+    }
+
+    #[test]
+    fn hickory_reads_the_records_that_were_kept_in_any_order() {
+        let mut random = StdRng::seed_from_u64(7);
+        let settings = Arc::new(Settings::default());
+        let source = Source { lookup: Lookup::Address([127, 0, 0, 1].into()), instances: Arc::default() };
+        let mut kept = 0;
+        for _ in 0..500 {
+            let name = Name::from_ascii("Web.service.consul.").unwrap();
+            let (request, [answers, glue]) = (request(&name, random.random()), records(&mut random, &name));
+            let Some(answer) = Answer::of(&request, &settings, &source, [&answers, &glue]) else { continue };
+            kept += 1;
+            let bytes = answer.reply(&request, 0x0400);
+            assert_eq!(bytes.len(), answer.size + request.edns.as_ref().map_or(0, |edns| opt(edns).len()));
+            let read = Message::from_vec(&bytes).unwrap();
+            assert_eq!(sorted(&read.answers), sorted(&answers));
+            assert_eq!(sorted(&read.additionals), sorted(&glue));
+            assert_eq!(read.edns.is_some(), request.edns.is_some());
+            assert_eq!(read.queries[0].name().to_string(), "Web.service.consul.");
+        }
+        assert!(kept > 400, "only {kept} answers could be kept");
+    }
+
+    /// As text: names compare without regard to case, and the spelling counts here.
+    fn sorted(records: &[Record]) -> Vec<String> {
+        let mut lines: Vec<_> = records.iter().map(|record| format!("{record:?}")).collect();
+        lines.sort();
+        lines
+    }
+}
