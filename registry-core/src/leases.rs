@@ -8,6 +8,7 @@ mod table;
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -42,6 +43,8 @@ pub const LEASE_TTL: Duration = Duration::from_secs(4);
 const GRACE: Duration = Duration::from_secs(8);
 /// When something that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a server leads before it writes where its own node is, as Consul's do: a young fleet is sorted by names.
+const LOCATE_AFTER: Range<Duration> = Duration::from_secs(15)..Duration::from_secs(30);
 
 const SERF_HEALTH: &str = "serfHealth";
 const ALIVE: &str = "Agent alive and reachable";
@@ -118,8 +121,12 @@ impl Leases {
     fn places(&self, node: &str) -> (Option<Coordinate>, bool) {
         let state = self.store.state();
         let of = |node: &str| CoordinateOf { node: Caseless::new(node), segment: None }.run(&state).0;
-        let own = || of(&self.settings.node_name).first().map(|entry| shape::coordinate(entry).coord);
-        (self.settings.coordinates.then(own).flatten(), !of(node).is_empty())
+        let own = || {
+            let written = of(&self.settings.node_name);
+            // Until it is written it is where it will be.
+            written.first().map_or_else(Coordinate::origin, |entry| shape::coordinate(entry).coord)
+        };
+        (self.settings.coordinates.then(own), !of(node).is_empty())
     }
 
     /// Gives a lease back: the node leaves the catalog. Nothing happens when another agent holds the name by now.
@@ -165,7 +172,7 @@ impl Leases {
             loop {
                 if leadership.role().serving {
                     tokio::select! {
-                        () = async { self.reconcile().await; self.end_leases().await } => {}
+                        () = self.lead() => {}
                         // Another catalog: look at its nodes, and put this one into it.
                         _ = restored.changed() => {}
                         _ = leadership.changed() => {}
@@ -179,6 +186,12 @@ impl Leases {
             () = leading => {}
             () = shutdown.requested() => {}
         }
+    }
+
+    /// What the one who leads does.
+    async fn lead(&self) {
+        self.reconcile().await;
+        tokio::join!(self.end_leases(), self.locate_own_node());
     }
 
     /// Brings the catalog and the leases together when this server begins to lead.
@@ -217,7 +230,6 @@ impl Leases {
                     return warn!(target: "agent.server", %error, "cannot register this node");
                 }
                 Ok(_) => {
-                    self.locate_own_node().await;
                     let node = &self.settings.node_name;
                     return info!(target: "agent.server", member = %node, "member joined, marking health alive");
                 }
@@ -234,6 +246,7 @@ impl Leases {
     /// Puts this node at the origin of the space of round trips, the place from which all others find theirs. One that is
     /// somewhere already stays there.
     async fn locate_own_node(&self) {
+        sleep(rand::random_range(LOCATE_AFTER)).await;
         let node = self.settings.node_name.clone();
         if !self.settings.coordinates || self.places(&node).1 {
             return;

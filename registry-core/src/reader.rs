@@ -139,7 +139,7 @@ impl Reader {
         };
         let subscription = self.store.watch().subscribe(question.topics());
         let listener = subscription.listen();
-        self.wait(options, deadline, listener, || look(&self.store, question)).await
+        self.wait(options, deadline, listener, |_| look(&self.store, question)).await
     }
 
     /// The encoded answer to a question, shared by all who wait for the same.
@@ -175,7 +175,8 @@ impl Reader {
         };
         let shared = self.questions.join::<E>(key, || self.store.watch().subscribe(question.topics()));
         let listener = shared.listen();
-        self.wait(options, deadline, listener, || shared.look(|| look(&question, &form))).await
+        let look = || look(&question, &form);
+        self.wait(options, deadline, listener, |last| if last { look() } else { shared.look(look) }).await
     }
 
     /// How many looks were shared instead of made, for tests and figures.
@@ -183,12 +184,14 @@ impl Reader {
         self.questions.looks()
     }
 
+    /// Looks until there is something newer. `look` is told whether it is the last time: an index that no change of the
+    /// answer moved, as that of an absent key, has to be the newest then.
     async fn wait<T>(
         &self,
         options: Options,
         deadline: Instant,
         mut listener: Listener,
-        look: impl Fn() -> Look<T>,
+        look: impl Fn(bool) -> Look<T>,
     ) -> Result<Answer<T>, ReadError> {
         let _waiting = Waiting::begin();
         let mut known = options.wait.map_or(0, |wait| wait.index);
@@ -200,7 +203,7 @@ impl Reader {
         loop {
             self.sure(options.consistency).await?;
             listener.seen();
-            let found = look();
+            let found = look(false);
             // A restore answers everyone: what they knew is of another history.
             let restored = self.store.state().restored_at() > before;
             if found.absent && was_absent && !restored {
@@ -211,7 +214,7 @@ impl Reader {
             was_absent = found.absent;
             tokio::select! {
                 () = listener.changed() => {}
-                () = &mut over => return Ok(self.answer(found)),
+                () = &mut over => return Ok(self.answer(look(true))),
                 () = &mut ended => return Ok(self.answer(found)),
             }
         }

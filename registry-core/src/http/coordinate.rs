@@ -59,23 +59,17 @@ pub(super) async fn nodes(api: Api, call: Call) -> Result<Answer, ApiError> {
     read(&api, &asked, Family::Plain, question, (), |found, ()| list(found)).await
 }
 
-/// `GET /v1/coordinate/node/:node`: 404 when nothing is known of it.
+/// `GET /v1/coordinate/node/:node`: 404 when nothing is known of it. The name is shown as it was asked.
 pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
     enabled(&api)?;
     let asked = call.read_options()?;
-    let question = CoordinateOf { node: Caseless::new(&call.name()), segment: segment(&call) };
-    let answer =
-        read(
-            &api,
-            &asked,
-            Family::Plain,
-            question,
-            (),
-            |found, ()| {
-                if found.is_empty() { None } else { list(found) }
-            },
-        )
-        .await?;
+    let spelling = call.name().to_string();
+    let question = CoordinateOf { node: Caseless::new(&spelling), segment: segment(&call) };
+    let answer = read(&api, &asked, Family::Plain, question, spelling, |found, spelling| {
+        let shown = found.iter().map(|entry| Shown { node: spelling.clone(), ..shape::coordinate(entry) });
+        if found.is_empty() { None } else { encoded(&shown.collect::<Vec<_>>()) }
+    })
+    .await?;
     Ok(if answer.status == StatusCode::NOT_FOUND { Answer::empty().status(answer.status) } else { answer })
 }
 

@@ -61,12 +61,16 @@ async fn a_node_lives_as_long_as_its_lease_is_kept_and_an_idle_fleet_writes_noth
     let fleet = Fleet::start();
     fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
     assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
-    pass(0.1).await;
+    let live = async |seconds| {
+        for _ in 0..seconds {
+            pass(1.0).await;
+            fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+        }
+    };
+    // The registry's own place is written by then.
+    live(LOCATE_AFTER.end.as_secs() + 1).await;
     let before = fleet.engine.batches();
-    for _ in 0..60 {
-        pass(1.0).await;
-        fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
-    }
+    live(60).await;
     assert_eq!(fleet.engine.batches(), before, "signs of life alone are not written");
     pass(3.9).await;
     assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
@@ -170,4 +174,19 @@ async fn what_the_log_does_not_take_is_written_later() {
     fleet.engine.broken.store(false, Relaxed);
     pass(1.1).await;
     assert_eq!(fleet.id("web1"), None, "its goodbye is not forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_registry_is_somewhere_once_it_has_led_for_a_while() {
+    let fleet = Fleet::start();
+    let own = || {
+        let node = Caseless::new("registry");
+        CoordinateOf { node, segment: None }.run(&fleet.engine.store.state()).0.len()
+    };
+    pass(LOCATE_AFTER.start.as_secs_f64() - 0.1).await;
+    assert_eq!(own(), 0);
+    let granted = fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    assert_eq!(granted.coordinate, Some(Coordinate::origin()), "agents find their places from it at once");
+    pass(LOCATE_AFTER.end.as_secs_f64()).await;
+    assert_eq!(own(), 1);
 }

@@ -71,6 +71,23 @@ async fn an_absent_key_wakes_when_it_comes_and_goes_and_for_nothing_else() {
     assert_eq!((answer.value.is_none(), answer.index), (true, gone));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_what_stays_absent_ends_with_the_newest_index() {
+    let engine = Simulated::start();
+    let index = engine.put("other", "1").await.index;
+    let reader = engine.reader.clone();
+    let blocked =
+        tokio::spawn(async move { reader.read(&get("a"), waiting(index, 16)).await.unwrap().index });
+    let reader = engine.reader.clone();
+    let encoded = tokio::spawn(async move {
+        let encode = |found: &Option<_>, (): &()| found.is_some();
+        reader.encoded(get("a"), (), waiting(index, 16), encode).await.unwrap().index
+    });
+    settle().await;
+    let newest = engine.put("other", "2").await.index;
+    assert_eq!((blocked.await.unwrap(), encoded.await.unwrap()), (newest, newest));
+}
+
 static ENCODED: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(clippy::ptr_arg, reason = "what the read gives")]
