@@ -13,7 +13,7 @@ use daemon::{
     logs::LogLevel,
     shutdown::{Signal, Signals},
 };
-use http_api::listen::BindError;
+use http_api::listen::{BindError, Secure};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
@@ -27,7 +27,7 @@ use crate::{
         Backend,
         remote::{JoinError, Joins, Remote, Settings},
     },
-    config::{self, Config},
+    config::{self, Config, Listen},
     containers::{self, Following},
     coordinates, dns,
     events::Events,
@@ -36,6 +36,7 @@ use crate::{
     local::Local,
     supervisor::Supervisor,
     sync::{Identity, Sync, Syncer},
+    tls::{self, TlsError},
 };
 
 /// Orders that wait at once; each is carried out within seconds.
@@ -67,6 +68,9 @@ pub enum StartError {
     /// A recursor is not to be found.
     #[error(transparent)]
     Recursor(#[from] dns::BadRecursor),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The signals cannot be listened to.
     #[error("cannot listen to signals: {0}")]
     Signals(io::Error),
@@ -90,6 +94,7 @@ pub struct Agent {
     identity: Arc<Mutex<Identity>>,
     remote: Option<Lease>,
     door: Arc<Door>,
+    secure: Secure,
     dns: watch::Sender<Arc<dns::Settings>>,
     orders: mpsc::Receiver<Order>,
     own_orders: mpsc::Sender<Order>,
@@ -206,7 +211,8 @@ async fn assemble(
     let door = Door::new(&config, api::router(context), backend.clone());
     let (dns, dns_settings) = watch::channel(dns_settings(&config).await?);
     tasks.extend(started);
-    tasks.extend(front_door::serve_http(&config, &door, &shutdown).await?);
+    let secure = Secure::new(tls::server_config(&config.https)?, config.limits.https_handshake_timeout);
+    tasks.extend(front_door::serve_http(&config, &door, &secure, &shutdown).await?);
     tasks.extend(
         front_door::serve_dns(&config.dns_listen, dns_settings, backend, &shutdown)
             .map_err(StartError::Dns)?,
@@ -231,6 +237,7 @@ async fn assemble(
         identity,
         remote,
         door,
+        secure,
         dns,
         orders,
         own_orders,
@@ -411,6 +418,7 @@ impl Agent {
         })?;
         let wanted = new.log.filter().map_err(|error| keeping_the_old(&error))?;
         let dns = dns_settings(&new).await.map_err(|error| keeping_the_old(&error))?;
+        let https = tls::server_config(&new.https).map_err(|error| keeping_the_old(&error))?;
         self.local.reload(&new).map_err(|error| keeping_the_old(&error))?;
         let new = Arc::new(new);
         for warning in new.warnings.iter().chain(&new.notices) {
@@ -421,6 +429,7 @@ impl Agent {
         }
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity(&new, &self.node_id);
         self.door.set_rules(&new);
+        self.secure.set(https);
         telemetry::install().configure(new.telemetry.clone());
         self.dns.send_replace(dns);
         self.join_further(&old, &new);
@@ -539,6 +548,12 @@ fn keeping_the_old(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
+type Listens<'a> = (&'a [Listen], &'a [Listen], &'a [SocketAddr]);
+
+fn listens(config: &Config) -> Listens<'_> {
+    (&config.http_listen, &config.https_listen, &config.dns_listen)
+}
+
 /// Settings that changed and that a running agent cannot take over.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
@@ -547,7 +562,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("data_dir", old.data_dir != new.data_dir),
         ("server", old.server != new.server),
         ("ports", old.ports != new.ports),
-        ("addresses", old.http_listen != new.http_listen || old.dns_listen != new.dns_listen),
+        ("addresses", listens(old) != listens(new)),
         ("bind_addr", old.bind_addr != new.bind_addr),
         ("serf_lan", old.serf_lan != new.serf_lan),
         ("serf_wan", old.serf_wan != new.serf_wan),

@@ -14,7 +14,7 @@ use http_api::{
     Answer, Body, BoxFuture, Peer, Rate, Router, Serve,
     answer::Layout,
     front::{Front, Network, Settings, Ui},
-    listen::{BindError, Limits, Listener, Place, UnixPlace},
+    listen::{BindError, Limits, Listener, Place, Secure, UnixPlace},
     table::{ENDPOINT, unknown_path},
     took_elsewhere,
 };
@@ -186,12 +186,13 @@ pub(crate) fn network(text: &str) -> Option<Network> {
     Some(Network { address, bits })
 }
 
-/// Binds and serves HTTP everywhere the configuration says; returns once each listener is bound or waits for its address.
+/// Binds and serves HTTP and HTTPS everywhere the configuration says; returns once each listener is bound or waits for its address.
 ///
 /// Errors when an address is taken or forbidden.
 pub(crate) async fn serve_http(
     config: &Config,
     door: &Arc<Door>,
+    secure: &Secure,
     shutdown: &Shutdown,
 ) -> Result<Vec<JoinHandle<()>>, BindError> {
     let limits = Limits {
@@ -200,10 +201,12 @@ pub(crate) async fn serve_http(
         ..Limits::default()
     };
     let mut tasks = Vec::new();
-    let mut listens: Vec<&Listen> = config.http_listen.iter().collect();
+    let plain = config.http_listen.iter().map(|listen| (listen, None));
+    let mut listens: Vec<(&Listen, Option<Secure>)> =
+        plain.chain(config.https_listen.iter().map(|listen| (listen, Some(secure.clone())))).collect();
     // `0.0.0.0` takes the port for IPv6 too unless that is taken: IPv6 addresses that are listed come first.
-    listens.sort_by_key(|listen| !matches!(listen, Listen::Tcp(address) if address.is_ipv6()));
-    for listen in listens {
+    listens.sort_by_key(|(listen, _)| !matches!(listen, Listen::Tcp(address) if address.is_ipv6()));
+    for (listen, secure) in listens {
         let place = match listen {
             Listen::Tcp(address) => Place::Tcp(*address),
             Listen::Unix(path) => Place::Unix(unix_place(config, path)),
@@ -223,6 +226,10 @@ pub(crate) async fn serve_http(
                     Err(BindError::Stopped(_)) => return,
                     Err(error) => return tracing::error!(target: "agent.http", %error, "HTTP is not served"),
                 },
+            };
+            let listener = match secure {
+                Some(secure) => listener.secured(secure),
+                None => listener,
             };
             listener.serve(service, limits, shutdown).await;
         }));

@@ -25,6 +25,7 @@ mod tls;
 pub use agent::{Agent, StartError, start, start_client};
 pub use banner::banner;
 pub use identity::{CONSUL_VERSION, NodeIdError, node_id};
+pub use tls::TlsError;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -18,8 +18,8 @@ use serde_json::{Map, Value as Json};
 
 pub use flags::{FlagError, Flags};
 pub use settings::{
-    Config, ContainerSource, Http, LimitMode, Limits, Listen, Log, Ports, RequestLimits, ScriptChecks, Ui,
-    UnixSockets,
+    Config, ContainerSource, Http, HttpsTls, LimitMode, Limits, Listen, Log, Ports, RequestLimits,
+    ScriptChecks, TlsVersion, Ui, UnixSockets,
 };
 
 /// Reads and checks everything that the flags name.

@@ -66,7 +66,8 @@ const ACL: &str = "access control is not there yet";
 const GOSSIP: &str = "agents keep a lease, there is no gossip";
 const MESH: &str = "there is no service mesh";
 const RAFT: &str = "this engine chooses its own";
-const TLS: &str = "TLS is not there yet";
+const LINK: &str = "the link on ports.server is not encrypted yet";
+const GRPC: &str = "gRPC is not served";
 const ENTERPRISE: &str = "it belongs to Consul Enterprise";
 const CIRCONUS: &str = "metrics are not sent to Circonus";
 const BUILD: &str = "it belongs to Consul's own builds";
@@ -249,6 +250,36 @@ const PERFORMANCE: &[Key] = &[
     without("grpc_keepalive_timeout", Text, MESH),
 ];
 
+const TLS_DEFAULTS: &[Key] = &[
+    key("ca_file", Text),
+    key("ca_path", Text),
+    key("cert_file", Text),
+    key("key_file", Text),
+    key("tls_min_version", Text),
+    key("tls_cipher_suites", Text),
+    key("verify_incoming", Bool),
+    key("verify_outgoing", Bool),
+    without("verify_server_hostname", Bool, LINK),
+];
+
+const TLS: &[Key] = &[
+    key("defaults", Object(TLS_DEFAULTS)),
+    key("https", Object(TLS_DEFAULTS)),
+    without("internal_rpc", Object(TLS_DEFAULTS), LINK),
+    without("grpc", Object(TLS_GRPC), GRPC),
+];
+
+const TLS_GRPC: &[Key] = &[
+    key("ca_file", Text),
+    key("ca_path", Text),
+    key("cert_file", Text),
+    key("key_file", Text),
+    key("tls_min_version", Text),
+    key("tls_cipher_suites", Text),
+    key("verify_incoming", Bool),
+    key("use_auto_cert", Bool),
+];
+
 /// Ours: Consul leaves this to programs beside it.
 const CONTAINER_SOURCE: &[Key] = &[
     key("enabled", Bool),
@@ -276,8 +307,8 @@ pub(super) const ROOT: &[Key] = &[
     without("advertise_reconnect_timeout", Text, GOSSIP),
     key("alt_domain", Text),
     without("audit", Any, ENTERPRISE),
-    without("auto_config", Any, "agents need no set-up of their own"),
-    without("auto_encrypt", Any, TLS),
+    key("auto_config", Any),
+    key("auto_encrypt", Any),
     key("auto_reload_config", Bool),
     without("autopilot", Any, "dead servers are removed by hand so far"),
     key("bind_addr", Text),
@@ -308,7 +339,7 @@ pub(super) const ROOT: &[Key] = &[
     key("discovery_max_stale", Text),
     key("dns_config", Object(DNS)),
     key("domain", Text),
-    without("enable_agent_tls_for_checks", Bool, TLS),
+    without("enable_agent_tls_for_checks", Bool, "checks show no certificate of their own"),
     without("enable_central_service_config", Bool, MESH),
     without("enable_debug", Bool, "there is no profiler"),
     key("enable_local_script_checks", Bool),
@@ -382,7 +413,7 @@ pub(super) const ROOT: &[Key] = &[
     key("syslog_facility", Text),
     key("tagged_addresses", TextMap),
     key("telemetry", Object(TELEMETRY)),
-    without("tls", Any, TLS),
+    key("tls", Object(TLS)),
     key("translate_wan_addrs", Bool),
     key("ui_config", Object(UI)),
     key("unix_sockets", Object(UNIX_SOCKETS)),

@@ -60,6 +60,8 @@ pub struct Config {
     pub http_listen: Vec<Listen>,
     /// Where HTTPS is served. Empty unless a port was given.
     pub https_listen: Vec<Listen>,
+    /// What HTTPS shows and asks for.
+    pub https: HttpsTls,
     /// Where DNS is served.
     pub dns_listen: Vec<SocketAddr>,
     /// Owner and mode of unix sockets.
@@ -174,6 +176,34 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
+/// How HTTPS is served: `tls.https`, else `tls.defaults`, else the older keys of the top level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpsTls {
+    /// Authorities in one PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// A folder of them.
+    pub ca_path: Option<PathBuf>,
+    /// The certificate, PEM, with those that lead to its authority.
+    pub cert_file: Option<PathBuf>,
+    /// Its key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// Whether clients must show a certificate of one of the authorities.
+    pub verify_incoming: bool,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// The suites of TLS 1.2 that are spoken; empty: all good ones.
+    pub cipher_suites: Vec<String>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2, the default.
+    V1_2,
+    /// 1.3.
+    V1_3,
+}
+
 /// Ports; `None` is off (`0` or `-1` in the file).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
@@ -226,6 +256,8 @@ pub struct Ui {
 pub struct Limits {
     /// Connections that one address may have; 0 is no bound.
     pub http_max_conns_per_client: usize,
+    /// How long a client of HTTPS may take to agree on TLS.
+    pub https_handshake_timeout: Duration,
     /// Bytes of a value.
     pub kv_max_value_size: u64,
     /// Bytes of a transaction.

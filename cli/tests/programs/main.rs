@@ -12,6 +12,7 @@ mod bad_requests;
 mod dev;
 mod disk;
 mod forwarders;
+mod https;
 mod logs;
 mod metrics;
 mod names;

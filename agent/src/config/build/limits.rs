@@ -1,5 +1,7 @@
 //! The `limits` block.
 
+use std::time::Duration;
+
 use super::Reader;
 use crate::config::settings::{LimitMode, Limits, RequestLimits};
 
@@ -20,6 +22,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Limits {
     };
     Limits {
         http_max_conns_per_client: r.number("limits.http_max_conns_per_client", 200),
+        https_handshake_timeout: r.duration("limits.https_handshake_timeout", Duration::from_secs(5)),
         kv_max_value_size: r.number("limits.kv_max_value_size", 512 * 1024),
         txn_max_req_len: r.number("limits.txn_max_req_len", 512 * 1024),
         requests,

@@ -9,6 +9,7 @@ mod log;
 mod reader;
 mod rules;
 mod telemetry;
+mod tls;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -70,7 +71,8 @@ fn assemble(
         remote: r.bool("enable_script_checks", false),
     };
     let (services, checks) = (services(r, settings), checks(r, settings));
-    let (mut warnings, notices) = spoken(remarks);
+    let (mut warnings, mut notices) = spoken(remarks);
+    let https_tls = tls::read(r, &mut notices)?;
     let telemetry = telemetry::read(r, &mut warnings);
     Ok(Config {
         primary_datacenter: r
@@ -97,6 +99,7 @@ fn assemble(
             .into_iter()
             .filter(|_| ports.https.is_some())
             .collect(),
+        https: https_tls,
         dns_listen: listens("dns", &dns, ports.dns)?
             .into_iter()
             .filter_map(|listen| match listen {

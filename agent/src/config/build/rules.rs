@@ -23,8 +23,10 @@ pub(super) fn judge(config: &mut Config, settings: &Map<String, Json>) -> Result
     validate_meta(&config.node_meta, true)
         .map_err(|reason| ConfigError::new(format!("node_meta invalid: {reason}")))?;
     definitions(config)?;
-    if !config.https_listen.is_empty() {
-        config.notices.push("configuration key ports.https has no effect: HTTPS is not served yet".into());
+    let shown = (&config.https.cert_file, &config.https.key_file);
+    if !config.https_listen.is_empty() && matches!(shown, (None, _) | (_, None)) {
+        let text = "ports.https is set but no certificate: no client can connect until tls.https.cert_file and key_file are";
+        config.notices.push(text.into());
     }
     if config.script_checks.remote && config.http.allow_write_http_from.is_empty() {
         config.warnings.push(

@@ -24,7 +24,9 @@ use tokio::{
 use super::{
     Crowd, Limits, Stream,
     exchange::{Desk, Exchange, Pause, Waiting},
+    multiplexed,
     patience::{Patient, Spoke},
+    secure,
     wire::Wire,
     write_refusal,
 };
@@ -50,6 +52,10 @@ impl Visit {
         match stream {
             Stream::Tcp(stream) => self.serve_io(stream).await,
             Stream::Unix(stream) => self.serve_io(stream).await,
+            Stream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(secure::HTTP_2) => {
+                multiplexed::serve(self, *stream).await;
+            }
+            Stream::Tls(stream) => self.serve_io(stream).await,
         }
     }
 
@@ -155,6 +161,7 @@ pub(super) async fn refuse(stream: Stream) {
     match stream {
         Stream::Tcp(stream) => refuse_io(stream).await,
         Stream::Unix(stream) => refuse_io(stream).await,
+        Stream::Tls(stream) => refuse_io(stream).await,
     }
 }
 

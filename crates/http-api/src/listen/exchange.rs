@@ -185,7 +185,8 @@ impl HttpBody for Told {
     }
 }
 
-fn whole(incoming: Incoming) -> Body {
+/// A body as handlers read it.
+pub(super) fn whole(incoming: Incoming) -> Body {
     match incoming.is_end_stream() {
         true => body::empty(),
         false => incoming.map_err(Into::into).boxed_unsync(),

@@ -1,12 +1,14 @@
 //! Listeners: TCP and unix sockets, their limits and their end.
 //!
-//! `place` says where, `connection` serves one client, `exchange` hands its requests on, `wire` is its socket,
-//! `patience` how long it is waited for.
+//! `place` says where, `secure` speaks TLS, `connection` serves one client over HTTP/1.1 and `multiplexed` over HTTP/2,
+//! `exchange` hands its requests on, `wire` is its socket, `patience` how long it is waited for.
 
 mod connection;
 mod exchange;
+mod multiplexed;
 mod patience;
 mod place;
+mod secure;
 mod wire;
 
 use std::{
@@ -26,6 +28,7 @@ use tokio::{
 };
 
 pub use place::{BindError, Place, UnixPlace};
+pub use secure::Secure;
 
 use crate::{Peer, Serve};
 use connection::Visit;
@@ -64,6 +67,7 @@ impl Default for Limits {
 pub struct Listener {
     socket: Socket,
     place: Place,
+    secure: Option<Secure>,
 }
 
 enum Socket {
@@ -78,7 +82,12 @@ impl Listener {
             Place::Tcp(address) => Socket::Tcp(place::bind_tcp(*address, shutdown).await?),
             Place::Unix(unix) => Socket::Unix(place::bind_unix(unix)?),
         };
-        Ok(Self { socket, place })
+        Ok(Self { socket, place, secure: None })
+    }
+
+    /// The same listener, speaking TLS.
+    pub fn secured(self, secure: Secure) -> Self {
+        Self { secure: Some(secure), ..self }
     }
 
     /// Where it listens; with the port that was chosen for port 0. `None` for a unix socket.
@@ -103,14 +112,21 @@ impl Listener {
                 accepted = self.accept() => match accepted {
                     Ok((stream, peer)) => {
                         accepting.worked();
+                        let secure = self.secure.clone();
                         let Some(seat) = clients.admit(peer, limits.connections_per_client) else {
-                            connections.spawn(connection::refuse(stream));
+                            connections.spawn(async move {
+                                if let Some(stream) = secure::open(secure, stream).await {
+                                    connection::refuse(stream).await;
+                                }
+                            });
                             continue;
                         };
                         let (service, crowd, shutdown) = (service.clone(), crowd.clone(), shutdown.clone());
                         let visit = Visit { peer, service, limits, crowd, shutdown };
                         connections.spawn(async move {
-                            visit.serve(stream).await;
+                            if let Some(stream) = secure::open(secure, stream).await {
+                                visit.serve(stream).await;
+                            }
                             drop(seat);
                         });
                     }
@@ -147,6 +163,7 @@ impl Listener {
 enum Stream {
     Tcp(TcpStream),
     Unix(tokio::net::UnixStream),
+    Tls(Box<secure::TlsStream>),
 }
 
 /// Whether accepting works; says so once when it changes.
