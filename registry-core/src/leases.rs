@@ -46,7 +46,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a server leads before it writes where its own node is, as Consul's do: a young fleet is sorted by names.
 const LOCATE_AFTER: Range<Duration> = Duration::from_secs(15)..Duration::from_secs(30);
 
-const SERF_HEALTH: &str = "serfHealth";
+/// The check that a lease writes: a node that has it has an agent.
+pub(crate) const SERF_HEALTH: &str = "serfHealth";
 const ALIVE: &str = "Agent alive and reachable";
 const SILENT: &str = "Agent not live or unreachable";
 

@@ -9,6 +9,7 @@ pub mod http;
 mod leadership;
 pub mod leases;
 mod node;
+mod overdue;
 mod reader;
 mod replication;
 pub mod server;

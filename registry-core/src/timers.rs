@@ -1,4 +1,5 @@
-//! What happens by time alone, on the leader: sessions end when nobody renews them, deleted keys are forgotten.
+//! What happens by time alone, on the leader: sessions end when nobody renews them, deleted keys are forgotten, instances go whose
+//! checks stay critical ([`overdue`](crate::overdue)).
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -15,7 +16,7 @@ use registry_wire::duration::parse_nanos;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
-use crate::{figures, leadership::Leadership, store::Store, writer::Writer};
+use crate::{figures, leadership::Leadership, overdue, store::Store, writer::Writer};
 
 /// A session's TTL is a promise not to end it before; it ends after this many.
 const TTLS: u32 = 2;
@@ -98,6 +99,7 @@ impl Timers {
                     tokio::select! {
                         () = self.end_sessions() => {}
                         () = self.reap_tombstones() => {}
+                        () = overdue::remove(&self.store, &self.writer) => {}
                         // Other sessions: each gets its whole time, as with a new leader.
                         _ = restored.changed() => {}
                         _ = leadership.changed() => {}
