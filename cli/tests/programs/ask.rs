@@ -62,6 +62,7 @@ pub(crate) fn http(to: SocketAddr, method: &str, path: &str, body: &[u8]) -> Res
     let url = format!("http://{to}{path}");
     let answer = match method {
         "PUT" => agent.put(url).header("Connection", "close").send(body),
+        "DELETE" => agent.delete(url).header("Connection", "close").call(),
         "POST" => agent.post(url).header("Connection", "close").send(body),
         _ => agent.get(url).header("Connection", "close").call(),
     };

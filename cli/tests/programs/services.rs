@@ -174,7 +174,9 @@ fn scaling_up_and_down_is_followed_by_everyone() {
     let scale = |from: usize, to: usize| {
         for n in from..to {
             let address = stage.address(100 + n as u8);
-            let body = format!(r#"{{"ID":"web-{n}","Name":"web","Port":5000,"Address":"{address}"}}"#);
+            let body = format!(
+                r#"{{"ID":"web-{n}","Name":"web","Port":5000,"Address":"{address}","Tags":["foo=bar","baz"]}}"#
+            );
             host.put_ok("/v1/agent/service/register", &body);
         }
         for n in to..from {
@@ -182,12 +184,36 @@ fn scaling_up_and_down_is_followed_by_everyone() {
         }
     };
     for (from, to) in [(0, 3), (3, 10), (10, 3)] {
+        // A reader that waits for each change, as client libraries do.
+        let reader = registry.http();
+        let first = registry.get("/v1/health/service/web").index;
+        let follow = std::thread::spawn(move || {
+            let mut index = first;
+            loop {
+                let path = format!("/v1/health/service/web?index={index}&wait=30s");
+                let page = http(reader, "GET", &path, b"").unwrap();
+                assert!(page.index >= index, "the index ran backwards");
+                index = page.index;
+                if list(&page.json()).len() == to {
+                    return Instant::now();
+                }
+            }
+        });
         scale(from, to);
+        let scaled = Instant::now();
         let expected: Vec<&str> = names[..to].iter().map(String::as_str).collect();
-        registry.wait_for_instances("web?passing", &expected);
+        registry.wait_for_instances("web?passing&tag=foo=bar", &expected);
         until(LONG, "DNS follows", || {
             let found = host.dns("web.service.consul.", RecordType::SRV).answers.len();
             if found == to { Ok(()) } else { Err(format!("{found} instances")) }
         });
+        let mut found = host.dns("baz.web.service.consul.", RecordType::A).answers;
+        found.sort();
+        let mut addresses: Vec<_> = (0..to).map(|n| stage.address(100 + n as u8).to_string()).collect();
+        addresses.sort();
+        assert_eq!(found, addresses);
+        let late = follow.join().unwrap().saturating_duration_since(scaled);
+        // A second is the goal.
+        assert!(late < Duration::from_secs(5), "the reader knew {late:?} after the last call");
     }
 }
