@@ -142,8 +142,8 @@ impl Leases {
     }
 
     /// Forgets a node that is silent: it leaves the catalog and stays away. `false` when there is no such node; one that
-    /// is alive is left as it is.
-    pub async fn force_leave(&self, node: &str) -> Result<bool, WriteFailed> {
+    /// is alive is left as it is. With `prune` it is not listed as one that left either.
+    pub async fn force_leave(&self, node: &str, prune: bool) -> Result<bool, WriteFailed> {
         self.leadership.leading().await?;
         let standing = self.table().standing(node);
         let id = match standing {
@@ -154,6 +154,9 @@ impl Leases {
         self.table().leave(node, &id, Instant::now() + self.settings.reap_after);
         self.deregister_left(node, &id).await?;
         info!(target: "agent.server", member = node, "deregistering member, reason=forced");
+        if prune {
+            self.table().prune(node, &id);
+        }
         Ok(true)
     }
 

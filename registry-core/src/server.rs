@@ -126,7 +126,10 @@ pub(crate) async fn internal(registry: &Registry, request: Request<Body>) -> Res
         (&Method::GET, calls::MEMBERS) => json(&registry.leases().members()),
         (&Method::GET, calls::STATS) => json(&stats(registry)),
         (&Method::PUT, _) if path.starts_with(calls::FORCE_LEAVE) => {
-            force_leave(registry, &path[calls::FORCE_LEAVE.len()..]).await
+            force_leave(registry, &path[calls::FORCE_LEAVE.len()..], false).await
+        }
+        (&Method::PUT, _) if path.starts_with(calls::PRUNE) => {
+            force_leave(registry, &path[calls::PRUNE.len()..], true).await
         }
         (&Method::GET, _) if path.starts_with(calls::ADDRESS) => {
             address(registry, &path[calls::ADDRESS.len()..]).await
@@ -212,9 +215,9 @@ async fn keep(registry: &Registry, lease: Lease) -> Response<Body> {
     }
 }
 
-async fn force_leave(registry: &Registry, node: &str) -> Response<Body> {
+async fn force_leave(registry: &Registry, node: &str, prune: bool) -> Response<Body> {
     let node = percent_encoding::percent_decode_str(node).decode_utf8_lossy();
-    match registry.leases().force_leave(&node).await {
+    match registry.leases().force_leave(&node, prune).await {
         Ok(false) => said(StatusCode::NOT_FOUND, &format!("agent: No node found with name '{node}'")),
         known => done(known.map(drop)),
     }

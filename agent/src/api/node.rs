@@ -225,7 +225,8 @@ pub(super) async fn force_leave(context: Context, call: Call) -> Result<Answer, 
         return Err(unknown());
     }
     let encoded = percent_encoding::utf8_percent_encode(&node, percent_encoding::NON_ALPHANUMERIC);
-    let (status, bytes) = context.ask(Method::PUT, &format!("{}{encoded}", calls::FORCE_LEAVE)).await?;
+    let call = if call.query.has("prune") { calls::PRUNE } else { calls::FORCE_LEAVE };
+    let (status, bytes) = context.ask(Method::PUT, &format!("{call}{encoded}")).await?;
     match status {
         StatusCode::OK => done(),
         StatusCode::NOT_FOUND => Err(unknown()),

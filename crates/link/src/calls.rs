@@ -16,6 +16,8 @@ pub const LEASE: &str = "/internal/lease";
 pub const MEMBERS: &str = "/internal/members";
 /// `PUT`, followed by a node's name: removes a node that is gone.
 pub const FORCE_LEAVE: &str = "/internal/force-leave/";
+/// `PUT`, followed by a node's name: the same, and the node is no longer listed as one that left.
+pub const PRUNE: &str = "/internal/prune/";
 
 /// `PUT`: fires a user event, as `/v1/event/list` shows it; one whose id is known already counts once. The answer's
 /// `X-Consul-Index` is that of the newest event.

@@ -98,6 +98,13 @@ impl Table {
         true
     }
 
+    /// The row of this holder, which has left the catalog, is shown no longer; nothing when another one holds the name.
+    pub(super) fn prune(&mut self, node: &str, id: &str) {
+        if self.0.get(&key(node)).is_some_and(|row| row.lease.id == id && row.due.standing() == Standing::Left) {
+            self.0.remove(&key(node));
+        }
+    }
+
     /// The node of this holder, which has left, is still to be removed at `at`; nothing when another one holds the name.
     pub(super) fn forget_at(&mut self, node: &str, id: &str, at: Instant) {
         let left = |row: &&mut Row| row.lease.id == id && row.due.standing() == Standing::Left;

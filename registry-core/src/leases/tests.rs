@@ -101,18 +101,31 @@ async fn a_node_that_is_gone_is_forgotten_and_one_that_is_forced_stays_away() {
     let fleet = Fleet::start();
     fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
     fleet.leases.keep(lease("web2", 'b', 1)).await.unwrap();
-    assert!(fleet.leases.force_leave("web2").await.unwrap());
+    assert!(fleet.leases.force_leave("web2", false).await.unwrap());
     assert_eq!(fleet.status("web2"), Some(status::ALIVE), "a node that is alive stays");
     pass(5.0).await;
-    assert!(fleet.leases.force_leave("web2").await.unwrap());
+    assert!(fleet.leases.force_leave("web2", false).await.unwrap());
     assert_eq!((fleet.id("web2"), fleet.status("web2")), (None, Some(status::LEFT)));
-    assert!(!fleet.leases.force_leave("nope").await.unwrap());
+    assert!(!fleet.leases.force_leave("nope", true).await.unwrap());
     pass(598.0).await;
     assert!(fleet.id("web1").is_some());
     pass(5.0).await;
     assert_eq!((fleet.id("web1"), fleet.status("web1")), (None, None));
     pass(10.0).await;
     assert_eq!(fleet.status("web2"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_pruned_is_listed_no_longer() {
+    let fleet = Fleet::start();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    assert!(fleet.leases.force_leave("web1", true).await.unwrap());
+    assert_eq!(fleet.status("web1"), Some(status::ALIVE), "a node that is alive stays");
+    pass(5.0).await;
+    assert!(fleet.leases.force_leave("web1", true).await.unwrap());
+    assert_eq!((fleet.id("web1"), fleet.status("web1")), (None, None));
+    fleet.leases.keep(lease("web1", 'a', 2)).await.unwrap();
+    assert_eq!(fleet.status("web1"), Some(status::ALIVE), "it may come back");
 }
 
 #[tokio::test(start_paused = true)]
