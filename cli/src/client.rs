@@ -6,7 +6,7 @@ use clap::Args;
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError, Response, Settings};
 
-use crate::output::failure;
+use crate::{output::failure, program::called_consul};
 
 /// Where the agent is and who asks.
 #[derive(Args, Clone, Debug, Default)]
@@ -36,6 +36,9 @@ pub(crate) struct ClientFlags {
     /// The name in the agent's certificate; also CONSUL_TLS_SERVER_NAME
     #[arg(long, value_name = "NAME")]
     tls_server_name: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which servers answer.
@@ -74,7 +77,7 @@ impl ClientFlags {
     }
 
     fn settings(&self) -> Result<Settings, String> {
-        let mut settings = Settings::from_environment();
+        let mut settings = Settings { keeps_slash: called_consul(), ..Settings::from_environment() };
         let take = |flag: &Option<String>, into: &mut String| {
             if let Some(value) = flag.as_ref().filter(|value| !value.is_empty()) {
                 value.clone_into(into);
@@ -121,6 +124,52 @@ impl ClientFlags {
             Ok(client) => block_on(ask(client)),
             Err(why) => failure(why),
         }
+    }
+}
+
+/// What every command has that asks for the fleet's data.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct AskFlags {
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+    #[command(flatten)]
+    pub(crate) server: ServerFlags,
+}
+
+impl AskFlags {
+    /// Runs what a command asks of its agent to the end.
+    pub(crate) fn run<F: Future<Output = Exit>>(&self, ask: impl FnOnce(Client) -> F) -> Exit {
+        self.client.run(ask)
+    }
+
+    /// The request with the flags about servers as parameters.
+    pub(crate) fn apply(&self, request: Request) -> Request {
+        self.server.apply(request)
+    }
+
+    /// Whether the answer is wanted as JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.client.json
+    }
+}
+
+/// What stands behind the flags of a command that takes no words; most commands do not look at it, as in Consul.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct NoWords {
+    #[arg(hide = true)]
+    words: Vec<String>,
+}
+
+impl NoWords {
+    /// The refusal of words, for a command that looks at them.
+    pub(crate) fn refused(&self) -> Option<Exit> {
+        let count = self.words.len();
+        (count > 0).then(|| failure(format!("Too many arguments (expected 0, got {count})")))
+    }
+
+    /// The words themselves.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
     }
 }
 

@@ -40,6 +40,15 @@ pub(crate) fn relax(command: Command) -> Command {
     command.mut_subcommands(relax)
 }
 
+/// The flag that ryo has and Consul has not.
+const OURS: &str = "json";
+
+/// Makes the whole tree look as Consul's: without the flag that is ours.
+pub(crate) fn as_consul(command: Command) -> Command {
+    let command = command.mut_args(|arg| if arg.get_id() == OURS { arg.hide(true) } else { arg });
+    command.mut_subcommands(as_consul)
+}
+
 /// A flag's value of the form `name=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
@@ -103,7 +112,7 @@ fn takes_value(command: &Command, name: &str) -> Option<bool> {
     let named = |arg: &&clap::Arg| {
         arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|names| names.contains(&name))
     };
-    let arg = command.get_arguments().find(named)?;
+    let arg = command.get_arguments().find(named).filter(|arg| name != OURS || !arg.is_hide_set())?;
     Some(arg.get_num_args().is_none_or(|count| count.min_values() > 0) && arg.get_action().takes_values())
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use agent::config::ConfigError;
 use daemon::Exit;
+use serde::Serialize;
 
 /// Prints a result and a newline. A reader that went away (`| head`) is no error of ours.
 pub(crate) fn line(text: impl AsRef<[u8]>) {
@@ -25,6 +26,21 @@ pub(crate) fn refused(start: &str, error: &ConfigError, called: &str) -> Exit {
         Some(hint) => failure(format!("{start}{}\n{hint}", error.to_string().trim_end())),
         None => failure(format!("{start}{error}")),
     }
+}
+
+/// Any answer as JSON, four blanks a level, as Consul prints it.
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    let mut out = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut writer = serde_json::Serializer::with_formatter(&mut out, format);
+    value.serialize(&mut writer).expect("answers have texts as names and are written into memory");
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+/// Prints an answer: in words, or as JSON where that is asked for.
+pub(crate) fn show<T: Serialize + ?Sized>(as_json: bool, answer: &T, words: impl FnOnce() -> String) -> Exit {
+    line(if as_json { json(answer) } else { words() });
+    Exit::Success
 }
 
 /// Prints a remark on standard error.

@@ -1,16 +1,24 @@
 //! Which program a name and a first word mean, and the tree of the operator's commands.
 
+use std::path::Path;
+
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use daemon::Exit;
 
 use crate::{
+    client::NoWords,
     commands::{
+        absent,
+        acl::{Acl, Login, Logout},
         catalog::Catalog,
         cluster::{ForceLeave, Join, Leave, Reload},
         config::Config,
+        debug::Debug,
         dev::Dev,
         event::Event,
+        exec::Exec,
         info::Info,
+        intention::Intention,
         keys::{Keygen, Keyring},
         kv::Kv,
         lock::Lock,
@@ -21,6 +29,7 @@ use crate::{
         rtt::Rtt,
         services::Services,
         snapshot::Snapshot,
+        tls::Tls,
         validate::Validate,
         version::Version,
         watch::Watch,
@@ -71,6 +80,9 @@ pub(crate) struct Tree {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look after tokens and what they allow
+    #[command(subcommand)]
+    Acl(Acl),
     /// Run the registry (-server) or an agent
     #[command(disable_help_flag = true)]
     Agent,
@@ -80,14 +92,23 @@ enum Command {
     /// Read and write configuration entries
     #[command(subcommand)]
     Config(Config),
+    /// The service mesh, which ryo does not have
+    Connect(NoWords),
+    /// Record what an agent tells of itself, as an archive
+    Debug(Box<Debug>),
     /// Run registry, agent, DNS and watcher in one process, on loopback
     Dev(Box<Dev>),
     /// Fire a user event
     Event(Event),
+    /// Run a command on other nodes
+    Exec(Box<Exec>),
     /// Declare a node to have left
     ForceLeave(ForceLeave),
     /// Print figures of the agent
     Info(Info),
+    /// Keep which services may call which
+    #[command(subcommand)]
+    Intention(Intention),
     /// Let the agent join a fleet
     Join(Join),
     /// Make a new key for a fleet to share
@@ -101,6 +122,10 @@ enum Command {
     Leave(Leave),
     /// Run a command while holding a lock
     Lock(Box<Lock>),
+    /// Get a token by a third party's word
+    Login(Box<Login>),
+    /// Destroy a token that login gave
+    Logout(Logout),
     /// Take this node or one of its services out of service, and back
     Maint(Maint),
     /// List the nodes and how they are
@@ -110,8 +135,12 @@ enum Command {
     /// Look after the servers
     #[command(subcommand)]
     Operator(Operator),
+    /// Peering of clusters, which ryo does not have
+    Peering(NoWords),
     /// Let the agent read its configuration again
     Reload(Reload),
+    /// Consul's second catalog, which ryo does not have
+    Resource(NoWords),
     /// Estimate the round trip between two nodes
     Rtt(Rtt),
     /// Register and deregister services with the local agent
@@ -123,6 +152,11 @@ enum Command {
     /// Run the watcher, which renders files from the registry's data
     #[command(disable_help_flag = true)]
     Template,
+    /// Make certificates for a fleet
+    #[command(subcommand)]
+    Tls(Tls),
+    /// Help with the service mesh, which ryo does not have
+    Troubleshoot(NoWords),
     /// Check configuration files as an agent would read them
     Validate(Validate),
     /// Print the version
@@ -131,15 +165,26 @@ enum Command {
     Watch(Box<Watch>),
 }
 
+/// Whether the binary was called by Consul's name: what scripts compare is Consul's then, to the letter.
+pub(crate) fn called_consul() -> bool {
+    let called = std::env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_name().is_some_and(|name| name == "consul")
+}
+
 /// Runs one of the operator's commands.
 pub(crate) fn run_command(called: &str, mut words: Vec<String>) -> Exit {
     if matches!(words.first().map(String::as_str), Some("-v" | "-version" | "--version")) {
         words = vec!["version".into()];
     }
+    if let Some(exit) = absent::answer(&words) {
+        return exit;
+    }
     // Names that the user typed come back in the usage lines.
     let name = if called == "consul" { "consul" } else { "ryo" };
-    let root = flags::relax(Tree::command().name(name).bin_name(name));
-    let mut root = root;
+    let mut root = flags::relax(Tree::command().name(name).bin_name(name));
+    if called == "consul" {
+        root = flags::as_consul(root);
+    }
     root.build();
     let read = flags::rewrite(&root, words).and_then(|words| {
         let words = std::iter::once(name.to_owned()).chain(words);
@@ -167,18 +212,27 @@ impl Command {
     fn run(self, called: &str) -> Exit {
         match self {
             Self::Agent | Self::Template => unreachable!("chosen by name before the tree is read"),
+            Self::Connect(_) | Self::Peering(_) | Self::Resource(_) | Self::Troubleshoot(_) => {
+                unreachable!("answered before the tree is read")
+            }
+            Self::Acl(command) => command.run(),
             Self::Catalog(command) => command.run(),
             Self::Config(command) => command.run(),
+            Self::Debug(command) => command.run(),
             Self::Dev(command) => command.run(),
             Self::Event(command) => command.run(),
+            Self::Exec(command) => command.run(),
             Self::ForceLeave(command) => command.run(),
             Self::Info(command) => command.run(),
+            Self::Intention(command) => command.run(),
             Self::Join(command) => command.run(),
             Self::Keygen(command) => command.run(),
             Self::Keyring(command) => command.run(),
             Self::Kv(command) => command.run(),
             Self::Leave(command) => command.run(),
             Self::Lock(command) => command.run(),
+            Self::Login(command) => command.run(),
+            Self::Logout(command) => command.run(),
             Self::Maint(command) => command.run(),
             Self::Members(command) => command.run(),
             Self::Monitor(command) => command.run(),
@@ -187,6 +241,7 @@ impl Command {
             Self::Rtt(command) => command.run(),
             Self::Services(command) => command.run(),
             Self::Snapshot(command) => command.run(),
+            Self::Tls(command) => command.run(),
             Self::Validate(command) => command.run(called),
             Self::Version(command) => command.run(called == "consul"),
             Self::Watch(command) => command.run(),

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::{ClientFlags, ServerFlags},
-    output::{aligned, failure, line, note, table},
+    client::{AskFlags, NoWords},
+    output::{aligned, failure, note, show, table},
 };
 
 /// List datacenters, nodes and services.
@@ -38,25 +38,20 @@ impl Catalog {
 #[command(after_help = "Example:\n  ryo catalog datacenters\n\nExit codes: 0 listed, 1 no answer")]
 pub(crate) struct Datacenters {
     #[command(flatten)]
-    client: ClientFlags,
+    ask: AskFlags,
     #[command(flatten)]
-    server: ServerFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    no_words: NoWords,
 }
 
 impl Datacenters {
     fn run(self) -> Exit {
-        if let Some(refused) = refuse_words(&self.words) {
+        if let Some(refused) = self.no_words.refused() {
             return refused;
         }
-        self.client.run(async |client| {
-            let request = self.server.apply(Request::get("/v1/catalog/datacenters"));
+        self.ask.run(async |client| {
+            let request = self.ask.apply(Request::get("/v1/catalog/datacenters"));
             match client.json::<Vec<String>>(&request).await {
-                Ok(names) => {
-                    names.iter().for_each(line);
-                    Exit::Success
-                }
+                Ok(names) => show(self.ask.json(), &names, || names.join("\n")),
                 Err(e) => failure(format!("Error listing datacenters: {e}")),
             }
         })
@@ -84,15 +79,13 @@ pub(crate) struct Nodes {
     #[arg(long, value_name = "SERVICE")]
     service: Option<String>,
     #[command(flatten)]
-    client: ClientFlags,
+    ask: AskFlags,
     #[command(flatten)]
-    server: ServerFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    no_words: NoWords,
 }
 
 /// A node, from the list of nodes or of a service's instances.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Node {
     #[serde(rename = "ID")]
@@ -107,15 +100,12 @@ struct Node {
 
 impl Nodes {
     fn run(self) -> Exit {
-        if let Some(refused) = refuse_words(&self.words) {
+        if let Some(refused) = self.no_words.refused() {
             return refused;
         }
-        self.client.run(async |client| match client.json::<Vec<Node>>(&self.request()).await {
-            Ok(nodes) if nodes.is_empty() => nothing_fits("nodes"),
-            Ok(nodes) => {
-                line(table(&self.rows(&nodes)));
-                Exit::Success
-            }
+        self.ask.run(async |client| match client.json::<Vec<Node>>(&self.request()).await {
+            Ok(nodes) if nodes.is_empty() && !self.ask.json() => nothing_fits("nodes"),
+            Ok(nodes) => show(self.ask.json(), &nodes, || table(&self.rows(&nodes))),
             Err(e) => failure(format!("Error listing nodes: {e}")),
         })
     }
@@ -129,7 +119,7 @@ impl Nodes {
         let request = Request::get(path)
             .with_unless_empty("filter", &text(&self.filter))
             .with_unless_empty("near", &text(&self.near));
-        self.server.apply(with_node_meta(request, &self.node_meta))
+        self.ask.apply(with_node_meta(request, &self.node_meta))
     }
 
     fn rows(&self, nodes: &[Node]) -> Vec<Vec<String>> {
@@ -166,11 +156,9 @@ pub(crate) struct Services {
     #[arg(long)]
     tags: bool,
     #[command(flatten)]
-    client: ClientFlags,
+    ask: AskFlags,
     #[command(flatten)]
-    server: ServerFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    no_words: NoWords,
 }
 
 #[derive(Debug, Deserialize)]
@@ -189,36 +177,36 @@ struct Instance {
 
 impl Services {
     fn run(self) -> Exit {
-        if let Some(refused) = refuse_words(&self.words) {
+        if let Some(refused) = self.no_words.refused() {
             return refused;
         }
-        self.client.run(async |client| match self.tags_by_name(&client).await {
-            Ok(services) if services.is_empty() => nothing_fits("services"),
-            Ok(services) if self.tags => {
-                let rows = aligned(services.iter().map(|(name, tags)| (name.as_str(), tags.join(","))));
-                line(rows.trim_end());
-                Exit::Success
-            }
-            Ok(services) => {
-                services.keys().for_each(line);
-                Exit::Success
-            }
+        self.ask.run(async |client| match self.tags_by_name(&client).await {
+            Ok(services) if services.is_empty() && !self.ask.json() => nothing_fits("services"),
+            Ok(services) => show(self.ask.json(), &services, || self.words(&services)),
             Err(e) => failure(format!("Error listing services: {e}")),
         })
+    }
+
+    fn words(&self, services: &BTreeMap<String, Vec<String>>) -> String {
+        if self.tags {
+            let rows = aligned(services.iter().map(|(name, tags)| (name.as_str(), tags.join(","))));
+            return rows.trim_end().to_owned();
+        }
+        services.keys().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
     /// The services and their tags, both in order.
     async fn tags_by_name(&self, client: &Client) -> Result<BTreeMap<String, Vec<String>>, RequestError> {
         let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         if let Some(node) = &self.node {
-            let request = self.server.apply(Request::get(Request::path_to("/v1/catalog/node", node)));
+            let request = self.ask.apply(Request::get(Request::path_to("/v1/catalog/node", node)));
             let of_node: Option<OfNode> = client.json(&request).await?;
             for instance in of_node.into_iter().flat_map(|of_node| of_node.services.into_values()) {
                 found.entry(instance.service).or_default().extend(instance.tags.unwrap_or_default());
             }
         } else {
             let request = with_node_meta(Request::get("/v1/catalog/services"), &self.node_meta);
-            found = client.json(&self.server.apply(request)).await?;
+            found = client.json(&self.ask.apply(request)).await?;
         }
         for tags in found.values_mut() {
             tags.sort();
@@ -244,8 +232,4 @@ fn pairs(map: Option<&BTreeMap<String, String>>) -> String {
 fn nothing_fits(what: &str) -> Exit {
     note(format!("No {what} match the given query - try expanding your search."));
     Exit::Success
-}
-
-fn refuse_words(words: &[String]) -> Option<Exit> {
-    (!words.is_empty()).then(|| failure(format!("Too many arguments (expected 0, got {})", words.len())))
 }

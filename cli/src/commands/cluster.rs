@@ -11,7 +11,7 @@ use daemon::Exit;
 use registry_client::{Client, Request};
 
 use crate::{
-    client::{ClientFlags, block_on, succeed},
+    client::{ClientFlags, NoWords, block_on, succeed},
     output::{failure, line, note},
     program::Tree,
 };
@@ -68,15 +68,16 @@ impl Join {
 pub(crate) struct Leave {
     #[command(flatten)]
     client: ClientFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 impl Leave {
     pub(crate) fn run(self) -> Exit {
-        if !self.words.is_empty() {
+        let words = self.no_words.words();
+        if !words.is_empty() {
             line(usage(&["leave"]));
-            return failure(format!("Error found unexpected args: [{}]", self.words.join(" ")));
+            return failure(format!("Error found unexpected args: [{}]", words.join(" ")));
         }
         let client = match self.client.client() {
             Ok(client) => client,
@@ -146,8 +147,8 @@ impl ForceLeave {
 pub(crate) struct Reload {
     #[command(flatten)]
     client: ClientFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 impl Reload {

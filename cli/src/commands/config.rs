@@ -6,12 +6,11 @@ use clap::{Args, Subcommand};
 use daemon::Exit;
 use hcl1::{Document, Kind, Object, Syntax, Value as Written};
 use registry_client::Request;
-use serde::Serialize as _;
 use serde_json::{Map, Value};
 
 use crate::{
-    client::{ClientFlags, ServerFlags, succeed, system_words},
-    output::{failure, line},
+    client::{AskFlags, NoWords, succeed, system_words},
+    output::{failure, json, line, show},
 };
 
 /// Read and write configuration entries
@@ -34,9 +33,7 @@ struct Which {
     #[arg(long, default_value = "", value_name = "KIND", hide_default_value = true)]
     kind: String,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
 }
 
 /// Only if nobody changed it meanwhile.
@@ -65,8 +62,8 @@ pub(crate) struct Delete {
     unchanged: Unchanged,
     #[command(flatten)]
     which: Which,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 /// List the names of a kind's entries
@@ -76,8 +73,8 @@ pub(crate) struct Delete {
 pub(crate) struct List {
     #[command(flatten)]
     which: Which,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 /// Print an entry as JSON
@@ -90,8 +87,8 @@ pub(crate) struct Read {
     name: String,
     #[command(flatten)]
     which: Which,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 /// Create or change an entry
@@ -104,9 +101,7 @@ pub(crate) struct Write {
     #[command(flatten)]
     unchanged: Unchanged,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// A file with the entry, HCL or JSON; `-` for standard input
     #[arg(value_name = "FILE")]
     words: Vec<String>,
@@ -139,9 +134,9 @@ impl Delete {
             (false, 1..) => return Err("Cannot specify -modify-index without -cas".into()),
             _ => {}
         }
-        let request = self.which.server.apply(Request::delete(path(&kind, &name)));
+        let request = self.which.ask.apply(Request::delete(path(&kind, &name)));
         let request = if cas { request.with("cas", modify_index.to_string()) } else { request };
-        Ok(self.which.client.run(async |client| match succeed(&client, &request).await {
+        Ok(self.which.ask.run(async |client| match succeed(&client, &request).await {
             Ok(answer) if cas && answer.body.trim_ascii() == b"false" => {
                 failure(format!("Config entry not deleted: {kind}/{name}"))
             }
@@ -157,8 +152,9 @@ impl Delete {
 impl List {
     fn run(self) -> Result<Exit, String> {
         let kind = self.which.some_kind()?;
-        let request = self.which.server.apply(Request::get(Request::path_to("/v1/config", kind)));
-        Ok(self.which.client.run(async |client| match client.json::<Vec<Value>>(&request).await {
+        let request = self.which.ask.apply(Request::get(Request::path_to("/v1/config", kind)));
+        Ok(self.which.ask.run(async |client| match client.json::<Vec<Value>>(&request).await {
+            Ok(entries) if self.which.ask.json() => show(true, &entries, String::new),
             Ok(entries) => {
                 entries.iter().filter_map(|entry| entry["Name"].as_str()).for_each(line);
                 Exit::Success
@@ -174,10 +170,10 @@ impl Read {
         if name.is_empty() {
             return Err("Must specify the -name parameter".into());
         }
-        let request = self.which.server.apply(Request::get(path(kind, name)));
-        Ok(self.which.client.run(async |client| match client.json::<Value>(&request).await {
+        let request = self.which.ask.apply(Request::get(path(kind, name)));
+        Ok(self.which.ask.run(async |client| match client.json::<Value>(&request).await {
             Ok(entry) => {
-                line(indented(&entry));
+                line(json(&entry));
                 Exit::Success
             }
             Err(e) => failure(format!("Error reading config entry {kind}/{name}: {e}")),
@@ -195,9 +191,9 @@ impl Write {
         let entry = entry(file)?;
         let (kind, name) = kind_and_name(&entry);
         let Unchanged { cas, modify_index } = self.unchanged;
-        let request = self.server.apply(Request::put("/v1/config", entry.to_string()));
+        let request = self.ask.apply(Request::put("/v1/config", entry.to_string()));
         let request = if cas { request.with("cas", modify_index.to_string()) } else { request };
-        Ok(self.client.run(async |client| match succeed(&client, &request).await {
+        Ok(self.ask.run(async |client| match succeed(&client, &request).await {
             Ok(answer) if answer.body.trim_ascii() == b"false" => {
                 failure(format!("Config entry not updated: {kind}/{name}"))
             }
@@ -268,15 +264,6 @@ fn plain(value: &Written, syntax: Syntax) -> Value {
         Kind::List(items) => items.iter().map(|item| plain(item, syntax)).collect(),
         _ => value.to_json(syntax),
     }
-}
-
-/// JSON with four blanks a level, as Consul prints it.
-fn indented(value: &Value) -> String {
-    let mut out = Vec::new();
-    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut writer = serde_json::Serializer::with_formatter(&mut out, format);
-    value.serialize(&mut writer).expect("a JSON value can be written into memory");
-    String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 #[cfg(test)]

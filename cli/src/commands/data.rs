@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use base64::{DecodeError, Engine as _, prelude::BASE64_STANDARD};
+use registry_wire::base64;
 
 use crate::client::system_words;
 
@@ -26,17 +26,13 @@ pub(crate) fn read(argument: &str) -> Result<Vec<u8>, String> {
 
 /// Decodes padded base64; with an error it gives what could be decoded before it.
 pub(crate) fn decode(text: &[u8]) -> (Vec<u8>, Option<String>) {
-    let text: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
-    match BASE64_STANDARD.decode(&text) {
+    let text: String =
+        text.iter().map(|byte| char::from(*byte)).filter(|c| !matches!(c, '\r' | '\n')).collect();
+    match base64::decode(&text) {
         Ok(data) => (data, None),
-        Err(e) => {
-            let at = match e {
-                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
-                DecodeError::InvalidLength(at) => at,
-                DecodeError::InvalidPadding => text.len(),
-            };
-            let before = BASE64_STANDARD.decode(&text[..at / 4 * 4]).unwrap_or_default();
-            (before, Some(format!("illegal base64 data at input byte {at}")))
+        Err(error) => {
+            let before = text.get(..error.0 / 4 * 4).unwrap_or_default();
+            (base64::decode(before).unwrap_or_default(), Some(error.to_string()))
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     agent as program,
+    client::NoWords,
     output::{failure, line, note},
 };
 
@@ -52,14 +53,14 @@ pub(crate) struct Dev {
     /// Render a template whenever its data change: `source:destination:command` (repeatable)
     #[arg(long, value_name = "TEMPLATE")]
     template: Vec<String>,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 impl Dev {
     pub(crate) fn run(self) -> Exit {
-        if !self.words.is_empty() {
-            return failure(format!("Unexpected extra arguments: [{}]", self.words.join(" ")));
+        if !self.no_words.words().is_empty() {
+            return failure(format!("Unexpected extra arguments: [{}]", self.no_words.words().join(" ")));
         }
         let config = match Flags::parse(self.agent_words()).map_err(|e| e.to_string()) {
             Ok(flags) => config::load(&flags).map_err(|e| e.to_string()),

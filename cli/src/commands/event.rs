@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::cluster::usage;
 use crate::{
-    client::{ClientFlags, ServerFlags},
-    output::{failure, line},
+    client::AskFlags,
+    output::{failure, show},
 };
 
 /// Fire a user event
@@ -32,9 +32,7 @@ pub(crate) struct Event {
     #[arg(long, default_value = "", value_name = "REGEX", hide_default_value = true)]
     tag: String,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// What comes with it
     #[arg(value_name = "PAYLOAD")]
     words: Vec<String>,
@@ -46,7 +44,7 @@ impl Event {
             return failure(format!("{why}\n\n{}", usage(&["event"])));
         }
         let payload = self.words.first().cloned().unwrap_or_default();
-        self.client.run(async |client| {
+        self.ask.run(async |client| {
             if let Err(e) = client.json::<Value>(&Request::get("/v1/agent/self")).await {
                 return failure(format!("Error querying Consul agent: {e}"));
             }
@@ -54,10 +52,10 @@ impl Event {
             let filters = [("node", &self.node), ("service", &self.service), ("tag", &self.tag)];
             let request =
                 filters.iter().fold(request, |request, (name, value)| request.with_unless_empty(name, value));
-            match client.json::<Value>(&self.server.apply(request)).await {
+            match client.json::<Value>(&self.ask.apply(request)).await {
                 Ok(fired) => {
-                    line(format!("Event ID: {}", fired["ID"].as_str().unwrap_or_default()));
-                    Exit::Success
+                    let id = fired["ID"].as_str().unwrap_or_default();
+                    show(self.ask.json(), &fired, || format!("Event ID: {id}"))
                 }
                 Err(e) => failure(format!("Error firing event: {e}")),
             }

@@ -8,8 +8,8 @@ use registry_client::Request;
 use serde::Deserialize;
 
 use crate::{
-    client::ClientFlags,
-    output::{failure, line},
+    client::{ClientFlags, NoWords},
+    output::{failure, show},
 };
 
 /// Print figures of the agent
@@ -18,8 +18,8 @@ use crate::{
 pub(crate) struct Info {
     #[command(flatten)]
     client: ClientFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 #[derive(Deserialize)]
@@ -33,11 +33,13 @@ impl Info {
     pub(crate) fn run(self) -> Exit {
         self.client.run(async |client| match client.json::<Own>(&Request::get("/v1/agent/self")).await {
             Ok(own) => {
-                for (section, figures) in own.stats {
-                    line(format!("{section}:"));
-                    figures.iter().for_each(|(name, value)| line(format!("\t{name} = {value}")));
-                }
-                Exit::Success
+                let figure = |(name, value): (&String, &String)| format!("\n\t{name} = {value}");
+                let section = |(name, figures): (&String, &BTreeMap<String, String>)| {
+                    format!("{name}:{}", figures.iter().map(figure).collect::<String>())
+                };
+                show(self.client.json, &own.stats, || {
+                    own.stats.iter().map(section).collect::<Vec<_>>().join("\n")
+                })
             }
             Err(e) => failure(format!("Error querying agent: {e}")),
         })

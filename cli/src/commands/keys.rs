@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::cluster::usage;
 use crate::{
-    client::{ClientFlags, succeed},
+    client::{ClientFlags, NoWords, succeed},
     output::{failure, line},
 };
 
@@ -17,8 +17,8 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  ryo keygen\n\nExit codes: 0 printed")]
 pub(crate) struct Keygen {
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 impl Keygen {
@@ -56,8 +56,8 @@ pub(crate) struct Keyring {
     use_key: String,
     #[command(flatten)]
     client: ClientFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 /// The keys of one pool of nodes.

@@ -11,8 +11,8 @@ use super::{
     kv_transfer::{Export, Import},
 };
 use crate::{
-    client::{ClientFlags, ServerFlags, succeed},
-    output::{aligned, failure, line, note},
+    client::{AskFlags, succeed},
+    output::{aligned, failure, line, note, show},
 };
 
 /// Read and write keys.
@@ -63,9 +63,7 @@ pub(crate) struct Get {
     #[arg(long, default_value = "/", value_name = "TEXT")]
     separator: String,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// The key or prefix
     #[arg(value_name = "KEY")]
     words: Vec<String>,
@@ -89,7 +87,7 @@ impl Get {
         if key.is_empty() && !self.keys && !self.recurse {
             return failure("Error! Missing KEY argument");
         }
-        self.client.run(async |client| {
+        self.ask.run(async |client| {
             let asked = match (self.keys, self.recurse) {
                 (true, _) => self.print_keys(&client, key).await,
                 (false, true) => self.print_all(&client, key).await,
@@ -106,14 +104,20 @@ impl Get {
     async fn print_keys(&self, client: &Client, prefix: &str) -> Result<Exit, RequestError> {
         let separator = if self.recurse { "" } else { self.separator.as_str() };
         let request = self.request(prefix).with("keys", "").with_unless_empty("separator", separator);
-        let keys: Vec<String> = client.json_if_found(&self.server.apply(request)).await?.unwrap_or_default();
+        let keys: Vec<String> = client.json_if_found(&self.ask.apply(request)).await?.unwrap_or_default();
+        if self.ask.json() {
+            return Ok(show(true, &keys, String::new));
+        }
         keys.iter().for_each(line);
         Ok(Exit::Success)
     }
 
     async fn print_all(&self, client: &Client, prefix: &str) -> Result<Exit, RequestError> {
-        let request = self.server.apply(self.request(prefix).with("recurse", ""));
+        let request = self.ask.apply(self.request(prefix).with("recurse", ""));
         let pairs: Vec<KvPair> = client.json_if_found(&request).await?.unwrap_or_default();
+        if self.ask.json() {
+            return Ok(show(true, &pairs, String::new));
+        }
         for (number, pair) in pairs.iter().enumerate() {
             if self.detailed {
                 let gap = if number + 1 < pairs.len() { "\n" } else { "" };
@@ -126,10 +130,13 @@ impl Get {
     }
 
     async fn print_one(&self, client: &Client, key: &str) -> Result<Exit, RequestError> {
-        let pairs: Option<Vec<KvPair>> = client.json_if_found(&self.server.apply(self.request(key))).await?;
+        let pairs: Option<Vec<KvPair>> = client.json_if_found(&self.ask.apply(self.request(key))).await?;
         let Some(pair) = pairs.as_ref().and_then(|pairs| pairs.first()) else {
             return Ok(failure(format!("Error! No key exists at: {key}")));
         };
+        if self.ask.json() {
+            return Ok(show(true, pair, String::new));
+        }
         line(if self.detailed { self.details(pair) } else { self.value(pair) });
         Ok(Exit::Success)
     }
@@ -189,9 +196,7 @@ pub(crate) struct Put {
     #[arg(long, default_value = "", value_name = "ID", hide_default_value = true)]
     session: String,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// The key, then the value: text, @FILE, or - for standard input; none for an empty value
     #[arg(value_name = "KEY [DATA]")]
     words: Vec<String>,
@@ -224,7 +229,7 @@ impl Put {
                 "Error! Failed writing data: Invalid key. Key must not begin with a '/': {key}"
             ));
         }
-        self.client.run(async |client| self.write(&client, key, value).await)
+        self.ask.run(async |client| self.write(&client, key, value).await)
     }
 
     async fn write(&self, client: &Client, key: &str, value: Vec<u8>) -> Exit {
@@ -241,7 +246,7 @@ impl Put {
         } else {
             (request, "Data written to")
         };
-        match client.json::<bool>(&self.server.apply(request)).await {
+        match client.json::<bool>(&self.ask.apply(request)).await {
             Ok(true) => {
                 line(format!("Success! {done}: {key}"));
                 Exit::Success
@@ -281,9 +286,7 @@ pub(crate) struct Delete {
     #[arg(long)]
     recurse: bool,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// The key or prefix
     #[arg(value_name = "KEY")]
     words: Vec<String>,
@@ -306,11 +309,11 @@ impl Delete {
             (true, _) if self.recurse => return failure("Cannot specify both -cas and -recurse!"),
             _ => {}
         }
-        self.client.run(async |client| self.delete(&client, key).await)
+        self.ask.run(async |client| self.delete(&client, key).await)
     }
 
     async fn delete(&self, client: &Client, key: &str) -> Exit {
-        let request = self.server.apply(Request::delete(Request::kv_path(key)));
+        let request = self.ask.apply(Request::delete(Request::kv_path(key)));
         let (request, done) = match (self.recurse, self.cas) {
             (true, _) => (request.with("recurse", ""), "Deleted keys with prefix"),
             (false, true) => (request.with("cas", self.modify_index.to_string()), "Deleted key"),

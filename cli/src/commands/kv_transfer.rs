@@ -9,7 +9,7 @@ use serde_json::error::Category;
 
 use super::data;
 use crate::{
-    client::{ClientFlags, ServerFlags, succeed},
+    client::{AskFlags, succeed},
     output::{failure, line, note},
 };
 
@@ -29,9 +29,7 @@ struct Entry {
 )]
 pub(crate) struct Export {
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// The prefix; all keys without
     #[arg(value_name = "PREFIX")]
     words: Vec<String>,
@@ -44,8 +42,8 @@ impl Export {
             [prefix] => prefix.strip_prefix('/').unwrap_or(prefix),
             more => return failure(format!("Too many arguments (expected 1, got {})", more.len())),
         };
-        self.client.run(async |client| {
-            let request = self.server.apply(Request::get(Request::kv_path(prefix)).with("recurse", ""));
+        self.ask.run(async |client| {
+            let request = self.ask.apply(Request::get(Request::kv_path(prefix)).with("recurse", ""));
             let pairs: Vec<KvPair> = match client.json_if_found(&request).await {
                 Ok(pairs) => pairs.unwrap_or_default(),
                 Err(e) => return failure(format!("Error querying Consul agent: {e}")),
@@ -73,9 +71,7 @@ pub(crate) struct Import {
     #[arg(long, default_value = "", value_name = "PREFIX", hide_default_value = true)]
     prefix: String,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// JSON, @FILE, or - for standard input
     #[arg(value_name = "DATA")]
     words: Vec<String>,
@@ -96,7 +92,7 @@ impl Import {
             Ok(entries) => entries,
             Err(e) => return failure(format!("Cannot unmarshal data: {}", in_go_words(&text, &e))),
         };
-        self.client.run(async |client| {
+        self.ask.run(async |client| {
             for entry in entries {
                 let (value, problem) = data::decode(entry.value.as_bytes());
                 let key = entry.key;
@@ -113,7 +109,7 @@ impl Import {
                     0 => request,
                     flags => request.with("flags", flags.to_string()),
                 };
-                if let Err(e) = succeed(&client, &self.server.apply(request)).await {
+                if let Err(e) = succeed(&client, &self.ask.apply(request)).await {
                     return failure(format!("Error! Failed writing data for key {key}: {e}"));
                 }
                 line(format!("Imported: {key}"));

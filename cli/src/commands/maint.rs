@@ -6,7 +6,7 @@ use registry_client::{Client, Request};
 use serde_json::Value;
 
 use crate::{
-    client::{ClientFlags, succeed},
+    client::{ClientFlags, NoWords, succeed},
     output::{failure, line},
 };
 
@@ -31,8 +31,8 @@ pub(crate) struct Maint {
     service: String,
     #[command(flatten)]
     client: ClientFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 impl Maint {

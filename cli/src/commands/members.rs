@@ -6,11 +6,11 @@ use clap::Args;
 use daemon::Exit;
 use regex::Regex;
 use registry_client::Request;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::ClientFlags,
-    output::{failure, line, table},
+    client::{ClientFlags, NoWords},
+    output::{failure, show, table},
 };
 
 /// List the nodes and how they are
@@ -35,12 +35,12 @@ pub(crate) struct Members {
     wan: bool,
     #[command(flatten)]
     client: ClientFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 /// A member as `/v1/agent/members` shows it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Member {
     name: String,
@@ -76,14 +76,15 @@ impl Members {
                 Err(e) => return failure(format!("Error retrieving members: {e}")),
             };
             members.retain(|member| status.is_match(member.status()));
-            if members.is_empty() {
+            if members.is_empty() && !self.client.json {
                 return Exit::NoMatch;
             }
             members.sort_by(|a, b| {
                 (!a.is_server(), a.segment(), &a.name).cmp(&(!b.is_server(), b.segment(), &b.name))
             });
-            line(table(&self.rows(&members)));
-            Exit::Success
+            let exit = if members.is_empty() { Exit::NoMatch } else { Exit::Success };
+            show(self.client.json, &members, || table(&self.rows(&members)));
+            exit
         })
     }
 

@@ -6,7 +6,10 @@ use clap::Args;
 use daemon::Exit;
 use registry_client::Request;
 
-use crate::{client::ClientFlags, output::failure};
+use crate::{
+    client::{ClientFlags, NoWords},
+    output::failure,
+};
 
 /// Follow the log of a running agent, at a level of your own
 #[derive(Args, Debug)]
@@ -22,8 +25,8 @@ pub(crate) struct Monitor {
     log_json: bool,
     #[command(flatten)]
     client: ClientFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 impl Monitor {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{ClientFlags, ServerFlags, succeed},
-    output::{failure, line, table},
+    client::{AskFlags, NoWords, succeed},
+    output::{failure, line, show, table},
 };
 
 const CONFIGURATION: &str = "/v1/operator/autopilot/configuration";
@@ -80,31 +80,26 @@ impl Operator {
 #[derive(Args, Debug)]
 pub(crate) struct Common {
     #[command(flatten)]
-    client: ClientFlags,
+    ask: AskFlags,
     #[command(flatten)]
-    server: ServerFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    no_words: NoWords,
 }
 
 impl Common {
-    /// Asks, and prints the text that came of it, or the failure behind `wrong`.
+    /// Asks, and prints what came of it, as JSON or in words, or the failure behind `wrong`.
     fn ask(
         &self,
         wrong: &str,
-        text: impl AsyncFnOnce(&Client, &ServerFlags) -> Result<String, RequestError>,
+        text: impl AsyncFnOnce(&Client, &AskFlags) -> Result<(Value, String), RequestError>,
     ) -> Exit {
-        self.client.run(async |client| match text(&client, &self.server).await {
-            Ok(text) => {
-                line(text);
-                Exit::Success
-            }
+        self.ask.run(async |client| match text(&client, &self.ask).await {
+            Ok((answer, text)) => show(self.ask.json(), &answer, || text),
             Err(e) => failure(format!("{wrong}: {e}")),
         })
     }
 }
 
-async fn get_config(client: &Client, server: &ServerFlags) -> Result<String, RequestError> {
+async fn get_config(client: &Client, server: &AskFlags) -> Result<(Value, String), RequestError> {
     let found: Value = client.json(&server.apply(Request::get(CONFIGURATION))).await?;
     let shown = [
         "CleanupDeadServers",
@@ -121,7 +116,8 @@ async fn get_config(client: &Client, server: &ServerFlags) -> Result<String, Req
         Value::String(text) => format!("{name} = {text}"),
         other => format!("{name} = {other}"),
     });
-    Ok(shown.join("\n"))
+    let text = shown.join("\n");
+    Ok((found, text))
 }
 
 #[derive(Deserialize)]
@@ -144,8 +140,15 @@ struct Server {
     last_index: u64,
 }
 
-async fn list_peers(client: &Client, server: &ServerFlags) -> Result<String, RequestError> {
-    let found: Servers = client.json(&server.apply(Request::get("/v1/operator/raft/configuration"))).await?;
+async fn list_peers(client: &Client, server: &AskFlags) -> Result<(Value, String), RequestError> {
+    let answer: Value = client.json(&server.apply(Request::get("/v1/operator/raft/configuration"))).await?;
+    let text = peers(&answer).map_err(|e| RequestError::Decode(e.to_string()))?;
+    Ok((answer, text))
+}
+
+/// The servers as a table. Errors when the answer is of another shape.
+pub(crate) fn peers(answer: &Value) -> Result<String, serde_json::Error> {
+    let found = Servers::deserialize(answer)?;
     let newest = found.servers.iter().find(|s| s.leader).map_or(0, |leader| leader.last_index);
     let head =
         ["Node", "ID", "Address", "State", "Voter", "RaftProtocol", "Commit Index", "Trails Leader By"];
@@ -191,11 +194,9 @@ pub(crate) struct SetConfig {
     #[arg(long, value_name = "TEXT", hide = true)]
     upgrade_version_tag: Option<String>,
     #[command(flatten)]
-    client: ClientFlags,
+    ask: AskFlags,
     #[command(flatten)]
-    server: ServerFlags,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    no_words: NoWords,
 }
 
 impl SetConfig {
@@ -204,8 +205,8 @@ impl SetConfig {
             Ok(given) => given,
             Err(why) => return failure(why),
         };
-        self.client.run(async |client| {
-            let known = client.json(&self.server.apply(Request::get(CONFIGURATION))).await;
+        self.ask.run(async |client| {
+            let known = client.json(&self.ask.apply(Request::get(CONFIGURATION))).await;
             let mut settings: Value = match known {
                 Ok(settings) => settings,
                 Err(e) => return failure(format!("Error querying Autopilot configuration: {e}")),
@@ -215,7 +216,7 @@ impl SetConfig {
                 settings[name] = value;
             }
             let request = Request::put(CONFIGURATION, settings.to_string()).with("cas", cas);
-            match succeed(&client, &self.server.apply(request)).await {
+            match succeed(&client, &self.ask.apply(request)).await {
                 Ok(answer) if answer.body.trim_ascii() == b"true" => {
                     line("Configuration updated!");
                     Exit::Success
@@ -271,10 +272,11 @@ impl AutopilotState {
         self.common.ask("Error querying Autopilot state", async |client, server| {
             let found: Value =
                 client.json(&server.apply(Request::get("/v1/operator/autopilot/state"))).await?;
-            Ok(match self.format.as_str() {
+            let text = match self.format.as_str() {
                 "json" => serde_json::to_string_pretty(&found).expect("plain data"),
                 _ => state_text(&found),
-            })
+            };
+            Ok((found, text))
         })
     }
 }
@@ -342,7 +344,7 @@ impl RemovePeer {
         self.common.ask("Error removing peer", async |client, server| {
             let request = Request::delete("/v1/operator/raft/peer").with(name, value);
             succeed(client, &server.apply(request)).await?;
-            Ok(format!("Removed peer with {name} {value:?}"))
+            Ok((json!({ "Removed": value }), format!("Removed peer with {name} {value:?}")))
         })
     }
 }
@@ -360,10 +362,10 @@ pub(crate) struct TransferLeader {
 impl TransferLeader {
     fn run(self) -> Exit {
         let wrong = "Error transfering leadership: Failed to transfer leadership";
-        self.common.client.run(async |client| {
+        self.common.ask.run(async |client| {
             let request =
                 Request::new("POST", "/v1/operator/raft/transfer-leader").with_unless_empty("id", &self.id);
-            match succeed(&client, &self.common.server.apply(request)).await {
+            match succeed(&client, &self.common.ask.apply(request)).await {
                 Ok(_) => {
                     line("Success");
                     Exit::Success
@@ -411,8 +413,9 @@ impl Instances {
         self.common.ask("Error fetching usage information", async |client, server| {
             let request = Request::get("/v1/operator/usage");
             let request = if self.all_datacenters { request.with("global", "") } else { request };
-            let found: UsageAnswer = client.json(&server.apply(request)).await?;
-            Ok(self.text(&found.usage))
+            let answer: Value = client.json(&server.apply(request)).await?;
+            let found = UsageAnswer::deserialize(&answer).map_err(|e| RequestError::Decode(e.to_string()))?;
+            Ok((answer, self.text(&found.usage)))
         })
     }
 

@@ -8,8 +8,9 @@ use daemon::Exit;
 use registry_client::{Client, Request};
 use serde_json::{Map, Value, json};
 
+use super::export::{Export, Exported};
 use crate::{
-    client::{ClientFlags, ServerFlags, succeed},
+    client::{AskFlags, succeed},
     flags::{Pair, pair},
     output::{failure, line},
 };
@@ -19,6 +20,11 @@ use crate::{
 pub(crate) enum Services {
     /// Deregister services with the local agent
     Deregister(Box<Deregister>),
+    /// Let other clusters see a service
+    Export(Export),
+    /// List the services that other clusters may see
+    #[command(name = "exported-services")]
+    Exported(Exported),
     /// Register services with the local agent
     Register(Box<Register>),
 }
@@ -56,9 +62,7 @@ pub(crate) struct Register {
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = pair)]
     tagged_address: Vec<Pair>,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// Files with `service` blocks, HCL or JSON
     #[arg(value_name = "FILE")]
     words: Vec<String>,
@@ -75,9 +79,7 @@ pub(crate) struct Deregister {
     #[arg(long, default_value = "", value_name = "ID", hide_default_value = true)]
     id: String,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// The files that the instances were registered with
     #[arg(value_name = "FILE")]
     words: Vec<String>,
@@ -87,6 +89,8 @@ impl Services {
     pub(crate) fn run(self) -> Exit {
         match self {
             Self::Deregister(command) => command.run(),
+            Self::Export(command) => command.run(),
+            Self::Exported(command) => command.run(),
             Self::Register(command) => command.run(),
         }
     }
@@ -111,7 +115,7 @@ impl Register {
                 Err(e) => return failure(e),
             },
         };
-        self.client.run(async |client| register(&client, &self.server, &bodies).await)
+        self.ask.run(async |client| register(&client, &self.ask, &bodies).await)
     }
 
     /// What the flags say, as the agent's API reads it.
@@ -137,10 +141,10 @@ impl Deregister {
             },
             (false, _) => return failure("Service deregistration requires arguments or -id, not both."),
         };
-        self.client.run(async |client| {
+        self.ask.run(async |client| {
             for (name, id) in ids {
                 let path = Request::path_to("/v1/agent/service/deregister", &id);
-                if let Err(e) = succeed(&client, &self.server.apply(Request::put(path, ""))).await {
+                if let Err(e) = succeed(&client, &self.ask.apply(Request::put(path, ""))).await {
                     return failure(format!("Error deregistering service {name:?}: {e}"));
                 }
                 line(format!("Deregistered service: {id}"));
@@ -150,11 +154,11 @@ impl Deregister {
     }
 }
 
-async fn register(client: &Client, server: &ServerFlags, bodies: &[Value]) -> Exit {
+async fn register(client: &Client, ask: &AskFlags, bodies: &[Value]) -> Exit {
     for body in bodies {
         let name = body["Name"].as_str().unwrap_or_default();
         let request = Request::put("/v1/agent/service/register", body.to_string());
-        if let Err(e) = succeed(client, &server.apply(request)).await {
+        if let Err(e) = succeed(client, &ask.apply(request)).await {
             return failure(format!("Error registering service {name:?}: {e}"));
         }
         line(format!("Registered service: {name}"));

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    client::{ClientFlags, ServerFlags, system_words},
+    client::{AskFlags, system_words},
     output::{failure, line, table},
 };
 
@@ -70,9 +70,7 @@ pub(crate) struct Save {
     #[arg(long, value_name = "WORDS", default_value = "", value_delimiter = ',')]
     append_filename: Vec<String>,
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// The file
     #[arg(value_name = "FILE")]
     words: Vec<String>,
@@ -84,12 +82,12 @@ impl Save {
             Ok(path) => path.to_owned(),
             Err(exit) => return exit,
         };
-        self.client.run(async |client| {
+        self.ask.run(async |client| {
             let path = match self.name(&client, path).await {
                 Ok(path) => path,
                 Err(why) => return failure(why),
             };
-            let pieces = match client.stream(&self.server.apply(Request::get("/v1/snapshot"))).await {
+            let pieces = match client.stream(&self.ask.apply(Request::get("/v1/snapshot"))).await {
                 Ok(pieces) => pieces,
                 Err(e) => return failure(format!("Error saving snapshot: {e}")),
             };
@@ -163,9 +161,7 @@ async fn write(path: &Path, mut pieces: Pieces) -> Result<u64, String> {
     Example:\n  ryo snapshot restore backup.snap\n\nExit codes: 0 restored, 1 refused or no answer")]
 pub(crate) struct Restore {
     #[command(flatten)]
-    client: ClientFlags,
-    #[command(flatten)]
-    server: ServerFlags,
+    ask: AskFlags,
     /// The file
     #[arg(value_name = "FILE")]
     words: Vec<String>,
@@ -177,8 +173,8 @@ impl Restore {
             Ok(file) => file,
             Err(exit) => return exit,
         };
-        self.client.run(async |client| {
-            let request = self.server.apply(Request::new("PUT", "/v1/snapshot"));
+        self.ask.run(async |client| {
+            let request = self.ask.apply(Request::new("PUT", "/v1/snapshot"));
             match client.upload(&request, file).await.and_then(Response::success) {
                 Ok(_) => {
                     line("Restored snapshot");

@@ -3,7 +3,10 @@
 use clap::Args;
 use daemon::Exit;
 
-use crate::output::{failure, line};
+use crate::{
+    client::NoWords,
+    output::{failure, line},
+};
 
 /// The release of Consul whose interfaces are spoken; what scripts compare versions with.
 const CONSUL: &str = "1.21.4";
@@ -20,8 +23,8 @@ pub(crate) struct Version {
     /// `pretty` or `json`
     #[arg(long, default_value = "pretty", value_name = "FORMAT")]
     format: String,
-    #[arg(hide = true)]
-    words: Vec<String>,
+    #[command(flatten)]
+    no_words: NoWords,
 }
 
 impl Version {

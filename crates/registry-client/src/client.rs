@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     error::{RequestError, SettingsError},
     request::{Request, Response},
-    settings::{Endpoint, Settings, Tls},
+    settings::{Endpoint, Settings, Tls, url},
 };
 
 /// The longest wait for an answer that is no blocking query. A registry without a leader holds requests for seconds.
@@ -114,7 +114,7 @@ impl Client {
         body: reqwest::Body,
         timeout: Duration,
     ) -> Result<(String, reqwest::Response), RequestError> {
-        let url = format!("{}{}", self.base, self.with_place(request).path_and_query());
+        let url = url(&self.base, &self.with_place(request).path_and_query());
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|e| RequestError::Decode(format!("{}: {e}", request.method)))?;
         let mut builder = self.http.request(method, &url).timeout(timeout).body(body);

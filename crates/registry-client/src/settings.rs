@@ -12,6 +12,8 @@ const ADDRESS: &str = "127.0.0.1:8500";
 pub struct Settings {
     /// `127.0.0.1:8500`, `[::1]:8500`, `http://…`, `https://…` or `unix:///run/consul.sock`; empty for the default.
     pub address: String,
+    /// Takes a slash at the end of `address` as Consul's own client does: what is asked for is not found then.
+    pub keeps_slash: bool,
     /// Sent as `X-Consul-Token`; empty for none.
     pub token: String,
     /// Where the token stands when `token` is empty; read once, blanks around it are dropped.
@@ -96,6 +98,7 @@ impl Settings {
         let token = text("CONSUL_HTTP_TOKEN").filter(|_| token_file.is_none());
         Self {
             address: text("CONSUL_HTTP_ADDR").unwrap_or_default(),
+            keeps_slash: false,
             token: token.unwrap_or_default(),
             token_file,
             basic_auth: text("CONSUL_HTTP_AUTH").map(|text| BasicAuth::read(&text)),
@@ -142,14 +145,25 @@ impl Settings {
             "unix" => Ok(Endpoint { base: "http://localhost".into(), socket: Some(rest.into()) }),
             "http" | "https" => {
                 let scheme = if self.tls.enabled { "https" } else { scheme };
-                let rest = rest.trim_end_matches('/');
-                if rest.is_empty() {
+                let host = rest.trim_end_matches('/');
+                if host.is_empty() {
                     return Err(refuse("a host is missing"));
                 }
+                let rest = if self.keeps_slash { rest } else { host };
                 Ok(Endpoint { base: format!("{scheme}://{rest}"), socket: None })
             }
             _ => Err(refuse("write HOST:PORT, http://, https:// or unix://")),
         }
+    }
+}
+
+/// Where a path is. A lone slash at the end of the address swallows the path's first part, as in Go's URLs, where
+/// `//v1/kv` names a host `v1`.
+pub(crate) fn url(base: &str, path: &str) -> String {
+    let lone = base.split("://").nth(1).and_then(|rest| rest.split_once('/')).is_some_and(|(_, rest)| rest.is_empty());
+    match path[1..].find('/').filter(|_| lone) {
+        Some(end) => format!("{}{}", base.trim_end_matches('/'), &path[end + 1..]),
+        None => format!("{base}{path}"),
     }
 }
 
@@ -184,6 +198,15 @@ mod tests {
         let unix =
             Settings { address: "unix:///run/x.sock".into(), ..Settings::default() }.endpoint().unwrap();
         assert_eq!(unix.socket, Some("/run/x.sock".into()));
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_kept_on_demand() {
+        let settings = |address: &str| Settings { address: address.into(), keeps_slash: true, ..Settings::default() };
+        let url = |address: &str| url(&settings(address).endpoint().unwrap().base, "/v1/kv/a");
+        assert_eq!(url("http://a:1/"), "http://a:1/kv/a");
+        assert_eq!(url("http://a:1/x/"), "http://a:1/x//v1/kv/a");
+        assert_eq!(url("http://a:1/x"), "http://a:1/x/v1/kv/a");
     }
 
     #[test]

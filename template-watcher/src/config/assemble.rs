@@ -96,6 +96,7 @@ fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settin
     };
     Settings {
         address: table.filled("consul.address").unwrap_or(from_variables.address),
+        keeps_slash: false,
         token,
         token_file,
         basic_auth,
