@@ -1,12 +1,14 @@
 # Sourced by the scripts beside it: which program is tested, and a server of it on free ports of the loopback address.
 #   need TOOL WHAT     ends with an error when this program is not there
 #   take_binary "$@"   sets $bin: the first argument, or ryo built from this tree
-#   start_server       sets $http (127.0.0.1:PORT); it ends with the script, and so does $work, a temporary folder
+#   start_server       sets $http (127.0.0.1:PORT) and $server, its process; it ends with the script, and so does $work, a temporary folder
+#   start_agent NAME   sets $agent_http and $agent, its process: an agent of that server
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d)
 server=
+running=()
 group=
 
 # Ends what a script runs in a process group of its own, with all that is left of it.
@@ -18,7 +20,10 @@ end_group() {
 # What a client leaves read-only (Go's module folders) must not stop the removal.
 tidy_up() {
     end_group
-    [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+    for process in "${running[@]}"; do
+        # One that a script has stopped must go on to end.
+        { kill "$process" && kill -CONT "$process" && wait "$process"; } 2>/dev/null || true
+    done
     chmod -R u+w "$work" && rm -rf "$work"
 }
 trap tidy_up EXIT
@@ -31,6 +36,7 @@ need() {
 }
 
 take_binary() {
+    need curl curl
     bin=${1:-}
     if [ -z "$bin" ]; then
         bin=${CARGO_TARGET_DIR:-$root/target}/debug/ryo
@@ -61,17 +67,40 @@ start_server() {
     for port in http dns server serf-lan serf-wan; do
         free_port
         ports+=("-$port-port=$free")
-        [ "$port" != http ] || http=127.0.0.1:$free
+        case $port in
+        http) http=127.0.0.1:$free ;;
+        serf-lan) join=127.0.0.1:$free ;;
+        esac
     done
     consul agent -dev -enable-script-checks -node=clients "${ports[@]}" \
         -grpc-port=-1 -grpc-tls-port=-1 "$@" >"$work/server.log" 2>&1 &
     server=$!
+    running+=("$server")
+    until_passing clients "$http" "$server" "$work/server.log"
+}
+
+start_agent() {
+    local port ports=()
+    for port in http dns serf-lan; do
+        free_port
+        ports+=("-$port-port=$free")
+        [ "$port" != http ] || agent_http=127.0.0.1:$free
+    done
+    consul agent -node="$1" -data-dir="$work/agent-$1" -bind=127.0.0.1 -retry-join="$join" "${ports[@]}" \
+        >"$work/agent-$1.log" 2>&1 &
+    agent=$!
+    running+=("$agent")
+    until_passing "$1" "$agent_http" "$agent" "$work/agent-$1.log"
+}
+
+# Waits until a node is healthy in the answers of this address; a process that ends before is an error.
+until_passing() {
     local tries=0
-    until curl -fs "http://$http/v1/health/node/clients" 2>/dev/null | grep -q '"passing"'; do
+    until curl -fs "http://$2/v1/health/node/$1" 2>/dev/null | grep -q '"passing"'; do
         tries=$((tries + 1))
-        if [ $tries -gt 200 ] || ! kill -0 "$server" 2>/dev/null; then
-            echo "the server does not start:" >&2
-            tail -5 "$work/server.log" >&2
+        if [ $tries -gt 200 ] || ! kill -0 "$3" 2>/dev/null; then
+            echo "$1 does not start:" >&2
+            tail -5 "$4" >&2
             exit 1
         fi
         sleep 0.1

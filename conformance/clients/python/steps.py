@@ -15,9 +15,12 @@ def step(function):
     return function
 
 
-def play(*given):
-    """Runs every step with these arguments, also after one that fails, and ends the program: 1 when any failed."""
-    failed = 0
+def play(*given, go_on=True):
+    """Runs every step with these arguments and ends the program: 1 when any failed.
+
+    After one that fails the others have their turn, unless `go_on` says that they build on each other.
+    """
+    passed = 0
     for name, function in _steps:
         start = time.monotonic()
         try:
@@ -25,13 +28,15 @@ def play(*given):
             if inspect.isawaitable(outcome):
                 asyncio.get_event_loop().run_until_complete(asyncio.wait_for(outcome, 60))
             verdict = "ok  "
-        except Exception:  # Whatever a step meets is its failure, and the next one still has its turn.
-            failed += 1
+        except Exception:  # Whatever a step meets is its failure.
             verdict = "FAIL"
             traceback.print_exc(file=sys.stdout)
+        passed += verdict == "ok  "
         print(f"{verdict} {name} ({time.monotonic() - start:.1f} s)", flush=True)
-    print(f"{len(_steps) - failed} of {len(_steps)} steps pass", flush=True)
-    sys.exit(1 if failed else 0)
+        if not (go_on or verdict == "ok  "):
+            break
+    print(f"{passed} of {len(_steps)} steps pass", flush=True)
+    sys.exit(0 if passed == len(_steps) else 1)
 
 
 def until(look, wanted=bool, seconds=10):
