@@ -47,8 +47,6 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(15);
 const END_LIMIT: Duration = Duration::from_secs(8);
 /// How often checks are looked at that have been critical for too long.
 const REAP_EVERY: Duration = Duration::from_secs(30);
-/// How long DNS answers come from the last known state while no registry answers.
-const REMEMBER: Duration = Duration::from_secs(600);
 
 /// Why an agent did not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +136,7 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
         joins: Joins { targets: config.retry_join.clone(), datacenter: config.datacenter.clone() },
         retry_interval: config.retry_interval,
         retry_max: config.retry_max,
-        remember: REMEMBER,
+        remember: config.dns_last_known,
     };
     let mut tasks = telemetry::install().start(config.telemetry.clone(), &shutdown);
     let end = Shutdown::default();

@@ -207,3 +207,14 @@ fn warnings_of_a_server_are_consuls() {
     );
     assert_eq!(said(r#""bootstrap_expect":2"#)[1], "bootstrap_expect > 0: expecting 2 servers");
 }
+
+#[test]
+fn what_dns_may_give_again_follows_allow_stale_and_max_stale() {
+    let last_known = |keys: &str| {
+        let text = format!("data_dir = \"{{dir}}/d\"\nbind_addr = \"127.0.0.1\"\ndns_config {{ {keys} }}\n");
+        read(&[("a.hcl", &text)], &[]).expect("a configuration that works").dns_last_known
+    };
+    assert_eq!(last_known(""), Duration::from_secs(600));
+    assert_eq!(last_known("max_stale = \"2s\""), Duration::from_secs(2));
+    assert_eq!(last_known("allow_stale = false\nmax_stale = \"2s\""), Duration::ZERO);
+}

@@ -1,12 +1,13 @@
 //! `/v1/agent/` and `/v1/event/`: what the agent answers itself.
 //!
-//! One file a subject: `services`, `checks`, `health` of this agent's services, `node` for the agent and its fleet,
+//! One file a subject: `services`, `checks`, `health` of this agent's services, `node` for the agent and its fleet, `host` for the machine,
 //! `event` for what was fired, `observe` for metrics and the log.
 //! `shape` turns what the agent has into what the API shows. Everything else goes to the registry.
 
 mod checks;
 mod event;
 mod health;
+mod host;
 mod node;
 mod observe;
 mod services;
@@ -96,7 +97,7 @@ pub(crate) fn router(context: Context) -> Router<Context> {
         .add("/v1/agent/health/service/id/", GET, health::by_id)
         .add("/v1/agent/health/service/name/", GET, health::by_name)
         .add("/v1/agent/self", GET, node::own)
-        .add("/v1/agent/host", GET, node::host)
+        .add("/v1/agent/host", GET, host::host)
         .add("/v1/agent/version", GET, node::version)
         .add("/v1/agent/members", GET, node::members)
         .add("/v1/agent/maintenance", PUT, node::maintenance)

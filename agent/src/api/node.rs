@@ -1,9 +1,6 @@
 //! The agent itself and its fleet: who it is, who is there, and what it is told to do.
 
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
 use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
@@ -115,38 +112,6 @@ pub(super) async fn version(_: Context, _: Call) -> Result<Answer, ApiError> {
         "BuildDate": BUILD_DATE,
         "HumanVersion": CONSUL_VERSION,
         "FIPS": "",
-    })))
-}
-
-/// `GET /v1/agent/host`: what the kernel tells of the machine, as far as it is cheap to ask.
-pub(super) async fn host(_: Context, _: Call) -> Result<Answer, ApiError> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let memory: BTreeMap<String, u64> = read("/proc/meminfo")
-        .lines()
-        .filter_map(|line| {
-            let (name, rest) = line.split_once(':')?;
-            let kilobytes: u64 = rest.trim().split(' ').next()?.parse().ok()?;
-            Some((name.to_owned(), kilobytes * 1024))
-        })
-        .collect();
-    let of = |name: &str| memory.get(name).copied().unwrap_or_default();
-    let uptime =
-        read("/proc/uptime").split('.').next().and_then(|s| s.parse::<u64>().ok()).unwrap_or_default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(Answer::json(&json!({
-        "Memory": { "total": of("MemTotal"), "available": of("MemAvailable"), "free": of("MemFree") },
-        "CPU": [],
-        "Host": {
-            "hostname": read("/proc/sys/kernel/hostname").trim(),
-            "uptime": uptime,
-            "bootTime": now.as_secs().saturating_sub(uptime),
-            "os": std::env::consts::OS,
-            "kernelVersion": read("/proc/sys/kernel/osrelease").trim(),
-            "kernelArch": std::env::consts::ARCH,
-        },
-        "Disk": null,
-        "CollectionTime": u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
-        "Errors": null,
     })))
 }
 

@@ -128,6 +128,9 @@ pub struct Config {
     pub max_query_time: Duration,
     /// From how old on an answer is asked again from the leader; zero: reads ask the leader at once.
     pub discovery_max_stale: Duration,
+    /// How old the last known answers may be that DNS gives while no registry answers: `dns_config.max_stale`, and none with
+    /// `allow_stale = false`.
+    pub dns_last_known: Duration,
     /// Whether addresses of other datacenters are given as their `wan` ones.
     pub translate_wan_addrs: bool,
     /// Whether paths may hold characters that cannot be printed.

@@ -7,8 +7,9 @@ use hickory_proto::rr::Name;
 /// The DNS side of an agent's configuration. All of it may change at a reload: publish a new value on the channel given
 /// to [`serve`](super::serve()).
 ///
-/// The defaults are Consul's. Its `allow_stale`, `max_stale`, `use_cache` and `cache_max_age` have nothing to say here: a
-/// look-up is answered from memory, and only while no registry answers from what it said last.
+/// The defaults are Consul's. Its `use_cache` and `cache_max_age` have nothing to say here: a look-up is answered from memory, and only
+/// while no registry answers from what it said last; `allow_stale` and `max_stale` bound that, see
+/// [`Config::dns_last_known`](crate::config::Config::dns_last_known).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `domain`: the zone answered for.

@@ -49,7 +49,7 @@ impl Remembered {
     /// The last known answer, unless it is too old.
     pub(super) fn recall(&self, lookup: &Lookup) -> Option<Found> {
         let known = self.answers.get(lookup)?;
-        (known.confirmed.elapsed() <= self.limit).then(|| known.found.clone())
+        (known.confirmed.elapsed() < self.limit).then(|| known.found.clone())
     }
 }
 
@@ -75,6 +75,13 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(remembered.recall(&question("a")).is_none());
         assert!(remembered.recall(&question("b")).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_given_again_where_that_is_not_allowed() {
+        let mut remembered = Remembered::new(Duration::ZERO);
+        remembered.remember(question("a"), Bytes::new(), Found::Node(None));
+        assert!(remembered.recall(&question("a")).is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -158,6 +158,10 @@ fn assemble(
         default_query_time: r.duration("default_query_time", 5 * MINUTE),
         max_query_time: r.duration("max_query_time", 10 * MINUTE),
         discovery_max_stale: r.duration("discovery_max_stale", Duration::ZERO),
+        dns_last_known: match r.bool("dns_config.allow_stale", true) {
+            true => r.duration("dns_config.max_stale", 10 * MINUTE),
+            false => Duration::ZERO,
+        },
         translate_wan_addrs: r.bool("translate_wan_addrs", false),
         allow_unprintable_paths: r.bool("disable_http_unprintable_char_filter", false),
         container_source: containers::read(r)?,
