@@ -6,7 +6,7 @@ use clap::Args;
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError, Response, Settings};
 
-use crate::{output::failure, program::called_consul};
+use crate::{certificates, output::failure, program::called_consul};
 
 /// Where the agent is and who asks.
 #[derive(Args, Clone, Debug, Default)]
@@ -73,6 +73,8 @@ impl ClientFlags {
         {
             return Err(format!("Error connecting to Consul agent: Unknown protocol scheme: {scheme}"));
         }
+        certificates::check(&settings.tls)
+            .map_err(|why| format!("Error connecting to Consul agent: {why}"))?;
         Client::new(settings).map_err(|e| format!("Error connecting to Consul agent: {e}"))
     }
 

@@ -10,6 +10,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use daemon::{Exit, args::go_style};
+use registry_wire::duration;
 
 /// Why a command line is not run.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,21 +23,27 @@ pub(crate) enum Refusal {
     BadFlag(String),
 }
 
+/// The usage comes first, as in Consul: scripts look for the line.
+const HELP: &str = "{usage-heading} {usage}\n\n{before-help}{about-with-newline}\n{all-args}{after-help}";
+
 /// Makes the whole tree accept what Go's flags accept: every boolean may be given a value.
 pub(crate) fn relax(command: Command) -> Command {
-    let command = command.disable_version_flag(true).disable_help_subcommand(true).mut_args(|arg| {
-        if !matches!(arg.get_action(), ArgAction::SetTrue) {
-            return if arg.is_positional() { arg } else { arg.allow_hyphen_values(true) };
-        }
-        arg.action(ArgAction::Set)
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .default_value("false")
-            .hide_default_value(true)
-            .hide_possible_values(true)
-            .value_parser(go_bool)
-    });
+    let command =
+        command.disable_version_flag(true).disable_help_subcommand(true).help_template(HELP).mut_args(
+            |arg| {
+                if !matches!(arg.get_action(), ArgAction::SetTrue) {
+                    return if arg.is_positional() { arg } else { arg.allow_hyphen_values(true) };
+                }
+                arg.action(ArgAction::Set)
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true")
+                    .default_value("false")
+                    .hide_default_value(true)
+                    .hide_possible_values(true)
+                    .value_parser(go_bool)
+            },
+        );
     command.mut_subcommands(relax)
 }
 
@@ -58,23 +65,42 @@ pub(crate) struct Pair {
     pub(crate) value: String,
 }
 
-/// Why a flag's value is no [`Pair`], in the words to print.
+/// Why a flag's value is refused, in the words to print.
 #[derive(Debug, thiserror::Error)]
-#[error("Missing \"=\" value in argument: {0}")]
-pub(crate) struct NoPair(String);
+#[error("{0}")]
+pub(crate) struct Refused(String);
+
+/// Why a flag's value is no boolean.
+#[derive(Debug, thiserror::Error)]
+#[error("parse error")]
+pub(crate) struct NoBoolean;
 
 /// Reads `name=value`.
-pub(crate) fn pair(text: &str) -> Result<Pair, NoPair> {
-    let (name, value) = text.split_once('=').ok_or_else(|| NoPair(text.into()))?;
+pub(crate) fn pair(text: &str) -> Result<Pair, Refused> {
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| Refused(format!("Missing \"=\" value in argument: {text}")))?;
     Ok(Pair { name: name.into(), value: value.into() })
 }
 
 /// A boolean as Go's `strconv.ParseBool` reads it.
-pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
+pub(crate) fn go_bool(text: &str) -> Result<bool, NoBoolean> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("parse error".into()),
+        _ => Err(NoBoolean),
+    }
+}
+
+/// A number, refused in the words of Go's `strconv`.
+pub(crate) fn go_number(text: &str) -> Result<u64, Refused> {
+    text.parse().map_err(|_| Refused(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
+}
+
+/// A duration as it is written, refused in the words of Go's `time`.
+pub(crate) fn go_duration(text: &str) -> Result<String, Refused> {
+    match duration::parse_nanos(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Refused(format!("time: invalid duration {text:?}"))),
     }
 }
 
@@ -155,15 +181,22 @@ pub(crate) fn explain(error: &clap::Error) -> Refusal {
         {
             Refusal::BadFlag(format!("flag needs an argument: {}", flag()))
         }
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => Refusal::BadFlag(format!(
-            "invalid value \"{}\" for flag {}: {}",
-            text(ContextKind::InvalidValue),
-            flag(),
-            error
-                .source()
-                .and_then(|why| why.downcast_ref::<NoPair>())
-                .map_or_else(|| "parse error".into(), ToString::to_string)
-        )),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let (value, flag) = (text(ContextKind::InvalidValue), flag());
+            let why = error.source();
+            Refusal::BadFlag(match why.and_then(|why| why.downcast_ref::<Refused>()) {
+                Some(why) => format!("invalid value {value:?} for flag {flag}: {why}"),
+                None if flag == "-stale" => {
+                    // This one is no flag of Go's own kind, and says more.
+                    let why = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+                    format!("invalid boolean value {value:?} for {flag}: {why}")
+                }
+                None if why.is_some_and(<dyn std::error::Error>::is::<NoBoolean>) => {
+                    format!("invalid boolean value {value:?} for {flag}: parse error")
+                }
+                None => format!("invalid value {value:?} for flag {flag}: parse error"),
+            })
+        }
         _ => Refusal::BadFlag(error.render().to_string().trim_end().trim_start_matches("error: ").to_owned()),
     }
 }
@@ -225,7 +258,7 @@ mod tests {
         };
         assert_eq!(refused("put -nosuch a"), "flag provided but not defined: -nosuch");
         assert_eq!(refused("put -flags=-1 a"), "invalid value \"-1\" for flag -flags: parse error");
-        assert_eq!(refused("put -cas=x a"), "invalid value \"x\" for flag -cas: parse error");
+        assert_eq!(refused("put -cas=x a"), "invalid boolean value \"x\" for -cas: parse error");
         assert_eq!(refused("put -flags"), "flag needs an argument: -flags");
     }
 

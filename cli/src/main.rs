@@ -6,6 +6,7 @@
 use std::{path::Path, process::ExitCode};
 
 mod agent;
+mod certificates;
 mod client;
 mod commands;
 mod flags;

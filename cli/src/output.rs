@@ -1,9 +1,10 @@
 //! What a command prints: results on standard output, errors on standard error, tables as Consul lays them out.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use agent::config::ConfigError;
 use daemon::Exit;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 /// Prints a result and a newline. A reader that went away (`| head`) is no error of ours.
@@ -43,6 +44,50 @@ pub(crate) fn show<T: Serialize + ?Sized>(as_json: bool, answer: &T, words: impl
     Exit::Success
 }
 
+/// What a colour stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colour {
+    /// All is well.
+    Green,
+    /// Worth a look.
+    Yellow,
+    /// Wrong.
+    Red,
+}
+
+/// Text for standard output, in a colour where somebody looks at it: on a terminal, unless NO_COLOR is set (no-color.org).
+pub(crate) fn coloured(text: &str, colour: Colour) -> String {
+    if !is_colourful(
+        |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()),
+        io::stdout().is_terminal(),
+    ) {
+        return text.to_owned();
+    }
+    let number = match colour {
+        Colour::Green => 32,
+        Colour::Yellow => 33,
+        Colour::Red => 31,
+    };
+    format!("\x1b[{number}m{text}\x1b[0m")
+}
+
+/// Whether colours are wanted, by the variables that are set and where the output goes.
+pub(crate) fn is_colourful(is_set: impl Fn(&str) -> bool, is_terminal: bool) -> bool {
+    is_terminal && !is_set("NO_COLOR")
+}
+
+/// How far something long is, on standard error, where somebody looks at it; nothing elsewhere.
+///
+/// `total` is in bytes or things; 0 when nobody knows.
+pub(crate) fn progress(what: &'static str, total: u64) -> ProgressBar {
+    let shown =
+        if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = if total > 0 { "{msg} [{bar:30}] {pos}/{len}" } else { "{msg} {spinner} {pos}" };
+    let style = ProgressStyle::with_template(style).expect("the templates above are whole");
+    let bar = ProgressBar::with_draw_target((total > 0).then_some(total), shown);
+    bar.with_style(style).with_message(what)
+}
+
 /// Prints a remark on standard error.
 pub(crate) fn note(text: impl AsRef<str>) {
     let mut err = io::stderr().lock();
@@ -74,7 +119,13 @@ pub(crate) fn aligned<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{aligned, table};
+    use super::{aligned, is_colourful, table};
+
+    #[test]
+    fn colours_are_for_terminals_without_no_color() {
+        assert!(is_colourful(|_| false, true));
+        assert!(!is_colourful(|_| false, false) && !is_colourful(|name| name == "NO_COLOR", true));
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

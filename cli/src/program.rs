@@ -12,9 +12,11 @@ use crate::{
         acl::{Acl, Login, Logout},
         catalog::Catalog,
         cluster::{ForceLeave, Join, Leave, Reload},
+        completion::{self, Completion, Man},
         config::Config,
         debug::Debug,
         dev::Dev,
+        doctor::Doctor,
         event::Event,
         exec::Exec,
         info::Info,
@@ -30,6 +32,7 @@ use crate::{
         services::Services,
         snapshot::Snapshot,
         tls::Tls,
+        top::Top,
         validate::Validate,
         version::Version,
         watch::Watch,
@@ -89,6 +92,8 @@ enum Command {
     /// List datacenters, nodes and services
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Print what a shell needs to complete the commands
+    Completion(Completion),
     /// Read and write configuration entries
     #[command(subcommand)]
     Config(Config),
@@ -98,6 +103,8 @@ enum Command {
     Debug(Box<Debug>),
     /// Run registry, agent, DNS and watcher in one process, on loopback
     Dev(Box<Dev>),
+    /// Say what is wrong with this node, and what mends it
+    Doctor(Doctor),
     /// Fire a user event
     Event(Event),
     /// Run a command on other nodes
@@ -128,6 +135,8 @@ enum Command {
     Logout(Logout),
     /// Take this node or one of its services out of service, and back
     Maint(Maint),
+    /// Write the manual's pages into a folder
+    Man(Man),
     /// List the nodes and how they are
     Members(Members),
     /// Follow the log of a running agent
@@ -155,6 +164,8 @@ enum Command {
     /// Make certificates for a fleet
     #[command(subcommand)]
     Tls(Tls),
+    /// A live view of nodes, services, checks and rates
+    Top(Top),
     /// Help with the service mesh, which ryo does not have
     Troubleshoot(NoWords),
     /// Check configuration files as an agent would read them
@@ -176,7 +187,7 @@ pub(crate) fn run_command(called: &str, mut words: Vec<String>) -> Exit {
     if matches!(words.first().map(String::as_str), Some("-v" | "-version" | "--version")) {
         words = vec!["version".into()];
     }
-    if let Some(exit) = absent::answer(&words) {
+    if let Some(exit) = absent::answer(&words).or_else(|| completion::autocomplete(&words)) {
         return exit;
     }
     // Names that the user typed come back in the usage lines.
@@ -217,9 +228,11 @@ impl Command {
             }
             Self::Acl(command) => command.run(),
             Self::Catalog(command) => command.run(),
+            Self::Completion(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Debug(command) => command.run(),
             Self::Dev(command) => command.run(),
+            Self::Doctor(command) => command.run(),
             Self::Event(command) => command.run(),
             Self::Exec(command) => command.run(),
             Self::ForceLeave(command) => command.run(),
@@ -234,6 +247,7 @@ impl Command {
             Self::Login(command) => command.run(),
             Self::Logout(command) => command.run(),
             Self::Maint(command) => command.run(),
+            Self::Man(command) => command.run(),
             Self::Members(command) => command.run(),
             Self::Monitor(command) => command.run(),
             Self::Operator(command) => command.run(),
@@ -242,6 +256,7 @@ impl Command {
             Self::Services(command) => command.run(),
             Self::Snapshot(command) => command.run(),
             Self::Tls(command) => command.run(),
+            Self::Top(command) => command.run(),
             Self::Validate(command) => command.run(called),
             Self::Version(command) => command.run(called == "consul"),
             Self::Watch(command) => command.run(),

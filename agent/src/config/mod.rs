@@ -45,14 +45,14 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
     build::build(settings, flags, remarks)
 }
 
-/// The services that the files of these flags define, in their order, with the names that files use: `[{"name":"web"}]`.
+/// The services that the files of these flags define, of each file the list before the single one, with the names that files use: `[{"name":"web"}]`.
 ///
 /// Errors as [`load`] does for what cannot be read; whether a definition makes sense is for the agent to say.
 pub fn services(flags: &Flags) -> Result<Vec<Json>, ConfigError> {
     let mut found = Vec::new();
     for document in files::read_all(&flags.sources, flags.format.as_deref(), &mut Vec::new())? {
         let mut settings = shape::shape(&document)?.settings;
-        for name in ["service", "services"] {
+        for name in ["services", "service"] {
             match settings.remove(name) {
                 Some(Json::Array(several)) => found.extend(several),
                 Some(one @ Json::Object(_)) => found.push(one),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     client::{AskFlags, NoWords},
+    flags::{Pair, pair},
     output::{aligned, failure, note, show, table},
 };
 
@@ -73,8 +74,8 @@ pub(crate) struct Nodes {
     #[arg(long, value_name = "NODE")]
     near: Option<String>,
     /// Only nodes with this meta, `key=value` (repeatable)
-    #[arg(long, value_name = "KEY=VALUE")]
-    node_meta: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    node_meta: Vec<Pair>,
     /// Only nodes with an instance of this service
     #[arg(long, value_name = "SERVICE")]
     service: Option<String>,
@@ -150,8 +151,8 @@ pub(crate) struct Services {
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
     /// Only services of nodes with this meta, `key=value` (repeatable)
-    #[arg(long, value_name = "KEY=VALUE")]
-    node_meta: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    node_meta: Vec<Pair>,
     /// Print their tags too
     #[arg(long)]
     tags: bool,
@@ -216,12 +217,10 @@ impl Services {
     }
 }
 
-fn with_node_meta(request: Request, pairs: &[String]) -> Request {
-    pairs.iter().fold(request, |request, pair| {
-        let pair =
-            pair.split_once('=').map_or_else(|| format!("{pair}:"), |(key, value)| format!("{key}:{value}"));
-        request.with("node-meta", pair)
-    })
+fn with_node_meta(request: Request, pairs: &[Pair]) -> Request {
+    pairs
+        .iter()
+        .fold(request, |request, pair| request.with("node-meta", format!("{}:{}", pair.name, pair.value)))
 }
 
 fn pairs(map: Option<&BTreeMap<String, String>>) -> String {

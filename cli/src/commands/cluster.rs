@@ -12,9 +12,13 @@ use registry_client::{Client, Request};
 
 use crate::{
     client::{ClientFlags, NoWords, block_on, succeed},
+    flags,
     output::{failure, line, note},
-    program::Tree,
+    program::{Tree, called_consul},
 };
+
+/// Where an agent's configuration stands, when nobody says otherwise.
+pub(crate) const CONFIGURATION_FOLDERS: [&str; 2] = ["/etc/ryo.d", "/etc/consul.d"];
 
 /// Let the agent join a fleet
 #[derive(Args, Debug)]
@@ -162,9 +166,8 @@ impl Reload {
 
 /// Where an agent of this machine may listen besides `127.0.0.1:8500`: on `[::1]`, and where its configuration says.
 fn other_addresses() -> Vec<String> {
-    const FOLDERS: [&str; 2] = ["/etc/ryo.d", "/etc/consul.d"];
     let mut addresses = vec!["[::1]:8500".to_owned()];
-    for folder in FOLDERS.into_iter().filter(|folder| Path::new(folder).is_dir()) {
+    for folder in CONFIGURATION_FOLDERS.into_iter().filter(|folder| Path::new(folder).is_dir()) {
         let flags = Flags::of_sources(vec![folder.to_owned()], None);
         // One that cannot be read is no agent's configuration either.
         for listen in config::load(&flags).into_iter().flat_map(|config| config.http_listen) {
@@ -199,7 +202,9 @@ fn done(answer: Result<(), registry_client::RequestError>, problem: &str, succes
 
 /// The help of a command.
 pub(crate) fn usage(path: &[&str]) -> String {
-    let root = Tree::command();
+    let name = if called_consul() { "consul" } else { "ryo" };
+    let mut root = flags::relax(Tree::command().name(name).bin_name(name));
+    root.build();
     let command = path.iter().try_fold(&root, |command, name| command.find_subcommand(name));
     command.map_or_else(String::new, |command| command.clone().render_help().to_string())
 }

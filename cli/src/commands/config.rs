@@ -6,11 +6,15 @@ use clap::{Args, Subcommand};
 use daemon::Exit;
 use hcl1::{Document, Kind, Object, Syntax, Value as Written};
 use registry_client::Request;
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     client::{AskFlags, NoWords, succeed, system_words},
-    output::{failure, json, line, show},
+    output::{failure, line, show},
 };
 
 /// Read and write configuration entries
@@ -71,6 +75,9 @@ pub(crate) struct Delete {
 #[command(after_help = "Example:\n  ryo config list -kind=service-defaults\n\n\
     Exit codes: 0 done, also when there are none, 1 refused or no answer")]
 pub(crate) struct List {
+    /// Only entries that this expression selects
+    #[arg(long, default_value = "", value_name = "EXPRESSION", hide_default_value = true)]
+    filter: String,
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -152,7 +159,9 @@ impl Delete {
 impl List {
     fn run(self) -> Result<Exit, String> {
         let kind = self.which.some_kind()?;
-        let request = self.which.ask.apply(Request::get(Request::path_to("/v1/config", kind)));
+        let request = self.which.ask.apply(
+            Request::get(Request::path_to("/v1/config", kind)).with_unless_empty("filter", &self.filter),
+        );
         Ok(self.which.ask.run(async |client| match client.json::<Vec<Value>>(&request).await {
             Ok(entries) if self.which.ask.json() => show(true, &entries, String::new),
             Ok(entries) => {
@@ -171,12 +180,45 @@ impl Read {
             return Err("Must specify the -name parameter".into());
         }
         let request = self.which.ask.apply(Request::get(path(kind, name)));
-        Ok(self.which.ask.run(async |client| match client.json::<Value>(&request).await {
-            Ok(entry) => {
-                line(json(&entry));
-                Exit::Success
-            }
+        Ok(self.which.ask.run(async |client| match client.json::<Fields>(&request).await {
+            Ok(entry) => show(true, &entry, String::new),
             Err(e) => failure(format!("Error reading config entry {kind}/{name}: {e}")),
+        }))
+    }
+}
+
+/// An entry's fields in the order that the registry writes them, without the one that only it needs.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Fields;
+
+            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                to.write_str("a configuration entry")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    if name != "Hash" {
+                        fields.push((name, value));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| {
+            // Read again, so that what is inside is set in as well.
+            (name, serde_json::from_str::<Value>(value.get()).unwrap_or_default())
         }))
     }
 }
@@ -190,6 +232,9 @@ impl Write {
         };
         let entry = entry(file)?;
         let (kind, name) = kind_and_name(&entry);
+        if kind.is_empty() {
+            return Err("Failed to decode config entry input: Payload does not contain a kind/Kind key at the top level".into());
+        }
         let Unchanged { cas, modify_index } = self.unchanged;
         let request = self.ask.apply(Request::put("/v1/config", entry.to_string()));
         let request = if cas { request.with("cas", modify_index.to_string()) } else { request };

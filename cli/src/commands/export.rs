@@ -145,6 +145,10 @@ impl Exported {
                 Err(e) => return failure(format!("Error listing exported services: {e}")),
             };
             let seen = found.as_ref().map(seen).unwrap_or_default();
+            if seen.is_empty() && self.format == "pretty" && !self.ask.json() {
+                line("No exported services found");
+                return Exit::Success;
+            }
             show(self.format == "json" || self.ask.json(), &seen, || words(&seen))
         })
     }

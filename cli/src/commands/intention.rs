@@ -283,7 +283,10 @@ fn details(found: &Value) -> String {
     for (name, value) in found["Meta"].as_object().into_iter().flatten() {
         out += &format!("Meta[{name}]:{:<1}{}\n", "", value.as_str().unwrap_or_default());
     }
-    out + &format!("{:<14}{}", "Created At:", text(found, "CreatedAt"))
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text(found, "CreatedAt")) {
+        out += &format!("{:<14}{}", "Created At:", time.to_utc().format("%A, %d-%b-%y %H:%M:%S UTC"));
+    }
+    out.trim_end().to_owned()
 }
 
 /// List them all
@@ -304,7 +307,7 @@ impl List {
             match client.json::<Vec<Value>>(&self.ask.apply(Request::get("/v1/connect/intentions"))).await {
                 Ok(found) if found.is_empty() && !self.ask.json() => {
                     note("There are no intentions.");
-                    Exit::Success
+                    Exit::NoMatch
                 }
                 Ok(found) => show(self.ask.json(), &found, || table(&rows(&found))),
                 Err(e) => failure(format!("Failed to retrieve the intentions list: {e}")),

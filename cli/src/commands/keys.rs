@@ -85,7 +85,7 @@ impl Keyring {
             return failure("Only a single action is allowed");
         }
         if self.relay_factor > 5 {
-            return failure("Error parsing relay factor: relay factor must be in range: [0, 5]");
+            return failure("Error parsing relay factor: Relay factor must be in range: [0, 5]");
         }
         self.client.run(async |client| self.act(&client).await)
     }

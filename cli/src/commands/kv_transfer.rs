@@ -1,5 +1,7 @@
 //! `kv export` and `kv import`: keys as JSON, from one registry to another.
 
+use std::time::Duration;
+
 use clap::Args;
 use daemon::Exit;
 use registry_client::Request;
@@ -10,7 +12,7 @@ use serde_json::error::Category;
 use super::data;
 use crate::{
     client::{AskFlags, succeed},
-    output::{failure, line, note},
+    output::{failure, line, note, progress},
 };
 
 /// A key in the file: `{"key": "a", "flags": 0, "value": "b25l"}`.
@@ -44,7 +46,11 @@ impl Export {
         };
         self.ask.run(async |client| {
             let request = self.ask.apply(Request::get(Request::kv_path(prefix)).with("recurse", ""));
-            let pairs: Vec<KvPair> = match client.json_if_found(&request).await {
+            let bar = progress("exporting", 0);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            let answer = client.json_if_found(&request).await;
+            bar.finish_and_clear();
+            let pairs: Vec<KvPair> = match answer {
                 Ok(pairs) => pairs.unwrap_or_default(),
                 Err(e) => return failure(format!("Error querying Consul agent: {e}")),
             };
@@ -92,8 +98,9 @@ impl Import {
             Ok(entries) => entries,
             Err(e) => return failure(format!("Cannot unmarshal data: {}", in_go_words(&text, &e))),
         };
+        let bar = progress("importing", entries.len() as u64);
         self.ask.run(async |client| {
-            for entry in entries {
+            for entry in bar.wrap_iter(entries.into_iter()) {
                 let (value, problem) = data::decode(entry.value.as_bytes());
                 let key = entry.key;
                 if let Some(why) = problem {

@@ -1,4 +1,4 @@
-//! `operator raft`, `operator autopilot`, `operator usage`: the servers themselves.
+//! `operator raft`, `operator autopilot`: the servers themselves.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,10 @@ use registry_client::{Client, Request, RequestError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::usage::Instances;
 use crate::{
     client::{AskFlags, NoWords, succeed},
+    flags::{go_duration, go_number},
     output::{failure, line, show, table},
 };
 
@@ -80,14 +82,14 @@ impl Operator {
 #[derive(Args, Debug)]
 pub(crate) struct Common {
     #[command(flatten)]
-    ask: AskFlags,
+    pub(super) ask: AskFlags,
     #[command(flatten)]
     no_words: NoWords,
 }
 
 impl Common {
     /// Asks, and prints what came of it, as JSON or in words, or the failure behind `wrong`.
-    fn ask(
+    pub(super) fn ask(
         &self,
         wrong: &str,
         text: impl AsyncFnOnce(&Client, &AskFlags) -> Result<(Value, String), RequestError>,
@@ -173,16 +175,16 @@ pub(crate) struct SetConfig {
     #[arg(long, value_name = "BOOL")]
     cleanup_dead_servers: Option<String>,
     /// How long a healthy server may not have heard of the leader
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = go_duration)]
     last_contact_threshold: Option<String>,
     /// How many entries a healthy server may lag behind
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = go_number)]
     max_trailing_logs: Option<u64>,
     /// Below how many servers none is taken out
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = go_number)]
     min_quorum: Option<u64>,
     /// How long a new server must have been healthy
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = go_duration)]
     server_stabilization_time: Option<String>,
     /// For Consul Enterprise; kept
     #[arg(long, value_name = "TEXT", hide = true)]
@@ -267,7 +269,7 @@ pub(crate) struct AutopilotState {
 impl AutopilotState {
     fn run(self) -> Exit {
         if !["pretty", "json"].contains(&self.format.as_str()) {
-            return failure(format!("Error formatting: Unknown format: {}", self.format));
+            return failure(format!("Unknown format: {}", self.format));
         }
         self.common.ask("Error querying Autopilot state", async |client, server| {
             let found: Value =
@@ -374,100 +376,4 @@ impl TransferLeader {
             }
         })
     }
-}
-
-/// Count services, instances and nodes
-#[derive(Args, Debug)]
-pub(crate) struct Instances {
-    /// Of every datacenter
-    #[arg(long)]
-    all_datacenters: bool,
-    /// Only what Consul Enterprise bills
-    #[arg(long)]
-    billable: bool,
-    /// Only the mesh's
-    #[arg(long)]
-    connect: bool,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct UsageAnswer {
-    usage: BTreeMap<String, Counts>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-#[derive(Default)]
-struct Counts {
-    nodes: u64,
-    services: u64,
-    billable_service_instances: u64,
-    connect_service_instances: BTreeMap<String, u64>,
-}
-
-impl Instances {
-    fn run(self) -> Exit {
-        self.common.ask("Error fetching usage information", async |client, server| {
-            let request = Request::get("/v1/operator/usage");
-            let request = if self.all_datacenters { request.with("global", "") } else { request };
-            let answer: Value = client.json(&server.apply(request)).await?;
-            let found = UsageAnswer::deserialize(&answer).map_err(|e| RequestError::Decode(e.to_string()))?;
-            Ok((answer, self.text(&found.usage)))
-        })
-    }
-
-    fn text(&self, usage: &BTreeMap<String, Counts>) -> String {
-        let mut parts = Vec::new();
-        if !self.connect {
-            parts.push(billable(usage));
-        }
-        if !self.billable && !self.connect {
-            parts.push(nodes(usage));
-        }
-        if !self.billable {
-            parts.push(connect(usage));
-        }
-        parts.join("\n\n\n")
-    }
-}
-
-fn rows(rows: Vec<Vec<String>>) -> String {
-    table(&rows)
-}
-
-fn billable(usage: &BTreeMap<String, Counts>) -> String {
-    let total: u64 = usage.values().map(|counts| counts.billable_service_instances).sum();
-    let mut out = format!("Billable Service Instances Total: {total}\n");
-    for (datacenter, counts) in usage {
-        out.push_str(&format!(
-            "{datacenter} Billable Service Instances: {}\n",
-            counts.billable_service_instances
-        ));
-    }
-    let mut shown = vec![vec!["Services".to_owned(), "Service instances".to_owned()]];
-    shown.extend(
-        usage.values().map(|c| vec![c.services.to_string(), c.billable_service_instances.to_string()]),
-    );
-    format!("{out}\nBillable Services\n{}", rows(shown))
-}
-
-fn nodes(usage: &BTreeMap<String, Counts>) -> String {
-    let mut shown = vec![vec!["Datacenter".to_owned(), "Count".to_owned()]];
-    shown.extend(usage.iter().map(|(datacenter, c)| vec![datacenter.clone(), c.nodes.to_string()]));
-    let total: u64 = usage.values().map(|counts| counts.nodes).sum();
-    shown.extend([Vec::new(), vec!["Total".to_owned(), total.to_string()]]);
-    format!("Nodes\n{}", rows(shown))
-}
-
-fn connect(usage: &BTreeMap<String, Counts>) -> String {
-    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    for (kind, count) in usage.values().flat_map(|counts| &counts.connect_service_instances) {
-        *kinds.entry(kind).or_default() += count;
-    }
-    let mut shown = vec![vec!["Type".to_owned(), "Service instances".to_owned()]];
-    shown.extend(kinds.into_iter().map(|(kind, count)| vec![kind.to_owned(), count.to_string()]));
-    format!("Connect Services\n{}", rows(shown))
 }

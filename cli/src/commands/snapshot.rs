@@ -6,6 +6,7 @@ use std::{
     io::{self, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     client::{AskFlags, system_words},
-    output::{failure, line, table},
+    output::{failure, line, progress, table},
 };
 
 /// Save, inspect and restore the whole state
@@ -137,11 +138,16 @@ async fn write(path: &Path, mut pieces: Pieces) -> Result<u64, String> {
         |what: &str, e: &dyn std::fmt::Display| format!("Error {what} snapshot file {}: {e}", path.display());
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
-    let mut file = file.map_err(|e| wrong("creating", &system_words(&e)))?;
+    let mut file = file.map_err(|e| {
+        format!("Error writing unverified snapshot file: open {}: {}", aside.display(), system_words(&e))
+    })?;
+    let bar = progress("saving, bytes", 0);
     // An answer that breaks off ends like a whole one: the check below tells them apart.
     while let Some(piece) = pieces.next().await {
         file.write_all(&piece).map_err(|e| wrong("writing", &system_words(&e)))?;
+        bar.inc(piece.len() as u64);
     }
+    bar.finish_and_clear();
     file.sync_all().map_err(|e| wrong("writing", &system_words(&e)))?;
     let read = File::open(&aside).map_err(|e| wrong("opening", &system_words(&e)))?;
     let summary = match snapshot::check(read, |_, _| Ok(())) {
@@ -175,7 +181,11 @@ impl Restore {
         };
         self.ask.run(async |client| {
             let request = self.ask.apply(Request::new("PUT", "/v1/snapshot"));
-            match client.upload(&request, file).await.and_then(Response::success) {
+            let bar = progress("restoring", 0);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            let answer = client.upload(&request, file).await;
+            bar.finish_and_clear();
+            match answer.and_then(Response::success) {
                 Ok(_) => {
                     line("Restored snapshot");
                     Exit::Success

@@ -26,4 +26,5 @@ mod registrator;
 mod services;
 mod stage;
 mod supervised;
+mod terminal;
 mod watcher;

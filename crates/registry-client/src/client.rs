@@ -157,6 +157,17 @@ impl Client {
         request
     }
 
+    /// The address with the port that is dialled when it names none.
+    fn with_port(&self) -> String {
+        let named =
+            self.address.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.ends_with(']'));
+        if named || self.settings.address.starts_with("unix://") {
+            return self.address.clone();
+        }
+        let port = if self.base.starts_with("https://") { 443 } else { 80 };
+        format!("{}:{port}", self.address.trim_end_matches(':'))
+    }
+
     fn explain(&self, request: &Request, url: &str, after: Duration, error: &reqwest::Error) -> RequestError {
         let method = go_method(request.method);
         if error.is_timeout() && !error.is_connect() {
@@ -178,10 +189,27 @@ impl Client {
                 _ if error.is_timeout() => "i/o timeout".to_owned(),
                 _ => reason,
             };
-            reason = format!("dial {network} {}: {why}", self.address);
+            reason = match why.as_str() {
+                // What a TLS client makes of an answer in plain text.
+                why if why.contains("InvalidContentType") => {
+                    "http: server gave HTTP response to HTTPS client".into()
+                }
+                why if why.starts_with("failed to lookup address") => {
+                    format!("dial {network}: lookup {}: no such host", host(&self.address))
+                }
+                why => format!("dial {network} {}: {why}", self.with_port()),
+            };
+        } else if error.is_builder() {
+            // An address that is no URL: to Go's client it is a name that nobody knows.
+            reason = format!("dial tcp: lookup {}: no such host", self.address);
         }
         RequestError::Unreachable { method, url: url.to_owned(), reason }
     }
+}
+
+/// The host of `HOST:PORT`.
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 /// `GET` as Go's client names it in errors: `Get`.

@@ -160,7 +160,11 @@ impl Settings {
 /// Where a path is. A lone slash at the end of the address swallows the path's first part, as in Go's URLs, where
 /// `//v1/kv` names a host `v1`.
 pub(crate) fn url(base: &str, path: &str) -> String {
-    let lone = base.split("://").nth(1).and_then(|rest| rest.split_once('/')).is_some_and(|(_, rest)| rest.is_empty());
+    let lone = base
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split_once('/'))
+        .is_some_and(|(_, rest)| rest.is_empty());
     match path[1..].find('/').filter(|_| lone) {
         Some(end) => format!("{}{}", base.trim_end_matches('/'), &path[end + 1..]),
         None => format!("{base}{path}"),
@@ -202,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_slash_at_the_end_is_kept_on_demand() {
-        let settings = |address: &str| Settings { address: address.into(), keeps_slash: true, ..Settings::default() };
+        let settings =
+            |address: &str| Settings { address: address.into(), keeps_slash: true, ..Settings::default() };
         let url = |address: &str| url(&settings(address).endpoint().unwrap().base, "/v1/kv/a");
         assert_eq!(url("http://a:1/"), "http://a:1/kv/a");
         assert_eq!(url("http://a:1/x/"), "http://a:1/x//v1/kv/a");

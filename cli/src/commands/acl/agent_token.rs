@@ -41,11 +41,10 @@ impl SetAgentToken {
     pub(super) fn run(self) -> Exit {
         let (kind, token) = match self.words.as_slice() {
             [] => return failure("Error! Missing TYPE and TOKEN arguments"),
-            [_] => return failure("Error! Missing TOKEN argument"),
+            [kind] if KINDS.contains(&kind.as_str()) => return failure("Error! Missing TOKEN argument"),
+            [_] => return failure("Error! MISSING TYPE argument"),
             [kind, token] => (kind, token),
-            more => {
-                return failure(format!("Error! Too many arguments: {}", more[2..].join(" ")));
-            }
+            more => return failure(format!("Error! Too many arguments: expected 2 got {}", more.len())),
         };
         if !KINDS.contains(&kind.as_str()) {
             return failure("Unknown token type");

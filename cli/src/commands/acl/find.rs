@@ -15,7 +15,9 @@ pub(super) async fn policy(client: &Client, ask: &AskFlags, id: &str, name: &str
         let listed = by_start(client, ask, "/v1/acl/policies", id, |policy: Policy| policy.id).await?;
         return listed.ok_or_else(|| format!("No such policy ID with prefix: {id}"));
     }
-    let found: Option<Policy> = by_name(client, ask, "/v1/acl/policy/name", name).await?;
+    let found: Option<Policy> = by_name(client, ask, "/v1/acl/policy/name", name)
+        .await
+        .map_err(|why| format!("Failed to find policy with name {name}: {why}"))?;
     found.map(|policy| policy.id).ok_or_else(|| format!("No such policy with name: {name}"))
 }
 

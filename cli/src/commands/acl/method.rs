@@ -291,7 +291,10 @@ impl Update {
         }
         let format = &self.shown.format;
         format.run(async |client| {
-            let old = known(&client, &format.ask, name).await?;
+            let old: Option<Written> = find::by_name(&client, &format.ask, "/v1/acl/auth-method", name)
+                .await
+                .map_err(|why| format!("Error when retrieving current auth method: {why}"))?;
+            let old = old.ok_or_else(|| format!("Auth method not found with name {name:?}"))?;
             let old = if self.no_merge {
                 Written { kind: old.kind, config: json!({}), ..Written::default() }
             } else {

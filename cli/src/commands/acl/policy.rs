@@ -217,7 +217,11 @@ impl Read {
             let found = if self.which.id.is_empty() {
                 let found: Result<Option<Written>, _> =
                     find::by_name(&client, ask, "/v1/acl/policy/name", name).await;
-                let found = found.map_err(|why| format!("Error reading policy {name:?}: {why}"))?;
+                let found = found.map_err(|why| {
+                    format!(
+                        "Error reading policy \"name:{name}\": Failed to find policy with name {name}: {why}"
+                    )
+                })?;
                 found.ok_or_else(|| format!("Error policy not found: {name}"))?
             } else {
                 read(&client, ask, &self.which.id(&client, ask).await?).await?
@@ -229,7 +233,7 @@ impl Read {
 
 async fn read(client: &Client, ask: &AskFlags, id: &str) -> Result<Written, String> {
     let request = ask.apply(Request::get(Request::path_to("/v1/acl/policy", id)));
-    client.json(&request).await.map_err(|e| format!("Error reading policy {id:?}: {e}"))
+    client.json(&request).await.map_err(|e| format!("Error reading policy \"id:{id}\": {e}"))
 }
 
 /// Change a policy

@@ -98,7 +98,7 @@ impl Update {
     pub(super) fn run(self) -> Exit {
         let older = "Use the -accessor-id parameter to specify token by Accessor ID";
         let missing = "Cannot update a token without specifying the -accessor-id parameter";
-        let start = match self.which.start(older, missing).and_then(|start| self.check().map(|()| start)) {
+        let start = match self.which.start(older, missing) {
             Ok(start) => start,
             Err(why) => return failure(why),
         };
@@ -110,6 +110,7 @@ impl Update {
             let path = Request::path_to("/v1/acl/token", &id);
             let known = client.json(&format.ask.apply(Request::get(path.clone()))).await;
             let mut token: Token = known.map_err(|e| format!("Error when retrieving current token: {e}"))?;
+            self.check()?;
             if let Some(description) = &self.description {
                 token.description.clone_from(description);
             }

@@ -60,9 +60,8 @@ pub(crate) struct Debug {
 
 impl Debug {
     pub(crate) fn run(self) -> Exit {
-        let count = self.no_words.words().len();
-        if count > 0 {
-            return failure(format!("==> debug: Too many arguments provided, expected 0, got {count}"));
+        if !self.no_words.words().is_empty() {
+            return failure("==> debug: Too many arguments provided, expected 0");
         }
         self.client.run(async |client| match self.plan(&client).await {
             Ok(capture) => self.record(&client, capture).await.unwrap_or_else(failure),

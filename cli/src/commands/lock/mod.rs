@@ -92,7 +92,10 @@ impl Lock {
             Ok(signals) => signals,
             Err(e) => return failure(format!("cannot listen to signals: {e}")),
         };
-        self.say(format!("Setting up lock at path: {prefix}"));
+        self.say(match self.limit {
+            1 => format!("Setting up lock at path: {}/.lock", prefix.trim_end_matches('/')),
+            limit => format!("Setting up semaphore (limit {limit}) at prefix: {prefix}"),
+        });
         let name = match &*self.name {
             "" => format!("Consul lock for '{}' at '{prefix}'", child.join(" ")),
             name => name.to_owned(),
@@ -111,13 +114,13 @@ impl Lock {
             Ok(false) => failure("Shutdown triggered or timeout during lock acquisition"),
             Err(Refused(why)) => failure(format!("Lock acquisition failed: {why}")),
         };
-        self.say("Cleanup");
         holder.release().await;
+        self.say("Cleanup succeeded");
         exit
     }
 
     async fn run_child(&self, holder: &Holder, words: &[String], signals: &mut Signals) -> Exit {
-        self.say(format!("Starting handler '{}'", words.join(" ")));
+        self.say("Starting handler");
         let mut command = command_of(words, self.shell);
         let input = if self.pass_stdin { Stdio::inherit() } else { Stdio::null() };
         // A group of its own, so that a signal reaches what a shell started too.
@@ -131,17 +134,16 @@ impl Lock {
             }
         };
         tokio::select! {
-            status = child.wait() => match status {
-                Ok(status) if status.success() => Exit::Success,
-                Ok(status) => {
-                    note(format!("Error running handler: {}", ended(status)));
-                    failed
-                }
-                Err(e) => {
-                    note(format!("Error running handler: {e}"));
-                    failed
-                }
-            },
+            status = child.wait() => {
+                self.say("Child terminated, releasing lock");
+                let why = match status {
+                    Ok(status) if status.success() => return Exit::Success,
+                    Ok(status) => ended(status),
+                    Err(e) => e.to_string(),
+                };
+                note(format!("Error running handler: {why}"));
+                failed
+            }
             () = holder.lost(self.monitor_retry) => {
                 self.say("Lock lost, killing child");
                 end(&mut child).await;
