@@ -137,6 +137,7 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
         retry_interval: config.retry_interval,
         retry_max: config.retry_max,
         remember: config.dns_last_known,
+        hold: config.rpc_hold_timeout,
     };
     let mut tasks = telemetry::install().start(config.telemetry.clone(), &shutdown);
     let end = Shutdown::default();

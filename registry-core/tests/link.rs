@@ -131,6 +131,7 @@ async fn an_agent_elsewhere_runs_prepared_queries_as_itself_and_for_its_client()
             retry_interval: Duration::from_secs(1),
             retry_max: 0,
             remember: Duration::from_secs(60),
+            hold: Duration::from_secs(7),
         },
         end.clone(),
     );

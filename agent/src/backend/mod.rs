@@ -46,6 +46,12 @@ pub enum Unavailable {
     /// This agent knows no server, or none accepts its connection: Consul's words for its clients.
     #[error("No known Consul servers")]
     NoServers,
+    /// Servers are known, but none could be reached for as long as a request is held: it has not been sent.
+    #[error("rpc error getting client: failed to get conn: {0}")]
+    Unreachable(String),
+    /// The connection ended under a request that must not be sent twice: whether it took effect is unknown.
+    #[error("rpc error making call: EOF")]
+    Interrupted,
     /// Servers are there, but they have no leader.
     #[error("No cluster leader")]
     NoLeader,

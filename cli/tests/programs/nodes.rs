@@ -6,7 +6,7 @@ use hickory_proto::{op::ResponseCode, rr::RecordType};
 use nix::sys::signal::Signal;
 
 use crate::{
-    ask::{LONG, Page, pause, until},
+    ask::{LONG, Page, http, pause, until},
     process::Process,
     stage::{Node, Stage, list},
 };
@@ -123,6 +123,29 @@ fn a_registry_replaced_on_its_folder_has_everything_and_its_agents_return() {
         assert_eq!(registry.get("/v1/kv/after?raw").text, end.as_str());
     }
     agent.must_run();
+}
+
+#[test]
+fn writes_through_an_agent_wait_while_the_registry_restarts() {
+    let stage = Stage::new();
+    let (registry, web) = (stage.registry(), stage.agent("web1", 11));
+    let mut process = registry.start_and_wait();
+    let _agent = web.start_and_wait();
+    for end in [Signal::SIGTERM, Signal::SIGKILL] {
+        if end == Signal::SIGKILL {
+            process.kill();
+        } else {
+            process.stop(end);
+        }
+        // The end of the old connection reaches the agent.
+        pause(Duration::from_millis(300));
+        let agent = web.http();
+        let writing = std::thread::spawn(move || http(agent, "PUT", "/v1/kv/held?cas=0", b"x"));
+        process = registry.start_and_wait();
+        let page = writing.join().unwrap().unwrap();
+        assert_eq!((page.status, page.text.as_str()), (200, "true"), "{end}");
+        registry.put_ok("/v1/txn", r#"[{"KV":{"Verb":"delete","Key":"held"}}]"#);
+    }
 }
 
 /// Waits until these nodes are alive, by the members and by their `serfHealth`.

@@ -54,6 +54,15 @@ impl LinkError {
     }
 }
 
+/// A call without an answer; the request comes back when nothing of it was sent.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// Why.
+    pub error: LinkError,
+    /// The request, with its whole body, to be sent again.
+    pub unsent: Option<Box<Request<Body>>>,
+}
+
 /// One HTTP/2 connection to a peer, dialled when first needed and again after it ended.
 ///
 /// While the peer cannot be reached, calls fail at once between the attempts, so that nobody waits for a dead server.
@@ -85,7 +94,7 @@ impl Link {
     /// end too. There is no time limit here but that of connecting: a blocking query may wait for minutes.
     pub async fn call(&self, request: Request<Body>) -> Result<Response<Body>, LinkError> {
         let sender = self.connected().await?;
-        self.send(sender, request).await
+        self.send(sender, request).await.map_err(|unanswered| unanswered.error)
     }
 
     /// A connection that is open now.
@@ -119,16 +128,19 @@ impl Link {
         &self,
         mut sender: SendRequest<Body>,
         mut request: Request<Body>,
-    ) -> Result<Response<Body>, LinkError> {
+    ) -> Result<Response<Body>, Unanswered> {
         wire::leave_hop_headers(request.headers_mut());
         *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = self.absolute(request.uri())?;
-        let answer = sender.send_request(request).await.map_err(|error| {
-            let reason: Arc<str> = error.to_string().into();
-            if error.is_canceled() {
-                return self.no_connection(reason);
-            }
-            LinkError::Ended { address: self.address, reason }
+        *request.uri_mut() =
+            self.absolute(request.uri()).map_err(|error| Unanswered { error, unsent: None })?;
+        let answer = sender.try_send_request(request).await.map_err(|mut failed| {
+            let unsent = failed.take_message().map(Box::new);
+            let reason: Arc<str> = failed.into_error().to_string().into();
+            let error = match unsent {
+                Some(_) => self.no_connection(reason),
+                None => LinkError::Ended { address: self.address, reason },
+            };
+            Unanswered { error, unsent }
         })?;
         let mut answer = answer.map(|body| body.map_err(Into::into).boxed_unsync());
         *answer.version_mut() = Version::HTTP_11;

@@ -11,7 +11,7 @@ use std::{
 use http::{Request, Response};
 use http_api::Body;
 
-use crate::{Link, LinkError};
+use crate::{Link, LinkError, Unanswered};
 
 /// Links to all known servers; the one that answered last is asked first.
 #[derive(Default)]
@@ -41,6 +41,11 @@ impl Servers {
     /// `None` when no server is known. A request that may have been sent is not repeated: the caller decides, for only it
     /// knows whether twice is harmless.
     pub async fn call(&self, request: Request<Body>) -> Option<Result<Response<Body>, LinkError>> {
+        Some(self.try_call(request).await?.map_err(|unanswered| unanswered.error))
+    }
+
+    /// The same; a request that no server got comes back.
+    pub async fn try_call(&self, request: Request<Body>) -> Option<Result<Response<Body>, Unanswered>> {
         let links = self.links();
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = None;
@@ -51,10 +56,10 @@ impl Servers {
                     self.preferred.store(number, Ordering::Relaxed);
                     return Some(links[number].send(sender, request).await);
                 }
-                Err(error) => last = Some(Err(error)),
+                Err(error) => last = Some(error),
             }
         }
-        last
+        Some(Err(Unanswered { error: last?, unsent: Some(Box::new(request)) }))
     }
 
     /// Lets another server be asked first from now on; for a server that answers but cannot serve.

@@ -19,7 +19,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_api::{Body, body};
 use http_body_util::BodyExt as _;
 use link::{
-    LinkError, Servers,
+    LinkError, Servers, Unanswered,
     calls::{self, Lease},
     join::Directions,
 };
@@ -41,10 +41,6 @@ use super::{AddressOwner, Backend, BoxFuture, CLIENT_HEADER, Found, Lookup, NODE
 
 pub use join::{JoinError, Joins};
 
-/// How long a request that was not sent, or may be sent twice, is tried again while servers cannot be reached.
-///
-/// Consul's `rpc_hold_timeout`: a registry that is only being restarted costs its clients a wait, not an error.
-const HOLD: Duration = Duration::from_secs(7);
 /// How long DNS waits for a registry before it answers from what it knows.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 /// The longest answer to one of our own questions; a service of 10,000 instances has some 10 MB.
@@ -63,6 +59,9 @@ pub struct Settings {
     pub retry_max: u32,
     /// How long DNS answers are given from the last known state while no registry answers.
     pub remember: Duration,
+    /// How long a request that was not sent, or may be sent twice, is tried again while servers cannot be reached:
+    /// `rpc_hold_timeout`. A registry that is only being restarted costs its clients a wait, not an error.
+    pub hold: Duration,
 }
 
 /// Whether a registry holds our lease.
@@ -148,24 +147,25 @@ impl Remote {
         self.servers.set(&addresses);
     }
 
+    /// Sends a request on. What no server got is held until one can be reached again; a read that may have got there is
+    /// asked again, a write is not, for it might take effect twice.
     async fn forward(&self, request: Request<Body>) -> Result<Response<Body>, Unavailable> {
-        let end = Instant::now() + HOLD;
-        let repeatable = request.method() == Method::GET || request.method() == Method::HEAD;
-        let (head, sent) = request.into_parts();
-        let mut sent = Some(sent);
+        let end = Instant::now() + self.settings.hold;
+        let again = read_again(&request);
+        let mut attempt = request;
         let mut pause = Duration::from_millis(50);
         loop {
-            let mut attempt = Request::new(sent.take().unwrap_or_else(body::empty));
-            (*attempt.method_mut(), *attempt.uri_mut()) = (head.method.clone(), head.uri.clone());
-            *attempt.headers_mut() = head.headers.clone();
-            let error = match self.servers.call(attempt).await {
+            let Unanswered { error, unsent } = match self.servers.try_call(attempt).await {
                 Some(Ok(answer)) => return Ok(answer),
-                Some(Err(error)) => error,
+                Some(Err(unanswered)) => unanswered,
                 None => return Err(Unavailable::NoServers),
             };
-            // A body that was taken for a connection that failed is gone; only requests without one come again.
-            let again = repeatable && Instant::now() < end;
-            if !again {
+            attempt = match (unsent, &again) {
+                (Some(request), _) => *request,
+                (None, Some(again)) => again(),
+                (None, None) => return Err(unavailable(&error)),
+            };
+            if Instant::now() >= end {
                 return Err(unavailable(&error));
             }
             sleep(pause).await;
@@ -249,10 +249,38 @@ async fn whole(mut sent: Body) -> Option<Bytes> {
     Some(bytes.freeze())
 }
 
+/// How to ask a read again, whose body was none.
+fn read_again(request: &Request<Body>) -> Option<impl Fn() -> Request<Body> + Send + use<>> {
+    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
+    let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+    is_read.then_some(move || {
+        let mut again = Request::new(body::empty());
+        (*again.method_mut(), *again.uri_mut()) = (method.clone(), uri.clone());
+        *again.headers_mut() = headers.clone();
+        again
+    })
+}
+
 fn unavailable(error: &LinkError) -> Unavailable {
     tracing::debug!(target: "agent.link", %error, "a call has no answer");
-    Unavailable::NoServers
+    match error {
+        LinkError::Connect { address, reason } => {
+            Unavailable::Unreachable(format!("dial tcp <nil>->{address}: {}", words(reason)))
+        }
+        LinkError::Ended { .. } | LinkError::Target(_) => Unavailable::Interrupted,
+    }
 }
+
+/// The system's words as Go has them: `connect: connection refused`.
+fn words(reason: &str) -> String {
+    match reason.split(" (os error").next() {
+        Some("Connection refused") => "connect: connection refused".to_owned(),
+        _ => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
 
 /// What an answer means that is none of success.
 fn failed(lookup: &Lookup, answer: &Response<Bytes>) -> Result<Found, Unavailable> {

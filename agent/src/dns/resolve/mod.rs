@@ -284,7 +284,7 @@ impl Resolver {
 
     async fn look_up(&self, lookup: Lookup) -> Result<Found, Outcome> {
         let found = self.backend.lookup(lookup).await;
-        let failed = matches!(found, Err(Unavailable::NoServers | Unavailable::NoLeader));
+        let failed = found.as_ref().is_err_and(|error| *error != Unavailable::NoPathToDatacenter);
         if self.failing.load(Ordering::Relaxed) != failed
             && self.failing.swap(failed, Ordering::Relaxed) != failed
         {
@@ -295,7 +295,10 @@ impl Resolver {
         }
         found.map_err(|error| match error {
             Unavailable::NoPathToDatacenter => Verdict::NoName.into(),
-            Unavailable::NoServers | Unavailable::NoLeader => Verdict::Failed.into(),
+            Unavailable::NoServers
+            | Unavailable::NoLeader
+            | Unavailable::Unreachable(_)
+            | Unavailable::Interrupted => Verdict::Failed.into(),
         })
     }
 }

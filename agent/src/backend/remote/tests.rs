@@ -1,0 +1,114 @@
+//! Requests while servers come and go, over real links.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// A registry that counts what reaches it and says it back.
+#[derive(Clone, Default)]
+struct Registry {
+    seen: Arc<AtomicUsize>,
+    /// Whether it keeps requests without ever answering.
+    silent: bool,
+}
+
+impl Registry {
+    fn serve(&self, listener: TcpListener) -> JoinHandle<()> {
+        let registry = self.clone();
+        let handler = move |_, request: Request<Body>| {
+            let registry = registry.clone();
+            async move {
+                let sent = whole(request.into_body()).await.unwrap();
+                registry.seen.fetch_add(1, Relaxed);
+                if registry.silent {
+                    std::future::pending::<()>().await;
+                }
+                Response::new(body::full(sent))
+            }
+        };
+        tokio::spawn(link::serve(listener, handler, Shutdown::default()))
+    }
+}
+
+fn remote(server: SocketAddr, hold: Duration) -> Arc<Remote> {
+    let remote = Remote {
+        servers: Servers::default(),
+        remembered: Mutex::new(Remembered::new(Duration::ZERO)),
+        settings: Settings {
+            lease: Lease::default(),
+            joins: Joins { targets: Vec::new(), datacenter: "dc1".into() },
+            retry_interval: Duration::from_secs(1),
+            retry_max: 0,
+            remember: Duration::ZERO,
+            hold,
+        },
+        attachment: watch::channel(Attachment::Attached).0,
+        coordinates: Arc::default(),
+    };
+    remote.learn(&[server]);
+    Arc::new(remote)
+}
+
+fn write() -> Request<Body> {
+    Request::put("/v1/kv/a").body(body::full("value")).unwrap()
+}
+
+/// A place where nobody listens now.
+async fn free_place() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn a_write_that_was_not_sent_waits_for_the_server_and_is_done_once() {
+    let (place, registry) = (free_place().await, Registry::default());
+    let remote = remote(place, Duration::from_secs(20));
+    let writing = remote.forward(write());
+    tokio::pin!(writing);
+    assert!(timeout(Duration::from_millis(100), &mut writing).await.is_err(), "it did not wait");
+    let _serving = registry.serve(TcpListener::bind(place).await.unwrap());
+    let answer = writing.await.unwrap();
+    assert_eq!(whole(answer.into_body()).await.unwrap(), "value");
+    assert_eq!(registry.seen.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_write_is_held_for_its_time_only() {
+    let place = free_place().await;
+    let error = remote(place, Duration::from_millis(100)).forward(write()).await.unwrap_err();
+    let said = format!(
+        "rpc error getting client: failed to get conn: dial tcp <nil>->{place}: connect: connection refused"
+    );
+    assert_eq!(error.to_string(), said);
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_arrived_is_not_sent_again_and_a_read_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let silent = Registry { silent: true, ..Registry::default() };
+    let serving = silent.serve(listener);
+    let remote = remote(place, Duration::from_secs(20));
+    let (writing, reading) = {
+        let read = Request::get("/v1/kv/a").body(body::empty()).unwrap();
+        let (one, other) = (remote.clone(), remote.clone());
+        (
+            tokio::spawn(async move { one.forward(write()).await.map(drop) }),
+            tokio::spawn(async move { other.forward(read).await.map(drop) }),
+        )
+    };
+    while silent.seen.load(Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    serving.abort();
+    let error = writing.await.unwrap().unwrap_err();
+    assert_eq!((error.to_string().as_str(), error), ("rpc error making call: EOF", Unavailable::Interrupted));
+    let registry = Registry::default();
+    let _serving = registry.serve(TcpListener::bind(place).await.unwrap());
+    reading.await.unwrap().unwrap();
+    assert_eq!(registry.seen.load(Relaxed), 1);
+}
