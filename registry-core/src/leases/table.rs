@@ -100,7 +100,11 @@ impl Table {
 
     /// The row of this holder, which has left the catalog, is shown no longer; nothing when another one holds the name.
     pub(super) fn prune(&mut self, node: &str, id: &str) {
-        if self.0.get(&key(node)).is_some_and(|row| row.lease.id == id && row.due.standing() == Standing::Left) {
+        if self
+            .0
+            .get(&key(node))
+            .is_some_and(|row| row.lease.id == id && row.due.standing() == Standing::Left)
+        {
             self.0.remove(&key(node));
         }
     }
