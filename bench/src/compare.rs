@@ -33,7 +33,7 @@ impl Comparison<'_> {
         for round in 1..=self.rounds {
             note(&format!("round {round} of {}", self.rounds));
             if self.effort.wants(Part::Limits) {
-                limits.push(limits::measure(self.effort.time)?);
+                limits.push(limits::measure(self.effort.time, self.effort.waiters)?);
             }
             for subject in self.registries {
                 note(&format!("  {}", subject.name));

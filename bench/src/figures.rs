@@ -33,7 +33,7 @@ impl Goal {
             Self::AtMost(most) => format!("≤ {most}"),
             Self::OfPeer(times) => format!("≥ {times} × peer"),
             Self::OfLimit(share, limit) => {
-                let title = FIGURES.iter().find(|figure| figure.key == limit).map_or(limit, |it| it.title);
+                let title = title(limit);
                 format!("≥ {share} × {}", title.split(',').next().unwrap_or(title))
             }
             Self::Open => String::new(),
@@ -51,6 +51,11 @@ impl Goal {
     }
 }
 
+/// The title of a figure's row; its key, if it has none.
+pub(crate) fn title(key: &'static str) -> &'static str {
+    FIGURES.iter().find(|figure| figure.key == key).map_or(key, |figure| figure.title)
+}
+
 const fn row(key: &'static str, title: &'static str, goal: Goal) -> Figure {
     Figure { key, title, goal }
 }
@@ -60,6 +65,8 @@ pub(crate) const FIGURES: &[Figure] = &[
     row("limit_syncs", "fdatasync, per s", Goal::Open),
     row("limit_http", "HAProxy's static answer, 64 clients, per s", Goal::Open),
     row("limit_dns", "unbound's own A record, per s", Goal::Open),
+    row("limit_waiters_bare", "waiters on bare sockets: last answer, ms", Goal::Open),
+    row("limit_waiters_hyper", "waiters on hyper alone: last answer, ms", Goal::Open),
     row("binary", "binary, MB", Goal::AtMost(15.0)),
     row("start", "start to first durable write, s", Goal::AtMost(0.1)),
     row("idle_memory", "memory, registry idle, MB", Goal::AtMost(12.0)),
@@ -85,6 +92,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     row("waiter_memory", "memory per held query, kB", Goal::AtMost(8.0)),
     row("waiters_key", "waiters on one key: last answer, ms", Goal::AtMost(150.0)),
     row("waiters_service", "waiters on one service: last answer, ms", Goal::AtMost(150.0)),
+    row("waiters_services", "waiters on the list of services: last answer, ms", Goal::AtMost(150.0)),
     row("waiters_missed", "waiters: answers that did not come", Goal::AtMost(0.0)),
     row("waiters_needless", "waiters: woken without need", Goal::AtMost(0.0)),
     row("watcher_memory_1", "watcher, 1 template: memory, MB", Goal::AtMost(4.0)),

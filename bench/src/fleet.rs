@@ -33,6 +33,13 @@ pub(crate) fn checked(service: &str) -> Value {
     registration
 }
 
+/// The same service with another tag.
+pub(crate) fn tagged(service: &str, tag: &str) -> Value {
+    let mut registration = checked(service);
+    registration["Service"]["Tags"] = json!([tag]);
+    registration
+}
+
 /// A registration that changes that check's status.
 pub(crate) fn check(service: &str, status: &str) -> Value {
     let check = json!({ "CheckID": service, "Name": "answers", "Status": status, "ServiceID": service });

@@ -1,6 +1,7 @@
 //! What this machine can do at best, measured with the same tools: a static answer, own data, a bare disk.
 
 use std::{
+    env,
     fs::{self, File},
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -16,15 +17,20 @@ use conformance::{pause, ports};
 use crate::{
     dns::Questions,
     fleet,
-    http::{self, load::Load},
-    measure::{CLIENTS, Values},
+    http::{
+        self,
+        load::Load,
+        waiters::{Mode, Waiters},
+    },
+    measure::{CLIENTS, Values, median},
 };
 
 /// How large a record of a small write in the log is, about.
 const RECORD: [u8; 256] = [b'x'; 256];
 
 /// All limits that can be measured here; a program that is not installed is told on stderr and left out.
-pub(crate) fn measure(time: Duration) -> anyhow::Result<Values> {
+/// `waiters` are held for those of blocking queries.
+pub(crate) fn measure(time: Duration, waiters: usize) -> anyhow::Result<Values> {
     let mut values = Values::from([("limit_syncs", syncs(time)?)]);
     if let Some(haproxy) = Static::haproxy()? {
         let requests = vec![http::get("/")];
@@ -36,7 +42,17 @@ pub(crate) fn measure(time: Duration) -> anyhow::Result<Values> {
         let questions = Questions { address: unbound.address, name, kind: "A".into(), edns: None, time };
         values.insert("limit_dns", questions.run()?.per_second);
     }
+    for (key, holder) in [("limit_waiters_bare", "bare"), ("limit_waiters_hyper", "hyper")] {
+        values.insert(key, last_answer(holder, waiters)?);
+    }
     Ok(values)
+}
+
+/// The milliseconds until the last of many held queries is answered, by a server that does nothing else.
+fn last_answer(holder: &str, number: usize) -> anyhow::Result<f64> {
+    let holder = Static::holder(holder)?;
+    let plan = Waiters { address: holder.address, number, rounds: 5, mode: Mode::Key, pid: None };
+    Ok(median(&plan.run()?.last_ms))
 }
 
 /// Writes to disk, one after the other, each followed by fdatasync.
@@ -56,7 +72,8 @@ fn syncs(time: Duration) -> anyhow::Result<f64> {
 struct Static {
     process: Child,
     address: SocketAddr,
-    _folder: tempfile::TempDir,
+    /// Where its configuration is, if it has one.
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Static {
@@ -92,6 +109,17 @@ impl Static {
         Ok(unbound)
     }
 
+    /// This tool as a server; see [`crate::held`].
+    fn holder(kind: &str) -> anyhow::Result<Self> {
+        let [port, ..] = ports::block();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut command = Command::new(env::current_exe()?);
+        let process = spawn(command.args(["hold", kind, "--http"]).arg(address.to_string()))?;
+        let holder = Self { process, address, _folder: None };
+        holder.await_port()?;
+        Ok(holder)
+    }
+
     fn start(program: &str, flag: &str, config: impl Fn(u16) -> String) -> anyhow::Result<Option<Self>> {
         let Some(bin) = installed(program) else {
             tell_missing(program);
@@ -101,15 +129,8 @@ impl Static {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir()?;
         let path = folder.path().join("config");
         fs::write(&path, config(port))?;
-        let process = Command::new(bin)
-            .arg(flag)
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
-        Ok(Some(Self { process, address: (Ipv4Addr::LOCALHOST, port).into(), _folder: folder }))
+        let process = spawn(Command::new(bin).arg(flag).arg(path))?;
+        Ok(Some(Self { process, address: (Ipv4Addr::LOCALHOST, port).into(), _folder: Some(folder) }))
     }
 
     fn await_port(&self) -> anyhow::Result<()> {
@@ -128,6 +149,12 @@ impl Drop for Static {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Starts a program that says nothing.
+fn spawn(command: &mut Command) -> anyhow::Result<Child> {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.spawn().with_context(|| format!("cannot start {}", quiet.get_program().display()))
 }
 
 /// Where a daemon's binary is; their folder is in the path of root only.

@@ -1,6 +1,7 @@
 //! Load tools that take any address or binary, and `compare`, which sets subjects side by side in one run.
 //!
-//! `http` and `dns` make load, `watcher` makes work for a watcher, `limits` finds what the machine can do at best. `subject`
+//! `http` and `dns` make load, `watcher` makes work for a watcher, `limits` finds what the machine can do at best, for which
+//! `held` serves. `subject`
 //! starts programs, `process` asks the kernel about them, `fleet` fills a registry. `measure` is one round, `figures` the
 //! table with its goals, `compare` runs the rounds.
 
@@ -12,6 +13,7 @@ mod compare;
 mod dns;
 mod figures;
 mod fleet;
+mod held;
 mod http;
 mod limits;
 mod measure;
@@ -20,6 +22,7 @@ mod subject;
 mod watcher;
 
 use compare::Comparison;
+use held::Holder;
 use http::{load::Speed, waiters};
 use measure::{Effort, Keys, Part};
 use subject::Subject;
@@ -62,6 +65,18 @@ enum Tool {
         /// Seconds that each load runs.
         #[arg(long, default_value_t = 6)]
         seconds: u64,
+        /// Blocking queries to hold.
+        #[arg(long, default_value_t = 10_000)]
+        waiters: usize,
+    },
+    /// Hold blocking queries and answer them with ready-made bytes, for `limits`
+    #[command(hide = true)]
+    Hold {
+        /// How they are answered.
+        holder: Holder,
+        /// Where to listen.
+        #[arg(long)]
+        http: SocketAddr,
     },
     /// Run subjects in turn and print medians and ratios as a table
     Compare(CompareFlags),
@@ -137,11 +152,12 @@ fn main() -> anyhow::Result<()> {
         }
         Tool::Dns { load, dns } => run_dns(&load, dns)?,
         Tool::Waiters(flags) => run_waiters(&flags)?,
-        Tool::Limits { seconds } => {
-            for (key, value) in limits::measure(Duration::from_secs(seconds))? {
-                print(&format!("{key} {value:.0}/s"));
+        Tool::Limits { seconds, waiters } => {
+            for (key, value) in limits::measure(Duration::from_secs(seconds), waiters)? {
+                print(&format!("{}: {value:.0}", figures::title(key)));
             }
         }
+        Tool::Hold { holder, http } => held::serve(holder, http)?,
         Tool::Compare(flags) => run_comparison(&flags)?,
     }
     Ok(())

@@ -173,9 +173,10 @@ const DNS_LOADS: [(&str, &str, &str, Option<u16>); 3] = [
 ];
 
 /// Mode, and the keys of memory for each, last answer and needless answers; empty where another mode tells it.
-const WAITER_LOADS: [(Mode, &str, &str, &str); 4] = [
+const WAITER_LOADS: [(Mode, &str, &str, &str); 5] = [
     (Mode::Key, "waiter_memory", "waiters_key", "waiters_needless"),
     (Mode::Service, "", "waiters_service", "waiters_needless"),
+    (Mode::Services, "", "waiters_services", "waiters_needless"),
     (Mode::OtherKeys, "", "", "waiters_needless"),
     (Mode::OtherServices, "", "", "waiters_needless"),
 ];

@@ -31,6 +31,8 @@ pub(crate) enum Mode {
     OtherKeys,
     /// All wait for the passing instances of one service, whose check changes.
     Service,
+    /// All wait for the list of services, in which a tag changes.
+    Services,
     /// Each waits for one of a thousand services; a check of the first one's changes, and nobody else may wake.
     OtherServices,
 }
@@ -42,6 +44,7 @@ impl Mode {
             Self::OtherKeys if waiter == 0 => "/v1/kv/bench/wait".into(),
             Self::OtherKeys => format!("/v1/kv/bench/wait-{waiter}"),
             Self::Service => "/v1/health/service/wait-0?passing".into(),
+            Self::Services => "/v1/catalog/services".into(),
             Self::OtherServices if waiter == 0 => "/v1/health/service/wait-0?passing".into(),
             Self::OtherServices => {
                 format!("/v1/health/service/wait-{}?passing", 1 + waiter % (SERVICES - 1))
@@ -62,6 +65,9 @@ impl Mode {
                 let status = if round.is_multiple_of(2) { "critical" } else { "passing" };
                 put("/v1/catalog/register", &fleet::check("wait-0", status).to_string())
             }
+            Self::Services => {
+                put("/v1/catalog/register", &fleet::tagged("wait-0", &round.to_string()).to_string())
+            }
         }
     }
 
@@ -69,7 +75,7 @@ impl Mode {
         match self {
             // No round writes this value: writing what is there already wakes nobody.
             Self::Key | Self::OtherKeys => fleet::put(address, "/v1/kv/bench/wait", "start"),
-            Self::Service => fleet::register(address, &fleet::checked("wait-0")),
+            Self::Service | Self::Services => fleet::register(address, &fleet::checked("wait-0")),
             Self::OtherServices => (0..SERVICES)
                 .try_for_each(|i| fleet::register(address, &fleet::checked(&format!("wait-{i}")))),
         }
@@ -78,7 +84,7 @@ impl Mode {
     /// How many a write has to wake.
     fn woken(self, waiters: usize) -> usize {
         match self {
-            Self::Key | Self::Service => waiters,
+            Self::Key | Self::Service | Self::Services => waiters,
             Self::OtherKeys | Self::OtherServices => 1,
         }
     }
