@@ -1,8 +1,8 @@
 //! One connection: HTTP/1.1 until the client goes, or until the end is asked for.
 //!
 //! hyper's part of a connection has buffers of 16 kB, so that a connection has it only while it is of use. A blocking
-//! query waits without it; its answer is written by a new one, which is made to read a request like the one that waited.
-//! While there are many connections, those without a request do without it too.
+//! query waits without it; a simple answer is written without it too, another one by a new one, which is made to read a
+//! request like the one that waited. While there are many connections, those without a request do without it too.
 
 use std::{
     future::{Future, poll_fn},
@@ -24,7 +24,7 @@ use tokio::{
 use super::{
     Crowd, Limits, Stream,
     exchange::{Desk, Exchange, Pause, Waiting},
-    multiplexed,
+    late, multiplexed,
     patience::{Patient, Spoke},
     secure,
     wire::Wire,
@@ -34,8 +34,6 @@ use crate::{Body, Peer, Serve};
 
 /// hyper's smallest buffer; less would make it panic.
 const HEADER_BYTES_MIN: usize = 8192;
-/// How many headers a request may have. Consul counts only their bytes; the parser needs a number.
-const HEADERS_MAX: usize = 1000;
 
 /// What a connection is served with.
 pub(super) struct Visit {
@@ -76,15 +74,21 @@ impl Visit {
             let Some((quiet, pause)) = talk.await else { return };
             wire = quiet;
             if let Pause::Waiting(waiting) = pause {
-                let head = waiting.head.clone();
-                due = tokio::select! {
+                let (head, is_plain) = (waiting.head.clone(), waiting.is_plain);
+                let response = tokio::select! {
                     response = self.answer(waiting) => response,
                     () = wire.gone() => return,
                 };
-                if due.is_none() {
-                    return;
+                let Some(response) = response else { return };
+                // At the end hyper tells the client that this was the last answer.
+                if is_plain && late::is_simple(&response) && !self.shutdown.is_requested() {
+                    if !self.write_late(response, &mut wire).await {
+                        return;
+                    }
+                } else {
+                    due = Some(response);
+                    wire.put_back(&head);
                 }
-                wire.put_back(&head);
             }
         }
     }
@@ -109,11 +113,12 @@ impl Visit {
     {
         let (exchange, blocked) = (Exchange::new(due), wire.blocked());
         let desk = Desk { exchange: exchange.clone(), service: self.service.clone(), peer: self.peer, spoke };
+        // A request may have a hundred headers, hyper's own limit: with another one it makes room for that many on the heap
+        // for each request, which cost more than many an answer.
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_read)
             .max_buf_size(self.limits.header_bytes.max(HEADER_BYTES_MIN))
-            .max_headers(HEADERS_MAX)
             .title_case_headers(true)
             .serve_connection(TokioIo::new(wire), desk);
         let speaking = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
@@ -144,6 +149,24 @@ impl Visit {
             tracing::trace!(target: "agent.http", %error, "a connection broke off");
         }
         None
+    }
+
+    /// Writes an answer without hyper; false when the connection is of no more use.
+    async fn write_late<S: AsyncWrite + Unpin>(&self, response: Response<Body>, wire: &mut Wire<S>) -> bool {
+        let writing = late::write(response, wire);
+        tokio::pin!(writing);
+        let written = tokio::select! {
+            biased;
+            written = &mut writing => written,
+            () = self.shutdown.requested() => match timeout(self.limits.drain, writing).await {
+                Ok(written) => written,
+                Err(_) => return false,
+            },
+        };
+        if let Err(error) = &written {
+            tracing::trace!(target: "agent.http", %error, "a connection broke off");
+        }
+        written.is_ok()
     }
 
     /// The answer to a request that waits; `None` if it takes too long after the end was asked for.
