@@ -18,7 +18,7 @@ use http_api::{
     table::{ENDPOINT, unknown_path},
     took_elsewhere,
 };
-use metrics::counter;
+use metrics::{Counter, counter};
 use nix::unistd::{Group, User};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -49,6 +49,8 @@ struct Behind {
     node: HeaderValue,
     /// `limits.rpc_rate`: what an agent hands to a registry elsewhere.
     rate: Rate,
+    /// How many requests were handed on.
+    calls: Counter,
 }
 
 /// The wrapper that lets one `Arc` serve.
@@ -61,7 +63,7 @@ impl Door {
         // A server asks itself; its own limits are request_limits.
         let a_second = if config.server { f64::INFINITY } else { config.limits.rpc_rate };
         let rate = Rate::new(a_second, f64::from(config.limits.rpc_max_burst));
-        let behind = Arc::new(Behind { own, backend, node, rate });
+        let behind = Arc::new(Behind { own, backend, node, rate, calls: counter!("client.rpc") });
         let front = RwLock::new(Front::new(settings(config), Arc::new(Shared(behind.clone()))));
         Arc::new(Self { front, behind })
     }
@@ -118,7 +120,7 @@ impl Behind {
             request.headers_mut().insert(NODE_HEADER, self.node.clone());
         }
         match request.extensions().get().copied() {
-            Some(Peer::Tcp(address)) => {
+            Some(Peer::Tcp(address)) if request.uri().path().starts_with("/v1/query/") => {
                 let text = HeaderValue::from_str(&address.ip().to_canonical().to_string());
                 request.headers_mut().insert(CLIENT_HEADER, text.expect("an address is plain letters"));
             }
@@ -126,7 +128,7 @@ impl Behind {
         }
         let (start, method) = (Instant::now(), request.method().clone());
         let call = figures::call(request.uri().path());
-        counter!("client.rpc").increment(1);
+        self.calls.increment(1);
         if !self.rate.admits() {
             counter!("client.rpc.exceeded").increment(1);
             let text = "RPC rate limit exceeded";

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, Ready};
 use tokio::{sync::watch, time::timeout};
 
 /// How long a question or write waits for a leader before it fails: Consul's `rpc_hold_timeout`.
@@ -22,8 +22,11 @@ pub struct Role {
 #[error("No cluster leader")]
 pub struct NotLeading;
 
-/// Asks the other servers whether this one still leads.
-pub(crate) type Confirm = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+/// Asks whether this server still leads.
+pub(crate) type Confirm = Arc<dyn Fn() -> Confirming + Send + Sync>;
+
+/// Whether this server still leads: at once, or when the others have said so.
+pub(crate) type Confirming = Either<Ready<bool>, BoxFuture<'static, bool>>;
 
 /// This server's view of who leads. Clones share it.
 #[derive(Clone)]
@@ -48,6 +51,11 @@ impl Leadership {
         self.role.borrow().leader.clone()
     }
 
+    /// Whether there is a leader.
+    pub fn knows_leader(&self) -> bool {
+        self.role.borrow().leader.is_some()
+    }
+
     /// Who leads, as far as this server knows.
     pub(crate) fn role(&mut self) -> Role {
         self.role.borrow_and_update().clone()
@@ -68,7 +76,7 @@ impl Leadership {
         serving.ok().and_then(Result::ok).map(drop).ok_or(NotLeading)
     }
 
-    /// As [`Leadership::leading`], and asks the other servers that it is still so.
+    /// As [`Leadership::leading`], and makes sure that it is still so.
     pub(crate) async fn confirmed(&self) -> Result<(), NotLeading> {
         self.leading().await?;
         if (self.confirm)().await { Ok(()) } else { Err(NotLeading) }

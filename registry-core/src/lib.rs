@@ -32,7 +32,6 @@ use std::{
 };
 
 use daemon::Shutdown;
-use futures_util::future::BoxFuture;
 use http_api::Serve;
 use tokio::{
     sync::{Semaphore, watch as channel},
@@ -132,11 +131,7 @@ impl Registry {
         .await?;
         let (role_sender, role) = channel::channel(Role::default());
         let confirming = replication.clone();
-        let confirm = move || {
-            let replication = confirming.clone();
-            Box::pin(async move { replication.confirm().await }) as BoxFuture<'static, bool>
-        };
-        let leadership = Leadership::new(role, Arc::new(confirm));
+        let leadership = Leadership::new(role, Arc::new(move || confirming.confirm()));
         let proposing = replication.clone();
         let propose: writer::Propose = Arc::new(move |commands| {
             let replication = proposing.clone();

@@ -8,7 +8,7 @@ mod shared;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use daemon::Shutdown;
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use registry_state::{Index, State, read::Read};
 use tokio::time::Instant;
 
@@ -105,12 +105,31 @@ impl<K, V> Absent for BTreeMap<K, V> {}
 impl<T, E> Absent for Result<T, E> {}
 
 /// Answers questions. Clones share everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reader {
     store: Arc<Store>,
     questions: Questions,
     leadership: Leadership,
     shutdown: Shutdown,
+    counts: Counts,
+}
+
+/// What is counted with each question, found once.
+#[derive(Clone)]
+struct Counts {
+    questions: Counter,
+    blocking: Gauge,
+    confirming: Histogram,
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self {
+            questions: counter!("rpc.query"),
+            blocking: gauge!("rpc.queries_blocking"),
+            confirming: histogram!("rpc.consistentRead"),
+        }
+    }
 }
 
 /// One look at the state.
@@ -123,7 +142,7 @@ struct Look<T> {
 
 impl Reader {
     pub(crate) fn new(store: Arc<Store>, leadership: Leadership, shutdown: Shutdown) -> Self {
-        Self { store, questions: Questions::default(), leadership, shutdown }
+        Self { store, questions: Questions::default(), leadership, shutdown, counts: Counts::new() }
     }
 
     /// The answer to a question, after waiting if asked to. The end of the program ends the wait with what is known.
@@ -132,7 +151,7 @@ impl Reader {
         R: Read,
         R::Output: Absent,
     {
-        counter!("rpc.query").increment(1);
+        self.counts.questions.increment(1);
         let Some(deadline) = deadline(options.wait) else {
             self.sure(options.consistency).await?;
             return Ok(self.answer(look(&self.store, question)));
@@ -159,7 +178,7 @@ impl Reader {
         F: std::hash::Hash + Send + Sync + 'static,
         E: Clone + Send + Sync + 'static,
     {
-        counter!("rpc.query").increment(1);
+        self.counts.questions.increment(1);
         let look = |question: &R, form: &F| {
             let found = look(&self.store, question);
             Look { value: encode(&found.value, form), index: found.index, absent: found.absent }
@@ -193,7 +212,7 @@ impl Reader {
         mut listener: Listener,
         look: impl Fn(bool) -> Look<T>,
     ) -> Result<Answer<T>, ReadError> {
-        let _waiting = Waiting::begin();
+        let _waiting = Waiting::begin(&self.counts.blocking);
         let mut known = options.wait.map_or(0, |wait| wait.index);
         let mut was_absent = false;
         let before = self.store.state().restored_at();
@@ -226,7 +245,7 @@ impl Reader {
         consistency: Consistency,
         look: impl FnOnce(&Arc<State>) -> (T, Index),
     ) -> Result<Answer<T>, ReadError> {
-        counter!("rpc.query").increment(1);
+        self.counts.questions.increment(1);
         self.sure(consistency).await?;
         let state = self.store.state();
         let (value, index) = look(&state);
@@ -240,31 +259,31 @@ impl Reader {
             Consistency::Consistent => {
                 let start = std::time::Instant::now();
                 self.leadership.confirmed().await?;
-                histogram!("rpc.consistentRead").record(figures::since(start));
+                self.counts.confirming.record(figures::since(start));
             }
         }
         Ok(())
     }
 
     fn answer<T>(&self, look: Look<T>) -> Answer<T> {
-        let known_leader = self.leadership.leader().is_some();
+        let known_leader = self.leadership.knows_leader();
         Answer { value: look.value, index: look.index, known_leader, last_contact_ms: 0 }
     }
 }
 
 /// A blocking question, while it waits.
-struct Waiting;
+struct Waiting<'a>(&'a Gauge);
 
-impl Waiting {
-    fn begin() -> Self {
-        gauge!("rpc.queries_blocking").increment(1);
-        Self
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a Gauge) -> Self {
+        count.increment(1);
+        Self(count)
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        gauge!("rpc.queries_blocking").decrement(1);
+        self.0.decrement(1);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use daemon::Shutdown;
+use futures_util::future::{Either, ready};
 use registry_state::{Action, Check, KvPut, Node, Outcome, Register, Service};
 use tokio::sync::watch;
 
@@ -34,7 +35,7 @@ impl Simulated {
     pub(crate) fn start() -> Self {
         let (store, shutdown) = (Arc::new(Store::default()), Shutdown::default());
         let (role, receiver) = watch::channel(leading());
-        let leadership = Leadership::new(receiver, Arc::new(|| Box::pin(async { true })));
+        let leadership = Leadership::new(receiver, Arc::new(|| Either::Left(ready(true))));
         let (applying, batches) = (store.clone(), Arc::new(AtomicUsize::new(0)));
         let (counting, broken) = (batches.clone(), Arc::new(AtomicBool::new(false)));
         let breaking = broken.clone();

@@ -10,7 +10,7 @@ pub mod remote;
 
 use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use http_api::Body;
 use registry_wire::{
     catalog::{CheckServiceNode, Node},
@@ -35,10 +35,10 @@ pub trait Backend: Send + Sync + 'static {
 
 /// The name of the agent's node, on every request that it hands to its [`Backend`]: the default of `session/create`
 /// and the meaning of `near=_agent`.
-pub const NODE_HEADER: &str = "x-ryo-node";
+pub const NODE_HEADER: HeaderName = HeaderName::from_static("x-ryo-node");
 
-/// The address of the client whose request or question an agent hands on: the meaning of `_ip` in a prepared query.
-pub const CLIENT_HEADER: &str = "x-ryo-client";
+/// The address of the client whose question about a prepared query an agent hands on: the meaning of `_ip` there.
+pub const CLIENT_HEADER: HeaderName = HeaderName::from_static("x-ryo-client");
 
 /// No server answered. The text says what was tried, for the log and for the client's 500.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ pub(super) async fn empty_list(api: Api, call: Call) -> Result<Answer, ApiError>
     let asked = call.read_options()?;
     api.serves(asked.datacenter.as_deref())?;
     let mut answer = Answer::json(&[(); 0]);
-    let known = api.0.registry.leadership().leader().is_some();
+    let known = api.0.registry.leadership().knows_leader();
     read_headers(&mut answer, 1, known, 0, Family::Plain, &asked);
     Ok(answer)
 }

@@ -99,7 +99,7 @@ pub(super) fn of_peer(api: &Api, asked: &ReadOptions) -> Result<Answer, ApiError
 }
 
 fn nothing(api: &Api, asked: &ReadOptions, family: Family) -> Answer {
-    let known = api.0.registry.leadership().leader().is_some();
+    let known = api.0.registry.leadership().knows_leader();
     let mut answer = Answer::json(&[(); 0]);
     read_headers(&mut answer, 1, known, 0, family, asked);
     answer
