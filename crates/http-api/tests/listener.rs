@@ -229,6 +229,25 @@ async fn a_blocking_query_is_answered_as_it_was_asked() {
 }
 
 #[tokio::test]
+async fn a_late_answer_has_the_head_of_any_other() {
+    let (address, later, _end) = serve().await;
+    let mut heads = Vec::new();
+    for other in ["", "Connection: keep-alive\r\n"] {
+        // The second one is written by hyper, and comes at once.
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        say(&mut stream, &format!("GET /v1/later?index=1 HTTP/1.1\r\nHost: x\r\n{other}\r\n")).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        later.request();
+        let answer = hear_to(&mut stream, "\"later\"").await;
+        let mut lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+        lines.iter_mut().filter(|line| line.starts_with("Date: ")).for_each(|date| date.truncate(22));
+        lines.sort_unstable();
+        heads.push(lines);
+    }
+    assert_eq!(heads[0], heads[1]);
+}
+
+#[tokio::test]
 async fn work_ends_with_its_client() {
     let (address, _later, _end) = serve().await;
     let mut stream = TcpStream::connect(address).await.unwrap();
