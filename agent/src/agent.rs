@@ -37,6 +37,7 @@ use crate::{
     supervisor::Supervisor,
     sync::{Identity, Sync, Syncer},
     tls::{self, TlsError},
+    watches::Watches,
 };
 
 /// Orders that wait at once; each is carried out within seconds.
@@ -54,7 +55,7 @@ pub enum StartError {
     /// There is no id for the node.
     #[error(transparent)]
     NodeId(#[from] NodeIdError),
-    /// A service or check of the files cannot be registered.
+    /// A service, check or watch of the files cannot be used.
     #[error("{0}")]
     Definition(String),
     /// The HTTP address is taken or forbidden.
@@ -94,6 +95,7 @@ pub struct Agent {
     door: Arc<Door>,
     secure: Secure,
     dns: watch::Sender<Arc<dns::Settings>>,
+    watches: Watches,
     orders: mpsc::Receiver<Order>,
     own_orders: mpsc::Sender<Order>,
     pid_file: Option<PathBuf>,
@@ -179,6 +181,7 @@ async fn assemble(
     for warning in &config.warnings {
         tracing::warn!(target: "agent", "{warning}");
     }
+    refuse_watch(&config)?;
     let node_id: Arc<str> = id.into();
     let local = Local::new(&config, Some(backend.clone()));
     local.load(&config).map_err(|error| StartError::Definition(error.to_string()))?;
@@ -222,6 +225,7 @@ async fn assemble(
             .map_err(|source| StartError::PidFile { path: path.display().to_string(), source })?;
     }
     let attachment = remote.as_ref().map(|lease| lease.remote.attachment());
+    let watches = Watches::new(door.behind(), attachment.clone());
     tasks.push(tokio::spawn(sync.run(attachment.clone(), shutdown.clone())));
     tasks.push(tokio::spawn(remove_critical(local.clone(), shutdown.clone())));
     let supervisor = Supervisor::default();
@@ -238,6 +242,7 @@ async fn assemble(
         door,
         secure,
         dns,
+        watches,
         orders,
         own_orders,
         pid_file,
@@ -280,6 +285,7 @@ impl Agent {
         };
         let watching = self.config.borrow().auto_reload_config.then(|| self.watch_files());
         tracing::info!(target: "agent", "Consul agent running!");
+        self.watches.set(&self.config.borrow().watches);
         let end = self.shutdown.requested();
         tokio::pin!(end);
         let exit = loop {
@@ -416,6 +422,7 @@ impl Agent {
             error.to_string()
         })?;
         let wanted = new.log.filter().map_err(|error| keeping_the_old(&error))?;
+        refuse_watch(&new).map_err(|error| keeping_the_old(&error))?;
         let dns = dns_settings(&new).await.map_err(|error| keeping_the_old(&error))?;
         let https = tls::server_config(&new.https).map_err(|error| keeping_the_old(&error))?;
         self.local.reload(&new).map_err(|error| keeping_the_old(&error))?;
@@ -431,6 +438,7 @@ impl Agent {
         self.secure.set(https);
         telemetry::install().configure(new.telemetry.clone());
         self.dns.send_replace(dns);
+        self.watches.set(&new.watches);
         self.join_further(&old, &new);
         if old.container_source != new.container_source {
             if let Some(following) = self.containers.take() {
@@ -510,6 +518,7 @@ impl Agent {
         }
         let tasks = std::mem::take(&mut self.tasks);
         let all = async {
+            self.watches.end().await;
             for task in tasks {
                 if let Err(error) = task.await {
                     tracing::error!(target: "agent", %error, "a part of the agent ended badly");
@@ -551,6 +560,12 @@ type Listens<'a> = (&'a [Listen], &'a [Listen], &'a [SocketAddr]);
 
 fn listens(config: &Config) -> Listens<'_> {
     (&config.http_listen, &config.https_listen, &config.dns_listen)
+}
+
+/// Errors with the first watch that is wrong, and where it stands.
+fn refuse_watch(config: &Config) -> Result<(), StartError> {
+    let Some(error) = &config.refused_watch else { return Ok(()) };
+    Err(StartError::Definition(error.hint().map_or_else(|| error.to_string(), str::to_owned)))
 }
 
 /// Settings that changed and that a running agent cannot take over.

@@ -43,7 +43,7 @@ pub(crate) struct Door {
 }
 
 /// What stands behind the rules: the agent's own endpoints, and the registry.
-struct Behind {
+pub(crate) struct Behind {
     own: Router<Context>,
     backend: Arc<dyn Backend>,
     node: HeaderValue,
@@ -72,6 +72,11 @@ impl Door {
     pub(crate) fn set_rules(&self, config: &Config) {
         let front = Front::new(settings(config), Arc::new(Shared(self.behind.clone())));
         *self.front.write().unwrap_or_else(PoisonError::into_inner) = front;
+    }
+
+    /// What answers without the rules for clients.
+    pub(crate) fn behind(&self) -> Arc<Behind> {
+        self.behind.clone()
     }
 
     fn front(&self) -> Arc<Front> {
@@ -115,6 +120,11 @@ fn is_own(path: &str) -> bool {
 }
 
 impl Behind {
+    /// Answers a request of the agent's own.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        Shared(self).serve(request).await
+    }
+
     async fn hand_on(&self, mut request: Request<Body>) -> Response<Body> {
         if !self.node.is_empty() {
             request.headers_mut().insert(NODE_HEADER, self.node.clone());

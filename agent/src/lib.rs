@@ -21,6 +21,7 @@ mod local;
 mod supervisor;
 mod sync;
 mod tls;
+mod watches;
 
 pub use agent::{Agent, StartError, start, start_client};
 pub use banner::banner;

@@ -7,12 +7,12 @@ use bollard::{
     errors::Error,
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
 };
+use daemon::Tail;
 use futures_util::StreamExt as _;
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     Observed, limit,
-    output::Tail,
     script::{timed_out, verdict},
 };
 use crate::definition::CheckType;

@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
+use daemon::Tail;
 use reqwest::{
     Client, Method, StatusCode, Url,
     header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     redirect::Policy,
 };
 
-use super::{Observed, Status, dial::dial_error, limit, output::Tail};
+use super::{Observed, Status, dial::dial_error, limit};
 use crate::{definition::CheckType, innermost, tls};
 
 const LIMIT: Duration = Duration::from_secs(10);

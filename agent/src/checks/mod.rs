@@ -10,7 +10,6 @@ mod grpc;
 mod h2ping;
 mod http;
 mod os_service;
-mod output;
 mod schedule;
 mod script;
 mod tcp;

@@ -1,15 +1,15 @@
 //! Checks by a program: exit 0 is passing, 1 is a warning, anything else critical.
 
-use std::{io, process::Stdio, time::Duration};
+use std::time::Duration;
 
-use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
-use registry_wire::duration;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    time::timeout,
+use daemon::{
+    Tail,
+    child::{self, Child},
 };
+use registry_wire::duration;
+use tokio::time::timeout;
 
-use super::{Observed, Status, limit, output::Tail};
+use super::{Observed, Status, limit};
 use crate::definition::CheckType;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -29,33 +29,16 @@ impl Script {
 
     pub(super) async fn run(&self) -> Observed {
         let mut said = Tail::new(self.output_bytes_max);
-        match timeout(self.limit, self.execute(&mut said)).await {
-            Ok(Ok(code)) => Observed::new(verdict(code), said.into_text()),
+        let child = Child { args: &self.args, variables: &[], input: &[] };
+        match timeout(self.limit, child.run(&mut said)).await {
+            Ok(Ok(status)) => Observed::new(verdict(status.code()), said.into_text()),
             Ok(Err(error)) => {
                 let program = self.args.first().map_or("", String::as_str);
-                Observed::critical(format!("fork/exec {program}: {}", reason(&error)))
+                Observed::critical(child::reason(program, &error))
             }
             // The group was killed when the future was dropped.
             Err(_) => Observed::critical(timed_out(self.limit, said)),
         }
-    }
-
-    /// Runs the program to its end; its exit code, none when a signal ended it.
-    async fn execute(&self, said: &mut Tail) -> io::Result<Option<i32>> {
-        let (program, args) = self.args.split_first().ok_or_else(|| io::Error::other("no program"))?;
-        let mut child = CommandWrap::with_new(program, |command| {
-            command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        })
-        .wrap(ProcessGroup::leader())
-        .wrap(KillOnDrop)
-        .spawn()?;
-        let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
-        let mut guard = Group(child);
-        if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
-            read_both(stdout, stderr, said).await?;
-        }
-        let status = guard.0.wait().await?;
-        Ok(status.code())
     }
 }
 
@@ -73,48 +56,6 @@ pub(super) fn timed_out(limit: Duration, said: Tail) -> String {
     let text = said.into_text();
     let gap = if text.is_empty() { "" } else { "\n\n" };
     format!("Timed out ({}) running check{gap}{text}", duration::format(limit))
-}
-
-/// Kills the whole group when it is dropped before its end.
-struct Group(Box<dyn process_wrap::tokio::ChildWrapper>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // It fails when the group has ended already.
-        let _ = self.0.start_kill();
-    }
-}
-
-/// Reads both streams as they come, so that what is shown has the program's order.
-async fn read_both(
-    mut stdout: impl AsyncRead + Unpin,
-    mut stderr: impl AsyncRead + Unpin,
-    said: &mut Tail,
-) -> io::Result<()> {
-    let (mut from_out, mut from_err) = ([0; 4096], [0; 4096]);
-    let (mut out_open, mut err_open) = (true, true);
-    while out_open || err_open {
-        tokio::select! {
-            read = stdout.read(&mut from_out), if out_open => match read? {
-                0 => out_open = false,
-                n => said.push(&from_out[..n]),
-            },
-            read = stderr.read(&mut from_err), if err_open => match read? {
-                0 => err_open = false,
-                n => said.push(&from_err[..n]),
-            },
-        }
-    }
-    Ok(())
-}
-
-/// The system's words without Rust's addition: `no such file or directory`.
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ mod merge;
 mod schema;
 mod settings;
 mod shape;
+mod watches;
 
-use hcl1::Syntax;
+use hcl1::{Document, Syntax};
 use serde_json::{Map, Value as Json};
 
 pub use flags::{FlagError, Flags};
@@ -36,11 +37,11 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
     let fragments = documents.split_off(documents.len() - flags.fragments.len());
     merge::merge(&mut settings, flags.lists.clone());
     for document in &documents {
-        merge::merge(&mut settings, remarks.add(shape::shape(document)?));
+        merge::merge(&mut settings, remarks.add(document, shape::shape(document)?));
     }
     merge::merge(&mut settings, flags.settings.clone());
     for fragment in &fragments {
-        merge::merge(&mut settings, remarks.add(shape::shape(fragment)?));
+        merge::merge(&mut settings, remarks.add(fragment, shape::shape(fragment)?));
     }
     build::build(settings, flags, remarks)
 }
@@ -69,12 +70,15 @@ struct Remarks {
     skipped: Vec<String>,
     old: Vec<(&'static str, &'static str)>,
     without: Vec<(String, &'static str)>,
+    watches: watches::Watches,
 }
 
 impl Remarks {
-    fn add(&mut self, shaped: shape::Shaped) -> Map<String, Json> {
+    /// Notes what a file is remarkable for; its settings without that.
+    fn add(&mut self, document: &Document, mut shaped: shape::Shaped) -> Map<String, Json> {
         self.old.extend(shaped.old);
         self.without.extend(shaped.without);
+        self.watches.take(document, &mut shaped.settings);
         shaped.settings
     }
 }

@@ -71,7 +71,6 @@ const GRPC: &str = "gRPC is not served";
 const ENTERPRISE: &str = "it belongs to Consul Enterprise";
 const CIRCONUS: &str = "metrics are not sent to Circonus";
 const BUILD: &str = "it belongs to Consul's own builds";
-const WATCHES: &str = "watches of the agent are not there yet";
 
 pub(super) const CHECK: &[Key] = &[
     key("id", Text),
@@ -418,7 +417,7 @@ pub(super) const ROOT: &[Key] = &[
     key("ui_config", Object(UI)),
     key("unix_sockets", Object(UNIX_SOCKETS)),
     key("use_streaming_backend", Bool),
-    without("watches", Objects(&[]), WATCHES),
+    key("watches", Objects(&[])),
     without("build_date", Any, BUILD),
     without("revision", Text, BUILD),
     without("version", Text, BUILD),

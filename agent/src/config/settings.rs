@@ -143,6 +143,10 @@ pub struct Config {
     pub services: Vec<ServiceDefinition>,
     /// Checks from the files, checked.
     pub checks: Vec<CheckDefinition>,
+    /// What is followed, and who is told.
+    pub watches: Vec<watch::Watch>,
+    /// The first watch that is wrong: an agent does not start with it, though `consul validate` passes it.
+    pub refused_watch: Option<ConfigError>,
     /// What Consul warns about too, in its words; `validate` prints them.
     pub warnings: Vec<String>,
     /// What only we remark on: keys without effect here.

@@ -28,3 +28,4 @@ mod stage;
 mod supervised;
 mod terminal;
 mod watcher;
+mod watches;

@@ -192,6 +192,11 @@ fn write_line(
             write!(out, "{target}: {}", fields.message)?;
             let mut separator = ":";
             for (name, value) in &fields.rest {
+                if value.contains('\n') {
+                    write!(out, "{separator}\n  {name}=\n{}  ", block(value))?;
+                    separator = "";
+                    continue;
+                }
                 let quote = if value.is_empty() || value.contains([' ', '=', '"']) { "\"" } else { "" };
                 write!(out, "{separator} {name}={quote}{}{quote}", value.replace('"', "\\\""))?;
                 separator = "";
@@ -219,6 +224,11 @@ fn write_line(
     }
     writeln!(out)?;
     Ok(head)
+}
+
+/// A value of several lines, each marked as one of its, as hclog does it.
+fn block(value: &str) -> String {
+    value.strip_suffix('\n').unwrap_or(value).split('\n').map(|line| format!("  | {line}\n")).collect()
 }
 
 #[derive(Default)]

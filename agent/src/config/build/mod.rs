@@ -50,7 +50,7 @@ fn assemble(
     r: &mut Reader<'_>,
     flags: &Flags,
     settings: &Map<String, Json>,
-    remarks: Remarks,
+    mut remarks: Remarks,
 ) -> Result<Config, ConfigError> {
     let ports = ports(r);
     let join = joins(r, "retry_join", "start_join");
@@ -71,7 +71,9 @@ fn assemble(
         remote: r.bool("enable_script_checks", false),
     };
     let (services, checks) = (services(r, settings), checks(r, settings));
+    let watches = std::mem::take(&mut remarks.watches);
     let (mut warnings, mut notices) = spoken(remarks);
+    notices.extend(watches.notices);
     let https_tls = tls::read(r, &mut notices)?;
     let telemetry = telemetry::read(r, &mut warnings);
     Ok(Config {
@@ -168,6 +170,8 @@ fn assemble(
         auto_reload_config: r.bool("auto_reload_config", false),
         services,
         checks,
+        watches: watches.good,
+        refused_watch: watches.refused,
         warnings,
         notices,
         datacenter,

@@ -1,32 +1,21 @@
 //! `watch`: follows a part of the registry's data and runs a command at each change.
-//!
-//! `question` turns flags into a request, `shape` is the JSON that handlers get.
 
-mod question;
-mod shape;
-
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
 use clap::{ArgAction, Args};
 use daemon::{Exit, shutdown::Signals};
 use registry_client::{Client, Request};
 use registry_wire::json;
+use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
+use watch::{Change, Follower, Parameters, Subject};
 
-use self::question::Question;
 use super::cluster::usage;
 use crate::{
     client::{ClientFlags, ServerFlags, system_words},
     flags::go_bool,
     output::{failure, line, note},
 };
-
-/// The longest wait for one answer; the registry holds a question for ten minutes at most, and a sixteenth.
-const ANSWER_MAX: Duration = Duration::from_secs(700);
-/// The pause after the first failure; it grows with the square of their number.
-const PAUSE: Duration = Duration::from_secs(5);
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(180);
 
 /// Follow a part of the data, and run a command at each change
 #[derive(Args, Debug)]
@@ -81,8 +70,8 @@ impl Watch {
         if self.kind.is_empty() {
             return failure(format!("Watch type must be specified\n\n{}", usage(&["watch"])));
         }
-        let question = match Question::of(&self) {
-            Ok(question) => question,
+        let subject = match self.subject() {
+            Ok(subject) => subject,
             Err(why) => return failure(why),
         };
         self.client.run(async |client| {
@@ -94,58 +83,88 @@ impl Watch {
                 Err(e) => return failure(format!("cannot listen to signals: {e}")),
             };
             tokio::select! {
-                exit = self.follow(&client, question) => exit,
+                exit = self.follow(client, subject) => exit,
                 _ = signals.next() => Exit::Success,
             }
         })
     }
 
+    /// What the flags ask for. Errors, in Consul's words, when they do not fit together.
+    fn subject(&self) -> Result<Subject, String> {
+        let mut parameters = self.parameters()?;
+        match &*self.kind {
+            "connect_roots" | "connect_leaf" => {
+                return Err(format!("Type {} is not supported in the CLI tool", self.kind));
+            }
+            // There is no flag for its id.
+            "agent_service" => {
+                parameters.finish()?;
+                return Err("Must specify a single service id to watch".into());
+            }
+            _ => {}
+        }
+        let subject = Subject::take(&self.kind, &mut parameters)?;
+        parameters.finish()?;
+        Ok(subject)
+    }
+
+    fn parameters(&self) -> Result<Parameters, String> {
+        let texts = [
+            ("filter", &self.filter),
+            ("key", &self.key),
+            ("name", &self.name),
+            ("prefix", &self.prefix),
+            ("service", &self.service),
+            ("state", &self.state),
+        ];
+        let given = texts.into_iter().filter(|(_, text)| !text.is_empty());
+        let mut given: Vec<_> = given.map(|(name, text)| (name, Value::from(text.as_str()))).collect();
+        if !self.tag.is_empty() {
+            given.push(("tag", Value::from(self.tag.clone())));
+        }
+        if !self.passingonly.is_empty() {
+            let text = &self.passingonly;
+            let on = go_bool(text).map_err(|_| {
+                format!(
+                    "Failed to parse passingonly flag: strconv.ParseBool: parsing {text:?}: invalid syntax"
+                )
+            })?;
+            given.push(("passingonly", Value::from(on)));
+        }
+        Ok(given.into_iter().collect())
+    }
+
     /// Asks again and again; returns when something was printed, or a command failed.
-    async fn follow(&self, client: &Client, mut question: Question) -> Exit {
-        let mut last = None;
-        let mut failures = 0_u32;
+    async fn follow(&self, client: Client, subject: Subject) -> Exit {
+        let kind = subject.kind();
+        let mut follower = Follower::new(client, subject, self.server.apply(Request::get("")).query);
         loop {
-            let request = Request { timeout: Some(ANSWER_MAX), ..self.server.apply(question.request()) };
-            let found = match client.send(&request).await {
-                Ok(answer) => question.read(answer),
-                Err(error) => Err(error),
-            };
-            match found {
-                Ok(None) => failures = 0,
-                Ok(Some((data, index))) => {
-                    failures = 0;
-                    if last.as_ref() == Some(&data) {
-                        continue;
-                    }
-                    if self.words.is_empty() {
-                        line(json::indent(&data, "    "));
-                        return Exit::Success;
-                    }
-                    if let Err(why) = self.handle(&data, index).await {
+            match follower.next().await {
+                Ok(change) if self.words.is_empty() => {
+                    line(json::indent(&change.data, "    "));
+                    return Exit::Success;
+                }
+                Ok(change) => {
+                    if let Err(why) = self.handle(&change).await {
                         return failure(format!("Error executing handler: {why}"));
                     }
-                    last = Some(data);
                 }
-                Err(error) => {
-                    question.forget();
-                    failures = failures.saturating_add(1);
-                    let pause = PAUSE.saturating_mul(failures.saturating_mul(failures)).min(PAUSE_MAX);
-                    let kind = &self.kind;
-                    note(format!("Watch (type: {kind}) errored: {error}, retry in {}s", pause.as_secs()));
-                    tokio::time::sleep(pause).await;
+                Err(trouble) => {
+                    let retry = trouble.pause.as_secs();
+                    note(format!("Watch (type: {kind}) errored: {trouble}, retry in {retry}s"));
                 }
             }
         }
     }
 
     /// Runs the command with this on its standard input, to its end.
-    async fn handle(&self, data: &[u8], index: u64) -> Result<(), String> {
+    async fn handle(&self, change: &Change) -> Result<(), String> {
         let mut command = command_of(&self.words, self.shell);
-        command.env("CONSUL_INDEX", index.to_string()).stdin(Stdio::piped());
+        command.env("CONSUL_INDEX", change.index.to_string()).stdin(Stdio::piped());
         let mut child = command.spawn().map_err(|e| cannot_start(&self.words, &e))?;
         if let Some(mut input) = child.stdin.take() {
             // A command that does not read its input is none the worse for it.
-            let _ = input.write_all(&[data, b"\n"].concat()).await;
+            let _ = input.write_all(&[&change.data[..], b"\n"].concat()).await;
         }
         let status = child.wait().await.map_err(|e| e.to_string())?;
         if status.success() { Ok(()) } else { Err(ended(status)) }

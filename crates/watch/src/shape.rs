@@ -10,7 +10,7 @@ type Pairs = Option<BTreeMap<String, String>>;
 /// An entry of the key-value store.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Pair {
+pub(crate) struct Pair {
     key: String,
     create_index: u64,
     modify_index: u64,
@@ -23,7 +23,7 @@ pub(super) struct Pair {
 /// A node.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Node {
+pub(crate) struct Node {
     #[serde(rename = "ID")]
     id: String,
     node: String,
@@ -38,7 +38,7 @@ pub(super) struct Node {
 /// An instance with its node and checks.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Instance {
+pub(crate) struct Instance {
     node: Node,
     service: Service,
     checks: Vec<Check>,
@@ -120,7 +120,7 @@ struct Weights {
 /// A check.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Check {
+pub(crate) struct Check {
     node: String,
     #[serde(rename = "CheckID")]
     check_id: String,

@@ -1,20 +1,23 @@
-//! The end of what a check said: the first bytes go when there are too many.
+//! The end of what a program or a peer said: the first bytes go when there are too many.
 
 use std::collections::VecDeque;
 
 /// Keeps the last bytes of a stream and counts all of them.
-pub(super) struct Tail {
+#[derive(Debug)]
+pub struct Tail {
     kept: VecDeque<u8>,
     bytes_max: usize,
     total: usize,
 }
 
 impl Tail {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    /// Keeps at most so many bytes.
+    pub fn new(bytes_max: usize) -> Self {
         Self { kept: VecDeque::new(), bytes_max, total: 0 }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    /// Takes what was said next.
+    pub fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len();
         let bytes = &bytes[bytes.len().saturating_sub(self.bytes_max)..];
         let too_many = (self.kept.len() + bytes.len()).saturating_sub(self.bytes_max);
@@ -23,7 +26,7 @@ impl Tail {
     }
 
     /// The text, with a word about what is missing: `Captured 4096 of 9000 bytes\n...\n`.
-    pub(super) fn into_text(self) -> String {
+    pub fn into_text(self) -> String {
         let kept: Vec<u8> = self.kept.into();
         let text = String::from_utf8_lossy(&kept);
         if self.total > kept.len() {

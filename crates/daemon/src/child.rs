@@ -1,0 +1,125 @@
+//! Programs that a daemon runs: in a process group of their own, with bounded output, and never left behind.
+
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+};
+
+use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::Tail;
+
+/// A program and what it is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Child<'a> {
+    /// The program and its words, run without a shell: `["/bin/sh", "-c", "exit 1"]`.
+    pub args: &'a [String],
+    /// Variables beside those of this process.
+    pub variables: &'a [(&'a str, String)],
+    /// Its standard input; it need not read it.
+    pub input: &'a [u8],
+}
+
+impl Child<'_> {
+    /// Runs the program until it ends and nobody holds its output any more; both streams go to `said`, as they come.
+    ///
+    /// Dropping the future kills the program with all its children. Errors when it cannot be started; [`reason`] has Go's
+    /// words for that.
+    pub async fn run(&self, said: &mut Tail) -> io::Result<ExitStatus> {
+        let (program, args) = self.args.split_first().ok_or_else(|| io::Error::other("no program"))?;
+        let input = if self.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        let variables = self.variables.iter().map(|(name, value)| (*name, value));
+        let mut child = CommandWrap::with_new(program, |command| {
+            command.args(args).envs(variables).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        })
+        .wrap(ProcessGroup::leader())
+        .wrap(KillOnDrop)
+        .spawn()?;
+        let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let mut guard = Group(child);
+        if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
+            // Together: a program that first speaks and then reads would wait for ever otherwise.
+            tokio::join!(feed(stdin, self.input), read_both(stdout, stderr, said)).1?;
+        }
+        guard.0.wait().await
+    }
+}
+
+/// Why a program did not start, in Go's words: `fork/exec /no/such: no such file or directory`.
+pub fn reason(program: &str, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound if !program.contains('/') => {
+            return format!("exec: {program:?}: executable file not found in $PATH");
+        }
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("fork/exec {program}: {why}")
+}
+
+/// Kills the whole group when it is dropped before its end.
+struct Group(Box<dyn process_wrap::tokio::ChildWrapper>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // It fails when the group has ended already.
+        let _ = self.0.start_kill();
+    }
+}
+
+/// Writes the input and closes it. A program that does not read it is none the worse for it.
+async fn feed(stdin: Option<impl AsyncWrite + Unpin>, input: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(input).await;
+    }
+}
+
+/// Reads both streams as they come, so that what is shown has the program's order.
+async fn read_both(
+    mut stdout: impl AsyncRead + Unpin,
+    mut stderr: impl AsyncRead + Unpin,
+    said: &mut Tail,
+) -> io::Result<()> {
+    let (mut from_out, mut from_err) = ([0; 4096], [0; 4096]);
+    let (mut out_open, mut err_open) = (true, true);
+    while out_open || err_open {
+        tokio::select! {
+            read = stdout.read(&mut from_out), if out_open => match read? {
+                0 => out_open = false,
+                n => said.push(&from_out[..n]),
+            },
+            read = stderr.read(&mut from_err), if err_open => match read? {
+                0 => err_open = false,
+                n => said.push(&from_err[..n]),
+            },
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_gets_its_input_and_variables_and_is_heard() {
+        let args = ["/bin/sh", "-c", "echo $WHO; cat; echo no >&2; exit 3"].map(str::to_owned);
+        let variables = [("WHO", "me".to_owned())];
+        // More than a pipe holds, to a program that speaks first.
+        let input = vec![b'x'; 200_000];
+        let mut said = Tail::new(10);
+        let child = Child { args: &args, variables: &variables, input: &input };
+        let status = child.run(&mut said).await.unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(said.into_text(), "Captured 10 of 200006 bytes\n...\nxxxxxxxno\n");
+    }
+
+    #[tokio::test]
+    async fn input_that_nobody_reads_is_no_error() {
+        let args = ["true".to_owned()];
+        let child = Child { args: &args, variables: &[], input: &[0; 200_000] };
+        assert!(child.run(&mut Tail::new(10)).await.unwrap().success());
+    }
+}
