@@ -15,7 +15,6 @@ use daemon::{
 };
 use http_api::listen::{BindError, Secure};
 use tokio::{
-    net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{sleep, timeout},
@@ -32,7 +31,7 @@ use crate::{
     coordinates, dns,
     events::Events,
     front_door::{self, Door},
-    identity::{NodeIdError, identity, lease, node_id},
+    identity::{self, NodeIdError, identity, lease, node_id},
     local::Local,
     supervisor::Supervisor,
     sync::{Identity, Sync, Syncer},
@@ -144,7 +143,7 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
     let mut tasks = telemetry::install().start(config.telemetry.clone(), &shutdown);
     let end = Shutdown::default();
     let (remote, keeping) = Remote::start(settings, end.clone());
-    tasks.extend(answer_joins(&config, &remote, &shutdown).await);
+    tasks.extend(answer_joins(&config, &remote, &shutdown));
     let lease = Lease { remote: remote.clone(), keeping, end: end.clone() };
     let started = assemble(config, id, remote, Some(lease), tasks, shutdown.clone()).await;
     if started.is_err() {
@@ -157,14 +156,20 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
 /// Tells those who join through this agent where its registry is.
 ///
 /// A port that is taken costs only that: a node's services matter more than who may join through it.
-async fn answer_joins(config: &Config, remote: &Arc<Remote>, shutdown: &Shutdown) -> Option<JoinHandle<()>> {
+fn answer_joins(config: &Config, remote: &Arc<Remote>, shutdown: &Shutdown) -> Option<JoinHandle<()>> {
     let address = SocketAddr::new(config.serf_lan, config.ports.serf_lan?);
-    let listener = TcpListener::bind(address).await.inspect_err(|error| {
-        tracing::warn!(target: "agent", %address, %error, "joins through this agent are not answered: set ports.serf_lan");
-    });
     let remote = Arc::downgrade(remote);
     let directions = move || remote.upgrade()?.directions();
-    Some(tokio::spawn(link::join::answer(listener.ok()?, directions, shutdown.clone())))
+    let shutdown = shutdown.clone();
+    Some(tokio::spawn(async move {
+        match link::bind(address, &shutdown).await {
+            Ok(listener) => link::join::answer(listener, directions, shutdown).await,
+            Err(_) if shutdown.is_requested() => {}
+            Err(error) => {
+                tracing::warn!(target: "agent", %address, %error, "joins through this agent are not answered: set ports.serf_lan");
+            }
+        }
+    }))
 }
 
 async fn assemble(
@@ -434,6 +439,9 @@ impl Agent {
             level.set(wanted);
         }
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity(&new, &self.node_id);
+        if let Some(lease) = &self.remote {
+            lease.remote.set_meta(identity::meta(&new));
+        }
         self.door.set_rules(&new);
         self.secure.set(https);
         telemetry::install().configure(new.telemetry.clone());

@@ -23,6 +23,7 @@ use nix::unistd::{Group, User};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
+    StartError,
     api::Context,
     backend::{Backend, CLIENT_HEADER, NODE_HEADER},
     config::{Config, Listen},
@@ -206,7 +207,7 @@ pub(crate) async fn serve_http(
     door: &Arc<Door>,
     secure: &Secure,
     shutdown: &Shutdown,
-) -> Result<Vec<JoinHandle<()>>, BindError> {
+) -> Result<Vec<JoinHandle<()>>, StartError> {
     let limits = Limits {
         connections_per_client: config.limits.http_max_conns_per_client,
         header_bytes: config.http.max_header_bytes.unwrap_or(Limits::default().header_bytes),
@@ -221,7 +222,7 @@ pub(crate) async fn serve_http(
     for (listen, secure) in listens {
         let place = match listen {
             Listen::Tcp(address) => Place::Tcp(*address),
-            Listen::Unix(path) => Place::Unix(unix_place(config, path)),
+            Listen::Unix(path) => Place::Unix(unix_place(config, path)?),
         };
         let bound_shutdown = shutdown.clone();
         let mut binding = Box::pin(async move { Listener::bind(place, &bound_shutdown).await });
@@ -249,18 +250,29 @@ pub(crate) async fn serve_http(
     Ok(tasks)
 }
 
-fn unix_place(config: &Config, path: &std::path::Path) -> UnixPlace {
+/// A unix socket with the owner and mode of the configuration. Errors when there is no such user, group or mode.
+fn unix_place(config: &Config, path: &std::path::Path) -> Result<UnixPlace, StartError> {
     let sockets = &config.unix_sockets;
-    let number =
-        |text: &String, by_name: &dyn Fn(&str) -> Option<u32>| text.parse().ok().or_else(|| by_name(text));
+    let number = |key: &str, text: &Option<String>, by_name: &dyn Fn(&str) -> Option<u32>| {
+        let Some(text) = text else { return Ok(None) };
+        let found = text.parse().ok().or_else(|| by_name(text));
+        let unknown = || StartError::Definition(format!("unix_sockets.{key}: there is no {key} {text:?}"));
+        found.map(Some).ok_or_else(unknown)
+    };
     let user = |name: &str| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
     let group = |name: &str| Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
-    UnixPlace {
+    let mode = sockets.mode.as_ref().map(|text| {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+        mode.ok_or_else(|| {
+            StartError::Definition(format!("unix_sockets.mode: {text:?} is no mode such as \"0660\""))
+        })
+    });
+    Ok(UnixPlace {
         path: path.to_owned(),
-        mode: sockets.mode,
-        user: sockets.user.as_ref().and_then(|text| number(text, &user)),
-        group: sockets.group.as_ref().and_then(|text| number(text, &group)),
-    }
+        mode: mode.transpose()?,
+        user: number("user", &sockets.user, &user)?,
+        group: number("group", &sockets.group, &group)?,
+    })
 }
 
 /// Binds and serves DNS; an address that this machine does not have yet is waited for.

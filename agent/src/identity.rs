@@ -82,7 +82,8 @@ pub(crate) fn identity(config: &Config, id: &str) -> Identity {
 }
 
 /// The operator's pairs and those that every node has.
-fn meta(config: &Config) -> TextMap {
+/// The operator's pairs, and those that every node has.
+pub(crate) fn meta(config: &Config) -> TextMap {
     let mut meta = config.node_meta.clone();
     meta.insert("consul-network-segment".into(), String::new());
     meta.insert("consul-version".into(), CONSUL_VERSION.into());

@@ -113,7 +113,7 @@ impl Registry {
     /// [`Registry::serve`] on.
     pub async fn start(mut settings: Settings, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
         refuse_unsupported(&settings)?;
-        let listeners = Listeners::bind(&mut settings).await?;
+        let listeners = Listeners::bind(&mut settings, &shutdown).await?;
         let folder = match &settings.data_dir {
             Some(data_dir) => Folder::open(data_dir)?,
             None => Folder::in_memory()?,

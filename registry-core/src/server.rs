@@ -37,11 +37,16 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// Binds all of them, and puts the ports that the system chose into the settings.
-    pub(crate) async fn bind(settings: &mut crate::Settings) -> Result<Self, StartError> {
-        let link = bind(&mut settings.server).await?;
+    ///
+    /// Waits for addresses that this machine does not have yet.
+    pub(crate) async fn bind(
+        settings: &mut crate::Settings,
+        shutdown: &daemon::Shutdown,
+    ) -> Result<Self, StartError> {
+        let link = bind(&mut settings.server, shutdown).await?;
         let mut joins = Vec::new();
         for address in [&mut settings.serf_lan, &mut settings.serf_wan].into_iter().flatten() {
-            joins.push(bind(address).await?);
+            joins.push(bind(address, shutdown).await?);
         }
         Ok(Self { link, joins })
     }
@@ -86,9 +91,9 @@ fn failures_counted(answer: Response<Body>) -> Response<Body> {
     answer
 }
 
-async fn bind(address: &mut SocketAddr) -> Result<TcpListener, StartError> {
+async fn bind(address: &mut SocketAddr, shutdown: &daemon::Shutdown) -> Result<TcpListener, StartError> {
     let failed = |source| StartError::Bind { address: *address, source };
-    let listener = TcpListener::bind(*address).await.map_err(failed)?;
+    let listener = link::bind(*address, shutdown).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     *address = bound;
     Ok(listener)

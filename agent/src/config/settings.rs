@@ -333,8 +333,8 @@ pub struct UnixSockets {
     pub user: Option<String>,
     /// A name or a number.
     pub group: Option<String>,
-    /// The mode.
-    pub mode: Option<u32>,
+    /// The mode in octal digits, as written: `0660`.
+    pub mode: Option<String>,
 }
 
 /// Which script checks may run.

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::print_stdout, reason = "what a failed test's programs said")]
 
+mod addresses;
 mod ask;
 mod bad_files;
 mod bad_requests;
@@ -17,6 +18,7 @@ mod keys;
 mod logs;
 mod metrics;
 mod names;
+mod namespace;
 mod nodes;
 mod observe;
 mod playbooks;

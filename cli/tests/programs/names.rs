@@ -1,11 +1,6 @@
 //! Names and pages as people ask for them: the forms they type, how long an answer holds, and port 53 itself.
 
-use std::{
-    collections::HashSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::HashSet, fs, path::Path, process::Command};
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use serde_json::json;
@@ -13,6 +8,7 @@ use serde_json::json;
 use crate::{
     ask::{LONG, http, until},
     forwarders::DNSMASQ,
+    namespace::Namespace,
     process::Process,
     stage::{Node, Stage, run, ryo},
 };
@@ -157,51 +153,9 @@ fn a_folder_with_a_page_is_served_and_the_root_leads_to_it() {
     }
 }
 
-/// A network namespace with a resolver of its own, which `ip netns exec` puts in place.
-struct Namespace(String);
-
-impl Namespace {
-    /// Errors, with what was said, where none may be made.
-    fn new() -> Result<Self, String> {
-        let name = format!("ryo-test-{}", std::process::id());
-        let (code, said) = run(Command::new("ip").args(["netns", "add", &name]));
-        if code != 0 {
-            return Err(said);
-        }
-        let namespace = Self(name);
-        let (code, said) = run(Command::new("ip").args(["-n", &namespace.0, "link", "set", "lo", "up"]));
-        assert_eq!(code, 0, "{said}");
-        fs::create_dir_all(namespace.files()).unwrap();
-        fs::write(namespace.files().join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
-        Ok(namespace)
-    }
-
-    fn files(&self) -> PathBuf {
-        Path::new("/etc/netns").join(&self.0)
-    }
-
-    fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0]).arg(program);
-        command
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        // What is left over is the namespace alone, without a process in it.
-        let _ = fs::remove_dir_all(self.files());
-        let _ = run(Command::new("ip").args(["netns", "del", &self.0]));
-    }
-}
-
 #[test]
 fn port_53_answers_for_services_and_for_the_internet() {
-    let namespace = match nix::unistd::getuid().is_root().then(Namespace::new) {
-        Some(Ok(namespace)) => namespace,
-        Some(Err(said)) => return println!("NOT RUN: no network namespace may be made here: {said}"),
-        None => return println!("NOT RUN: a network namespace and port 53 are root's"),
-    };
+    let Some(namespace) = Namespace::new() else { return };
     let stage = Stage::new();
     // dnsmasq stands for the internet.
     let mut dnsmasq = namespace.inside(DNSMASQ.path());

@@ -63,13 +63,17 @@ impl Stage {
     }
 
     fn node(&self, name: &str, host: u8, role: &str) -> Node {
+        let address = self.address(host);
+        self.node_with(name, host, &format!("bind_addr = \"{address}\"\nclient_addr = \"{address}\"\n{role}"))
+    }
+
+    /// A node whose addresses are in `keys`.
+    pub(crate) fn node_with(&self, name: &str, host: u8, keys: &str) -> Node {
         let folder = self.folder().join(format!("{name}-{host}"));
         fs::create_dir_all(folder.join("ryo.d")).unwrap();
         let node = Node { name: name.to_owned(), address: self.address(host), folder };
-        let address = node.address;
         let file = format!(
-            "datacenter = \"dc1\"\nnode_name = \"{name}\"\ndata_dir = \"{}\"\nbind_addr = \"{address}\"\n\
-             client_addr = \"{address}\"\n{role}\n",
+            "datacenter = \"dc1\"\nnode_name = \"{name}\"\ndata_dir = \"{}\"\n{keys}\n",
             node.data().display(),
         );
         node.write("ryo.d/ryo.hcl", &file);

@@ -6,6 +6,7 @@
 //!
 //! What a call means is decided by whoever hands `serve` its handler. Multiplexing and flow control are hyper's.
 
+mod bind;
 pub mod calls;
 pub mod join;
 mod link;
@@ -14,5 +15,7 @@ mod servers;
 mod wire;
 
 pub use link::{Link, LinkError, Unanswered};
+pub use bind::bind;
+pub use link::{Link, LinkError};
 pub use serve::serve;
 pub use servers::Servers;

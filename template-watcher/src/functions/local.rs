@@ -64,6 +64,16 @@ pub(super) const ROWS: &[Row] = &[
         write_to_file,
     ),
     local(
+        "sockaddr",
+        Signature::new(&[Type::Str], Type::Str),
+        "This machine's addresses: `sockaddr \"GetInterfaceIP \\\"eth0\\\"\"`; the functions are go-sockaddr's.",
+        |_, args| {
+            let machine = sockaddr::Machine::here().map_err(|error| error.to_string())?;
+            let template = format!("{{{{ {} }}}}", string(&args[0]));
+            sockaddr::expand(&template, &machine).map(Value::from).map_err(|error| error.to_string())
+        },
+    ),
+    local(
         "executeTemplate",
         Signature::variadic(&[Type::Str, Type::Any], Type::Str),
         "What a defined template prints on the second argument; Go templates only.",

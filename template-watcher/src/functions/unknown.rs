@@ -21,7 +21,6 @@ const NOT_YET: &[&str] = &[
     "nomadVarExists",
     "nomadVarList",
     "nomadVarListSafe",
-    "sockaddr",
 ];
 
 /// Names functions had long ago, and the names they have now.

@@ -79,8 +79,7 @@ async fn beat(remote: &Remote) -> Result<(), Failed> {
             Err(_) => {}
         }
     }
-    let sign = serde_json::to_vec(&remote.settings.lease).expect("a lease is plain data");
-    let request = Request::put(calls::LEASE).body(body::full(sign)).expect("a fixed target");
+    let request = Request::put(calls::LEASE).body(body::full(remote.sign())).expect("a fixed target");
     let asked_at = Instant::now();
     let answer = remote.ask(request).await.map_err(|error| nobody(error.to_string()))?;
     let text = String::from_utf8_lossy(answer.body());

@@ -9,7 +9,7 @@ mod lease;
 mod remember;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -25,7 +25,7 @@ use link::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use registry_wire::{
-    catalog::{CheckServiceNode, Node},
+    catalog::{CheckServiceNode, Node, TextMap},
     prepared::{self, Executed},
 };
 use tokio::{
@@ -79,6 +79,8 @@ pub enum Attachment {
 pub struct Remote {
     servers: Servers,
     settings: Settings,
+    /// Who we are now: a reload may change the meta.
+    lease: RwLock<Lease>,
     remembered: Mutex<Remembered>,
     attachment: watch::Sender<Attachment>,
     coordinates: Arc<Coordinates>,
@@ -90,6 +92,7 @@ impl Remote {
         let remote = Arc::new(Self {
             servers: Servers::default(),
             remembered: Mutex::new(Remembered::new(settings.remember)),
+            lease: RwLock::new(settings.lease.clone()),
             settings,
             attachment: watch::channel(Attachment::Never).0,
             coordinates: Arc::default(),
@@ -101,6 +104,17 @@ impl Remote {
     /// Where this node is, as the round trips to the registry tell.
     pub(crate) fn coordinates(&self) -> Arc<Coordinates> {
         self.coordinates.clone()
+    }
+
+    /// Lets the next sign of life say another meta.
+    pub(crate) fn set_meta(&self, meta: TextMap) {
+        self.lease.write().unwrap_or_else(PoisonError::into_inner).meta = meta;
+    }
+
+    /// Who we are, as a call's body.
+    fn sign(&self) -> Vec<u8> {
+        let lease = self.lease.read().unwrap_or_else(PoisonError::into_inner);
+        serde_json::to_vec(&*lease).expect("a lease is plain data")
     }
 
     /// Follows whether a registry holds our lease.
@@ -132,8 +146,7 @@ impl Remote {
     ///
     /// Errors when no registry answers; the lease then runs out by itself.
     pub async fn leave(&self) -> Result<(), Unavailable> {
-        let goodbye = serde_json::to_vec(&self.settings.lease).expect("a lease is plain data");
-        let request = Request::delete(calls::LEASE).body(body::full(goodbye)).expect("a fixed target");
+        let request = Request::delete(calls::LEASE).body(body::full(self.sign())).expect("a fixed target");
         let answer = self.ask(request).await?;
         if answer.status().is_success() { Ok(()) } else { Err(Unavailable::NoLeader) }
     }

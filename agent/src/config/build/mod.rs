@@ -3,6 +3,7 @@
 //! Errors come in two kinds, as in Consul: those of single values are collected and listed together, those of the whole
 //! stop at the first.
 
+mod addresses;
 mod containers;
 mod limits;
 mod log;
@@ -11,12 +12,11 @@ mod rules;
 mod telemetry;
 mod tls;
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use registry_wire::catalog::TextMap;
 use serde_json::{Map, Value as Json};
 
-use self::reader::Reader;
+use self::{addresses::Addresses, reader::Reader};
 use super::{
     Config, ConfigError, Flags, Http, Listen, Ports, Remarks, ScriptChecks, Ui, UnixSockets, address,
     error_list,
@@ -54,18 +54,10 @@ fn assemble(
 ) -> Result<Config, ConfigError> {
     let ports = ports(r);
     let join = joins(r, "retry_join", "start_join");
-    let addresses = Addresses::read(r, &join)?;
+    let addresses = Addresses::read(r, &ports, &join)?;
     let datacenter = r.text("datacenter").unwrap_or("dc1").to_lowercase();
     let server = r.bool("server", flags.dev);
     let bootstrap_expect = r.number("bootstrap_expect", 0u32);
-    let local = addresses.client_text.clone();
-    let own =
-        |r: &Reader<'_>, key: &str| r.text(&format!("addresses.{key}")).map_or(local.clone(), str::to_owned);
-    let (http, https, dns) = (own(r, "http"), own(r, "https"), own(r, "dns"));
-    let listens = |key: &str, text: &str, port| {
-        address::listens(text, port)
-            .ok_or_else(|| ConfigError::new(format!("addresses.{key}: {text:?} is no list of addresses")))
-    };
     let script_checks = ScriptChecks {
         local: r.bool("enable_local_script_checks", false) || r.bool("enable_script_checks", false),
         remote: r.bool("enable_script_checks", false),
@@ -75,6 +67,8 @@ fn assemble(
     let (mut warnings, mut notices) = spoken(remarks);
     notices.extend(watches.notices);
     let https_tls = tls::read(r, &mut notices)?;
+    notices.extend(addresses.remark);
+    warnings.extend(addresses.warnings);
     let telemetry = telemetry::read(r, &mut warnings);
     Ok(Config {
         primary_datacenter: r
@@ -96,13 +90,11 @@ fn assemble(
         advertise_addr_wan: addresses.advertise_wan,
         tagged_addresses: addresses.tagged,
         client_addrs: addresses.clients,
-        http_listen: listens("http", &http, ports.http)?,
-        https_listen: listens("https", &https, ports.https)?
-            .into_iter()
-            .filter(|_| ports.https.is_some())
-            .collect(),
+        http_listen: addresses.http,
+        https_listen: addresses.https,
         https: https_tls,
-        dns_listen: listens("dns", &dns, ports.dns)?
+        dns_listen: addresses
+            .dns
             .into_iter()
             .filter_map(|listen| match listen {
                 Listen::Tcp(address) => Some(address),
@@ -113,10 +105,10 @@ fn assemble(
         unix_sockets: UnixSockets {
             user: r.owned("unix_sockets.user"),
             group: r.owned("unix_sockets.group"),
-            mode: r.text("unix_sockets.mode").and_then(|mode| u32::from_str_radix(mode, 8).ok()),
+            mode: r.owned("unix_sockets.mode"),
         },
         dns: dns_settings(r, &datacenter)?,
-        recursors: r.texts("recursors"),
+        recursors: recursors(r)?,
         http: Http {
             block_endpoints: r.texts("http_config.block_endpoints"),
             allow_write_http_from: r.texts("http_config.allow_write_http_from"),
@@ -179,74 +171,6 @@ fn assemble(
     })
 }
 
-/// The node's own addresses.
-struct Addresses {
-    bind: IpAddr,
-    serf_lan: IpAddr,
-    serf_wan: IpAddr,
-    advertise: IpAddr,
-    advertise_wan: IpAddr,
-    tagged: TextMap,
-    clients: Vec<IpAddr>,
-    client_text: String,
-}
-
-impl Addresses {
-    fn read(r: &Reader<'_>, join: &[String]) -> Result<Self, ConfigError> {
-        let bind = r.text("bind_addr").unwrap_or(if r.dev() { "127.0.0.1" } else { "0.0.0.0" });
-        let bind = match address::ips(bind).as_deref() {
-            Some([one]) => *one,
-            Some(_) => return Err(ConfigError::new("bind_addr cannot contain multiple addresses")),
-            None => return Err(ConfigError::new("bind_addr cannot be empty")),
-        };
-        let client_text = r.text("client_addr").unwrap_or("127.0.0.1").to_owned();
-        let clients = address::listens(&client_text, Some(0)).ok_or_else(|| {
-            ConfigError::new(format!(
-                "client_addr: {client_text:?} is no list of addresses (such as \"127.0.0.1 ::1\")"
-            ))
-        })?;
-        let clients = clients.into_iter().filter_map(|listen| match listen {
-            Listen::Tcp(address) => Some(address.ip()),
-            Listen::Unix(_) => None,
-        });
-        let given = |key: &str| -> Result<Option<IpAddr>, ConfigError> {
-            let Some(text) = r.text(key) else { return Ok(None) };
-            let first = address::ips(text).and_then(|ips| ips.first().copied());
-            first.map(Some).ok_or_else(|| ConfigError::new(format!("{key}: {text:?} is no IP address")))
-        };
-        let serf_lan = given("serf_lan")?.unwrap_or(bind);
-        let serf_wan = given("serf_wan")?.unwrap_or(bind);
-        let (lan4, lan6) = (given("advertise_addr_ipv4")?, given("advertise_addr_ipv6")?);
-        let (wan4, wan6) = (given("advertise_addr_wan_ipv4")?, given("advertise_addr_wan_ipv6")?);
-        let family = if bind.is_ipv6() { lan6.or(lan4) } else { lan4.or(lan6) };
-        let advertise =
-            given("advertise_addr")?.or(family).unwrap_or_else(|| address::advertised(bind, join));
-        let advertise_wan = given("advertise_addr_wan")?.unwrap_or(advertise);
-        for (address, name) in [(advertise, "Advertise"), (advertise_wan, "Advertise WAN")] {
-            if address.is_unspecified() {
-                let text = format!("{name} address cannot be 0.0.0.0, :: or [::]");
-                return Err(ConfigError::new(text));
-            }
-        }
-        let mut tagged = TextMap::new();
-        let v4 = |ip: IpAddr| Some(ip).filter(IpAddr::is_ipv4);
-        let v6 = |ip: IpAddr| Some(ip).filter(IpAddr::is_ipv6);
-        for (tag, ip) in [
-            ("lan", Some(advertise)),
-            ("lan_ipv4", lan4.or(v4(advertise))),
-            ("lan_ipv6", lan6.or(v6(advertise))),
-            ("wan", Some(advertise_wan)),
-            ("wan_ipv4", wan4.or(v4(advertise_wan))),
-            ("wan_ipv6", wan6.or(v6(advertise_wan))),
-        ] {
-            tagged.extend(ip.map(|ip| (tag.to_owned(), ip.to_string())));
-        }
-        tagged.extend(r.text_map("tagged_addresses"));
-        let clients = clients.collect();
-        Ok(Self { bind, serf_lan, serf_wan, advertise, advertise_wan, tagged, clients, client_text })
-    }
-}
-
 fn ports(r: &mut Reader<'_>) -> Ports {
     let dev_grpc = if r.dev() { 8502 } else { -1 };
     let server_grpc = if r.bool("server", r.dev()) { 8503 } else { -1 };
@@ -263,10 +187,31 @@ fn ports(r: &mut Reader<'_>) -> Ports {
 }
 
 /// The addresses to join, an old key's after the new one's.
-fn joins(r: &Reader<'_>, key: &str, old: &str) -> Vec<String> {
-    let mut all = r.texts(key);
-    all.extend(r.texts(old));
+fn joins(r: &mut Reader<'_>, key: &str, old: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for text in r.texts(key).into_iter().chain(r.texts(old)) {
+        // `provider=…` has words of its own.
+        match if text.contains("{{") { address::words(key, &text) } else { Ok(vec![text]) } {
+            Ok(words) => all.extend(words),
+            Err(why) => r.error(why),
+        }
+    }
     all
+}
+
+fn recursors(r: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    let mut all = Vec::new();
+    for text in r.texts("recursors") {
+        let expanded = address::expand(&text)
+            .map_err(|why| ConfigError::new(format!("Invalid DNS recursor template {text:?}: {why}")))?;
+        // What is no template stays as written: the agent says what is wrong with it.
+        if text.contains("{{") {
+            all.extend(expanded.split_whitespace().map(str::to_owned));
+        } else {
+            all.push(expanded);
+        }
+    }
+    Ok(all)
 }
 
 fn dns_settings(r: &mut Reader<'_>, datacenter: &str) -> Result<dns::Settings, ConfigError> {

@@ -24,6 +24,11 @@ impl<'a> Reader<'a> {
         self.errors.push(text);
     }
 
+    /// Whether nothing was wrong so far.
+    pub(super) fn is_fine(&self) -> bool {
+        self.errors.is_empty()
+    }
+
     pub(super) fn into_errors(self) -> Vec<String> {
         self.errors
     }

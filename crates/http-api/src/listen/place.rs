@@ -30,7 +30,7 @@ pub enum Place {
 /// A unix socket and who may use it: `unix:///run/ryo.sock`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnixPlace {
-    /// The socket's path; a stale socket there is replaced, anything else is not.
+    /// The socket's path; a socket there that nobody listens on is replaced, anything else is not.
     pub path: PathBuf,
     /// `unix_sockets.mode`, as 0o770.
     pub mode: Option<u32>,
@@ -127,6 +127,11 @@ fn try_family(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) fn bind_unix(unix: &UnixPlace) -> Result<UnixListener, BindError> {
     let refused = |source| BindError::Refused { place: Place::Unix(unix.clone()), source };
     if fs::symlink_metadata(&unix.path).is_ok_and(|m| m.file_type().is_socket()) {
+        // Left over by a program that was killed; one that still listens would lose its clients without knowing.
+        if std::os::unix::net::UnixStream::connect(&unix.path).is_ok() {
+            let used = io::Error::new(io::ErrorKind::AddrInUse, "another program listens there");
+            return Err(refused(used));
+        }
         fs::remove_file(&unix.path).map_err(refused)?;
     }
     let listener = UnixListener::bind(&unix.path).map_err(refused)?;
@@ -141,9 +146,34 @@ pub(super) fn bind_unix(unix: &UnixPlace) -> Result<UnixListener, BindError> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
+    use std::{net::TcpStream, os::unix::fs::MetadataExt};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_listens_on_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.sock");
+        let own = fs::metadata(folder.path()).unwrap();
+        let place = UnixPlace {
+            path: path.clone(),
+            mode: Some(0o640),
+            user: Some(own.uid()),
+            group: Some(own.gid()),
+        };
+        // As `kill -9` leaves it.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let live = bind_unix(&place).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        let refused = bind_unix(&place).unwrap_err().to_string();
+        assert!(refused.contains("another program listens there"), "{refused}");
+        std::os::unix::net::UnixStream::connect(&path).unwrap();
+        drop(live);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "a file").unwrap();
+        bind_unix(&place).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"a file");
+    }
 
     #[tokio::test]
     async fn all_ipv4_addresses_are_all_ipv6_addresses_too() {
