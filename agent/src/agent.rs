@@ -442,6 +442,8 @@ impl Agent {
         if let Some(lease) = &self.remote {
             lease.remote.set_meta(identity::meta(&new));
         }
+        // Wakes whoever tells the catalog; that may take its time.
+        self.syncer.settle(Duration::ZERO).await;
         self.door.set_rules(&new);
         self.secure.set(https);
         telemetry::install().configure(new.telemetry.clone());
@@ -573,7 +575,7 @@ fn listens(config: &Config) -> Listens<'_> {
 /// Errors with the first watch that is wrong, and where it stands.
 fn refuse_watch(config: &Config) -> Result<(), StartError> {
     let Some(error) = &config.refused_watch else { return Ok(()) };
-    Err(StartError::Definition(error.hint().map_or_else(|| error.to_string(), str::to_owned)))
+    Err(StartError::Definition(error.to_string()))
 }
 
 /// Settings that changed and that a running agent cannot take over.

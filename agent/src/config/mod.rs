@@ -17,6 +17,8 @@ mod watches;
 use hcl1::{Document, Syntax};
 use serde_json::{Map, Value as Json};
 
+use crate::local::AddError;
+
 pub use flags::{FlagError, Flags};
 pub use settings::{
     Config, ContainerSource, Http, HttpsTls, LimitMode, Limits, Listen, Log, Ports, RequestLimits,
@@ -64,11 +66,23 @@ pub fn services(flags: &Flags) -> Result<Vec<Json>, ConfigError> {
     Ok(found)
 }
 
+impl Config {
+    /// What an agent with this configuration would refuse only when it starts, though the files are in order: a watch that
+    /// is wrong, or a script check where none are allowed.
+    pub fn refused_at_start(&self) -> Option<ConfigError> {
+        let mut checks = self.services.iter().flat_map(|service| &service.checks).chain(&self.checks);
+        let is_refused = !self.script_checks.local && checks.any(|check| check.runs.runs_program());
+        let scripts = is_refused.then(|| ConfigError::new(AddError::LocalScripts.to_string()));
+        self.refused_watch.clone().or(scripts)
+    }
+}
+
 /// What there is to remark on while reading.
 #[derive(Debug, Default)]
 struct Remarks {
     skipped: Vec<String>,
-    old: Vec<(&'static str, &'static str)>,
+    old: Vec<(String, &'static str)>,
+    said: Vec<String>,
     without: Vec<(String, &'static str)>,
     watches: watches::Watches,
 }
@@ -77,6 +91,7 @@ impl Remarks {
     /// Notes what a file is remarkable for; its settings without that.
     fn add(&mut self, document: &Document, mut shaped: shape::Shaped) -> Map<String, Json> {
         self.old.extend(shaped.old);
+        self.said.extend(shaped.said);
         self.without.extend(shaped.without);
         self.watches.take(document, &mut shaped.settings);
         shaped.settings

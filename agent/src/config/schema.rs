@@ -3,6 +3,8 @@
 //! One row a key. What ryo does not do is a row too, with the reason: such a key is accepted and named once in a notice,
 //! so that a file written for Consul starts an agent here.
 
+mod idle;
+
 use Shape::{Any, Bool, Float, Int, Object, ObjectMap, Objects, Text, TextMap, Texts, TextsMap};
 
 /// What a key's value looks like.
@@ -32,8 +34,12 @@ pub(super) enum Use {
     Used,
     /// It has none, for this reason.
     Without(&'static str),
+    /// It has none in Consul itself; it belongs to Consul Enterprise.
+    Enterprise,
     /// An old spelling that works; the text says what to write today.
     Old(&'static str),
+    /// An old key without effect; the text is Consul's.
+    Gone(&'static str),
 }
 
 /// One row.
@@ -56,6 +62,14 @@ const fn also(name: &'static str, alias: &'static str, shape: Shape) -> Key {
 
 const fn without(name: &'static str, shape: Shape, reason: &'static str) -> Key {
     Key { name, alias: None, shape, used: Use::Without(reason) }
+}
+
+const fn enterprise(name: &'static str, shape: Shape) -> Key {
+    Key { name, alias: None, shape, used: Use::Enterprise }
+}
+
+const fn gone(name: &'static str, shape: Shape, text: &'static str) -> Key {
+    Key { name, alias: None, shape, used: Use::Gone(text) }
 }
 
 const fn old(name: &'static str, shape: Shape, today: &'static str) -> Key {
@@ -172,7 +186,7 @@ const DNS: &[Key] = &[
     key("soa", Object(SOA)),
     key("use_cache", Bool),
     key("cache_max_age", Text),
-    without("prefer_namespace", Bool, ENTERPRISE),
+    enterprise("prefer_namespace", Bool),
 ];
 
 const HTTP: &[Key] = &[
@@ -190,7 +204,7 @@ const UI: &[Key] = &[
     without("metrics_provider", Text, "the page shows no metrics"),
     without("metrics_provider_files", Texts, "the page shows no metrics"),
     without("metrics_provider_options_json", Text, "the page shows no metrics"),
-    without("metrics_proxy", Any, "the page shows no metrics"),
+    without("metrics_proxy", Object(idle::METRICS_PROXY), "the page shows no metrics"),
     without("dashboard_url_templates", TextMap, "the page shows no metrics"),
 ];
 
@@ -259,6 +273,7 @@ const TLS_DEFAULTS: &[Key] = &[
     key("verify_incoming", Bool),
     key("verify_outgoing", Bool),
     without("verify_server_hostname", Bool, LINK),
+    key("use_auto_cert", Bool),
 ];
 
 const TLS: &[Key] = &[
@@ -276,6 +291,8 @@ const TLS_GRPC: &[Key] = &[
     key("tls_min_version", Text),
     key("tls_cipher_suites", Text),
     key("verify_incoming", Bool),
+    key("verify_outgoing", Bool),
+    key("verify_server_hostname", Bool),
     key("use_auto_cert", Bool),
 ];
 
@@ -295,7 +312,7 @@ const UNIX_SOCKETS: &[Key] = &[key("user", Text), key("group", Text), key("mode"
 
 /// The top level of a file.
 pub(super) const ROOT: &[Key] = &[
-    without("acl", Any, ACL),
+    without("acl", Object(idle::ACL), ACL),
     key("addresses", Object(ADDRESSES)),
     key("advertise_addr", Text),
     key("advertise_addr_ipv4", Text),
@@ -305,23 +322,27 @@ pub(super) const ROOT: &[Key] = &[
     key("advertise_addr_wan_ipv6", Text),
     without("advertise_reconnect_timeout", Text, GOSSIP),
     key("alt_domain", Text),
-    without("audit", Any, ENTERPRISE),
-    key("auto_config", Any),
-    key("auto_encrypt", Any),
+    enterprise("audit", Object(idle::AUDIT)),
+    key("auto_config", Object(idle::AUTO_CONFIG)),
+    key("auto_encrypt", Object(idle::AUTO_ENCRYPT)),
     key("auto_reload_config", Bool),
-    without("autopilot", Any, "dead servers are removed by hand so far"),
+    without("autopilot", Object(idle::AUTOPILOT), "dead servers are removed by hand so far"),
     key("bind_addr", Text),
     key("bootstrap", Bool),
     key("bootstrap_expect", Int),
-    without("cache", Any, "answers are remembered within fixed bounds"),
+    without("cache", Object(idle::CACHE), "answers are remembered within fixed bounds"),
     key("check", Object(CHECK)),
     key("check_output_max_size", Int),
     key("check_update_interval", Text),
     key("checks", Objects(CHECK)),
     key("client_addr", Text),
-    without("cloud", Any, "there is no cloud behind this"),
-    without("config_entries", Any, MESH),
-    without("connect", Any, "there is no service mesh, only a root certificate for those who ask for one"),
+    without("cloud", Object(idle::CLOUD), "there is no cloud behind this"),
+    without("config_entries", Object(idle::CONFIG_ENTRIES), MESH),
+    without(
+        "connect",
+        Object(idle::CONNECT),
+        "there is no service mesh, only a root certificate for those who ask for one",
+    ),
     key("container_source", Object(CONTAINER_SOURCE)),
     key("data_dir", Text),
     key("datacenter", Text),
@@ -348,13 +369,13 @@ pub(super) const ROOT: &[Key] = &[
     key("encrypt_verify_incoming", Bool),
     key("encrypt_verify_outgoing", Bool),
     without("experiments", Texts, "there are none"),
-    without("gossip_lan", Any, GOSSIP),
-    without("gossip_wan", Any, GOSSIP),
+    without("gossip_lan", Object(idle::GOSSIP), GOSSIP),
+    without("gossip_wan", Object(idle::GOSSIP), GOSSIP),
     key("http_config", Object(HTTP)),
     key("leave_on_terminate", Bool),
-    without("license_path", Text, ENTERPRISE),
+    enterprise("license_path", Text),
     key("limits", Object(LIMITS)),
-    without("locality", Any, ENTERPRISE),
+    without("locality", Object(LOCALITY), ENTERPRISE),
     key("log_file", Text),
     key("log_json", Bool),
     key("log_level", Text),
@@ -365,8 +386,8 @@ pub(super) const ROOT: &[Key] = &[
     key("node_id", Text),
     key("node_meta", TextMap),
     key("node_name", Text),
-    without("partition", Text, ENTERPRISE),
-    without("peering", Any, MESH),
+    enterprise("partition", Text),
+    without("peering", Object(idle::PEERING), MESH),
     key("performance", Object(PERFORMANCE)),
     key("pid_file", Text),
     key("ports", Object(PORTS)),
@@ -374,28 +395,28 @@ pub(super) const ROOT: &[Key] = &[
     without("primary_gateways", Texts, MESH),
     without("primary_gateways_interval", Text, MESH),
     key("protocol", Int),
-    without("raft_boltdb", Any, RAFT),
-    without("raft_logstore", Any, RAFT),
+    old("raft_boltdb", Object(idle::RAFT_BOLTDB), "raft_logstore.boltdb"),
+    without("raft_logstore", Object(idle::RAFT_LOGSTORE), RAFT),
     key("raft_protocol", Int),
     without("raft_snapshot_interval", Text, RAFT),
     without("raft_snapshot_threshold", Int, RAFT),
     without("raft_trailing_logs", Int, RAFT),
     without("raft_prevote_disabled", Bool, RAFT),
-    without("read_replica", Bool, ENTERPRISE),
+    enterprise("read_replica", Bool),
     key("reconnect_timeout", Text),
     key("reconnect_timeout_wan", Text),
     key("recursors", Texts),
     key("rejoin_after_leave", Bool),
-    without("reporting", Any, "nothing is reported to anybody"),
+    without("reporting", Object(idle::REPORTING), "nothing is reported to anybody"),
     key("retry_interval", Text),
     key("retry_interval_wan", Text),
     key("retry_join", Texts),
     key("retry_join_wan", Texts),
     key("retry_max", Int),
     key("retry_max_wan", Int),
-    without("rpc", Any, GOSSIP),
-    without("segment", Text, ENTERPRISE),
-    without("segments", Any, ENTERPRISE),
+    without("rpc", Object(idle::RPC), GOSSIP),
+    key("segment", Text),
+    key("segments", Objects(idle::SEGMENT)),
     key("serf_lan", Text),
     without("serf_lan_allowed_cidrs", Texts, GOSSIP),
     key("serf_wan", Text),
@@ -423,7 +444,12 @@ pub(super) const ROOT: &[Key] = &[
     without("version", Text, BUILD),
     without("version_metadata", Text, BUILD),
     without("version_prerelease", Text, BUILD),
-    without("xds", Any, MESH),
+    without("xds", Object(idle::XDS), MESH),
+    gone(
+        "acl_enforce_version_8",
+        Bool,
+        "config key \"acl_enforce_version_8\" is deprecated and should be removed",
+    ),
     old("acl_agent_master_token", Text, "acl.tokens.agent_recovery"),
     old("acl_agent_token", Text, "acl.tokens.agent"),
     old("acl_datacenter", Text, "primary_datacenter"),
@@ -444,6 +470,11 @@ pub(super) const ROOT: &[Key] = &[
     old("start_join_wan", Texts, "retry_join_wan"),
     old("tls_cipher_suites", Text, "tls.defaults.tls_cipher_suites"),
     old("tls_min_version", Text, "tls.defaults.tls_min_version"),
+    gone(
+        "tls_prefer_server_cipher_suites",
+        Bool,
+        "The 'tls_prefer_server_cipher_suites' field is deprecated and will be ignored.",
+    ),
     old("ui", Bool, "ui_config.enabled"),
     old("ui_content_path", Text, "ui_config.content_path"),
     old("ui_dir", Text, "ui_config.dir"),

@@ -16,7 +16,9 @@ use super::{
 pub(super) struct Shaped {
     pub(super) settings: Map<String, Json>,
     /// Old spellings that were used: `(name, today's name)`.
-    pub(super) old: Vec<(&'static str, &'static str)>,
+    pub(super) old: Vec<(String, &'static str)>,
+    /// What Consul says of keys that have no effect there either.
+    pub(super) said: Vec<String>,
     /// Keys without effect: `(path, reason)`.
     pub(super) without: Vec<(String, &'static str)>,
 }
@@ -88,7 +90,20 @@ impl Reader<'_> {
     fn mention(&mut self, key: &Key, path: &str) {
         match key.used {
             Use::Used => {}
-            Use::Old(today) => self.shaped.old.push((key.name, today)),
+            Use::Old(today) => {
+                let path = path.rsplit_once('.').map_or(String::new(), |(block, _)| format!("{block}."));
+                self.shaped.old.push((format!("{path}{}", key.name), today));
+            }
+            Use::Gone(text) => self.shaped.said.push(text.to_owned()),
+            Use::Enterprise => {
+                let name = if path == "read_replica" {
+                    "read_replica (or the deprecated non_voting_server)"
+                } else {
+                    path
+                };
+                let text = "is a Consul Enterprise configuration and will have no effect";
+                self.shaped.said.push(format!("\"{name}\" {text}"));
+            }
             Use::Without(reason) => self.shaped.without.push((path.to_owned(), reason)),
         }
     }

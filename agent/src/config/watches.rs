@@ -29,9 +29,8 @@ impl Watches {
                 Ok(watch) => self.good.push(watch),
                 Err(why) => {
                     let place = document.place_of(&format!("watches[{number}]"));
-                    let hint = place.map(|place| format!("{place}: {why}"));
-                    let error = ConfigError { text: why, hint };
-                    self.refused.get_or_insert(error);
+                    let text = place.map_or_else(|| why.clone(), |place| format!("{place}: {why}"));
+                    self.refused.get_or_insert(ConfigError::new(text));
                 }
             }
         }

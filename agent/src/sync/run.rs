@@ -95,6 +95,7 @@ impl Sync {
         let mut full_at = Instant::now();
         let mut retry_at: Option<Instant> = None;
         let mut failures: u32 = 0;
+        let mut told_as = self.identity();
         let end = shutdown.requested();
         tokio::pin!(end);
         loop {
@@ -123,7 +124,9 @@ impl Sync {
             }
             changes.borrow_and_update();
             let now = Instant::now();
-            let due = full_at <= now || retry_at.is_some_and(|at| at <= now);
+            // A reload may have changed what the node says of itself, which only a full sync compares.
+            let is_new = std::mem::replace(&mut told_as, self.identity()) != told_as;
+            let due = is_new || full_at <= now || retry_at.is_some_and(|at| at <= now);
             // While the registry is away, changes only wait: the return is a full sync.
             let synced = if due {
                 self.full().await

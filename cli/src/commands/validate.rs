@@ -1,6 +1,6 @@
 //! `validate`: whether an agent would start with these files.
 
-use agent::config::{self, Config, Flags};
+use agent::config::{self, Flags};
 use clap::Args;
 use daemon::Exit;
 
@@ -33,11 +33,11 @@ impl Validate {
         }
         let flags = Flags::of_sources(self.words, self.config_format);
         match config::load(&flags) {
-            // Consul looks at watches only when it starts; a script that compares sees what it knows.
-            Ok(Config { refused_watch: Some(e), .. }) if called != "consul" => {
-                refused("Config validation failed: ", &e, called)
-            }
             Ok(config) => {
+                // Consul looks at these only when it starts; a script that compares sees what it knows.
+                if let Some(e) = config.refused_at_start().filter(|_| called != "consul") {
+                    return refused("Config validation failed: ", &e, called);
+                }
                 config.warnings.iter().for_each(note);
                 if !self.quiet {
                     line("Configuration is valid!");

@@ -1,6 +1,6 @@
 //! Names and pages as people ask for them: the forms they type, how long an answer holds, and port 53 itself.
 
-use std::{collections::HashSet, fs, path::Path, process::Command};
+use std::{collections::HashSet, fs};
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use serde_json::json;

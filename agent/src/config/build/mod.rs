@@ -316,10 +316,11 @@ fn spoken(remarks: Remarks) -> (Vec<String>, Vec<String>) {
     let mut old = remarks.old;
     old.sort_unstable();
     old.dedup();
-    let said = |(name, today): &(&str, &str)| {
+    let said = |(name, today): &(String, &str)| {
         format!("The '{name}' field is deprecated. Use the '{today}' field instead.")
     };
     warnings.extend(old.iter().map(said));
+    warnings.extend(remarks.said);
     let mut without = remarks.without;
     without.sort_unstable();
     without.dedup();

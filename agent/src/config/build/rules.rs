@@ -14,6 +14,13 @@ mod base64_key;
 pub(super) fn judge(config: &mut Config, settings: &Map<String, Json>) -> Result<(), ConfigError> {
     names(config)?;
     data_dir(config)?;
+    let is_set = |key: &str| {
+        settings.get(key).is_some_and(|value| value.as_str() != Some("") && *value != Json::Array(Vec::new()))
+    };
+    if is_set("segment") || is_set("segments") {
+        return Err(ConfigError::new("Network segments are not supported in this version of Consul"));
+    }
+    stanzas(settings)?;
     bootstrap(config)?;
     if let Some(key) = settings.get("encrypt").and_then(Json::as_str).filter(|key| !key.is_empty()) {
         config.encrypt = Some(
@@ -37,6 +44,20 @@ pub(super) fn judge(config: &mut Config, settings: &Map<String, Json>) -> Result
         );
     }
     web_page(config, settings)
+}
+
+/// Keys of `tls` that only some of its blocks may have.
+fn stanzas(settings: &Map<String, Json>) -> Result<(), ConfigError> {
+    let is_on = |block: &str, key: &str| settings.get("tls").is_some_and(|tls| tls[block][key] == true);
+    if ["defaults", "https", "internal_rpc"].iter().any(|block| is_on(block, "use_auto_cert")) {
+        return Err(ConfigError::new("use_auto_cert is only valid in the tls.grpc stanza"));
+    }
+    match ["grpc", "https"].iter().find(|block| is_on(block, "verify_outgoing")) {
+        Some(block) => {
+            Err(ConfigError::new(format!("verify_outgoing is not valid in the tls.{block} stanza")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn names(config: &mut Config) -> Result<(), ConfigError> {
