@@ -14,8 +14,7 @@ mod serve;
 mod servers;
 mod wire;
 
-pub use link::{Link, LinkError, Unanswered};
 pub use bind::bind;
-pub use link::{Link, LinkError};
+pub use link::{Link, LinkError, Unanswered};
 pub use serve::serve;
 pub use servers::Servers;

@@ -38,6 +38,7 @@ impl Registry {
 fn remote(server: SocketAddr, hold: Duration) -> Arc<Remote> {
     let remote = Remote {
         servers: Servers::default(),
+        lease: RwLock::default(),
         remembered: Mutex::new(Remembered::new(Duration::ZERO)),
         settings: Settings {
             lease: Lease::default(),
