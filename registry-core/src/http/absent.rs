@@ -3,10 +3,7 @@
 use http::Method;
 use http_api::{Answer, ApiError, Call};
 
-use super::{
-    Api,
-    respond::{Family, read_headers},
-};
+use super::{Api, connected::nothing, respond::Family};
 
 pub(super) const NO_MESH: &str = "Connect must be enabled in order to use this endpoint";
 
@@ -24,10 +21,7 @@ pub(super) async fn mesh(_: Api, _: Call) -> Result<Answer, ApiError> {
 pub(super) async fn empty_list(api: Api, call: Call) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
     api.serves(asked.datacenter.as_deref())?;
-    let mut answer = Answer::json(&[(); 0]);
-    let known = api.0.registry.leadership().knows_leader();
-    read_headers(&mut answer, 1, known, 0, Family::Plain, &asked);
-    Ok(answer)
+    nothing(&api, &asked, Family::Plain).await
 }
 
 /// The same for what belongs to a gateway, which must be named.

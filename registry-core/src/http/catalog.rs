@@ -101,7 +101,7 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     let (asked, question) = service_question(&call)?;
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
     if call.query.filled("peer").is_some() {
-        return of_peer(&api, &asked);
+        return of_peer(&api, &asked).await;
     }
     CATALOG.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();

@@ -17,7 +17,7 @@ use crate::figures::{Asked, CATALOG_MESH, HEALTH_MESH};
 use super::{
     Api,
     health::{refuse_sameness_group, service_question},
-    respond::{Encoded, Family, Form, read, read_headers},
+    respond::{Encoded, Family, Form, encoded, read},
     shape,
 };
 
@@ -33,7 +33,7 @@ pub(super) async fn catalog_connect(api: Api, call: Call) -> Result<Answer, ApiE
     };
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
     if call.query.filled("peer").is_some() {
-        return of_peer(&api, &asked);
+        return of_peer(&api, &asked).await;
     }
     let encode: fn(&Vec<HealthInstance>, &Form) -> Encoded = |found, form| {
         form.list(found.iter().map(|i| shape::service_node(&i.node, &i.service, &form.datacenter)))
@@ -49,7 +49,7 @@ pub(super) async fn health_connect(api: Api, call: Call) -> Result<Answer, ApiEr
     refuse_sameness_group(&call)?;
     let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE).map_err(ApiError::bare)?;
     if call.query.filled("peer").is_some() {
-        return of_peer(&api, &asked);
+        return of_peer(&api, &asked).await;
     }
     api.serves(asked.datacenter.as_deref())?;
     let encode: fn(&Vec<HealthInstance>, &Form) -> Encoded =
@@ -80,7 +80,7 @@ pub(super) async fn ingress(api: Api, call: Call) -> Result<Answer, ApiError> {
     refuse_sameness_group(&call)?;
     Form::of(&api, &asked, &fields::HEALTH_INSTANCE).map_err(ApiError::bare)?;
     api.serves(asked.datacenter.as_deref())?;
-    Ok(nothing(&api, &asked, Family::Cached))
+    nothing(&api, &asked, Family::Cached).await
 }
 
 /// `GET /v1/catalog/gateway-services/:gateway`: none.
@@ -89,20 +89,34 @@ pub(super) async fn gateway_services(api: Api, call: Call) -> Result<Answer, Api
     let asked = call.read_options()?;
     call.name_or("Missing gateway name")?;
     api.serves(asked.datacenter.as_deref()).map_err(super::respond::failed_read)?;
-    Ok(nothing(&api, &asked, Family::Discovery))
+    nothing(&api, &asked, Family::Discovery).await
 }
 
 /// There are no peers, so none of them has instances.
-pub(super) fn of_peer(api: &Api, asked: &ReadOptions) -> Result<Answer, ApiError> {
+pub(super) async fn of_peer(api: &Api, asked: &ReadOptions) -> Result<Answer, ApiError> {
     api.serves(asked.datacenter.as_deref())?;
-    Ok(nothing(api, asked, Family::Cached))
+    nothing(api, asked, Family::Cached).await
 }
 
-fn nothing(api: &Api, asked: &ReadOptions, family: Family) -> Answer {
-    let known = api.0.registry.leadership().knows_leader();
-    let mut answer = Answer::json(&[(); 0]);
-    read_headers(&mut answer, 1, known, 0, family, asked);
-    answer
+/// The empty list that an endpoint answers whatever happens. Who waits for a change waits to the end.
+pub(super) async fn nothing(api: &Api, asked: &ReadOptions, family: Family) -> Result<Answer, ApiError> {
+    read(api, asked, family, Nothing, (), |found, ()| encoded(found)).await
+}
+
+/// A question without an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Nothing;
+
+impl Read for Nothing {
+    type Output = Vec<()>;
+
+    fn topics(&self) -> Vec<Topic> {
+        Vec::new()
+    }
+
+    fn run(&self, _: &State) -> (Self::Output, Index) {
+        (Vec::new(), 1)
+    }
 }
 
 /// The instances that speak for a service: proxies that name it as their destination, and its own that need none.

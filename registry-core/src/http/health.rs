@@ -28,7 +28,7 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     HEALTH.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();
     if call.query.filled("peer").is_some() {
-        return of_peer(&api, &asked);
+        return of_peer(&api, &asked).await;
     }
     api.serves(asked.datacenter.as_deref())?;
     let (from, family) = (near::From::of(&api, &call), Family::Cached);

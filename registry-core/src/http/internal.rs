@@ -112,6 +112,7 @@ fn shown_node(info: &NodeInfo) -> ShownNode {
 
 /// `GET /v1/internal/ui/nodes`.
 pub(super) async fn nodes(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let form = Form::of(&api, &asked, &fields::NODE_INFO)?;
     let encode: fn(&Vec<NodeInfo>, &Form) -> Encoded = |found, form| form.list(found.iter().map(shown_node));
@@ -120,6 +121,7 @@ pub(super) async fn nodes(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/internal/ui/node/:node`.
 pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let question = NodeInfos(Some(call.name_or("Missing node name")?));
     let encode: fn(&Vec<NodeInfo>, &()) -> Encoded =
@@ -178,6 +180,7 @@ impl Summary {
 
 /// `GET /v1/internal/ui/services`.
 pub(super) async fn services(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
     read(&api, &asked, Family::Plain, Instances, form, |found, form| {
