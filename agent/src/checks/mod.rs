@@ -149,11 +149,22 @@ impl Checks {
         if kind == Kind::Alias {
             return Running { task: self.follow(check, report), ttl: None };
         }
+        let Some(probe) = self.probe(kind, check) else { return Running { task: None, ttl: None } };
+        let plan = schedule::Plan {
+            interval: duration(check.interval).max(Duration::from_secs(1)),
+            thresholds: threshold::Thresholds::new(check),
+            turns: self.turns.clone(),
+        };
+        Running { task: Some(tokio::spawn(schedule::run(plan, probe, report))), ttl: None }
+    }
+
+    /// What looks at the world; nothing for what others say.
+    fn probe(&self, kind: Kind, check: &CheckType) -> Option<Probe> {
         let output_bytes_max = match usize::try_from(check.output_max_size) {
             Ok(own) if own > 0 => own.min(self.output_bytes_max),
             _ => self.output_bytes_max,
         };
-        let probe = match kind {
+        Some(match kind {
             Kind::Http => Probe::Http(http::Check::new(check, self.clients.clone(), output_bytes_max)),
             Kind::Tcp => Probe::Tcp(tcp::Tcp::new(check)),
             Kind::Udp => Probe::Udp(tcp::Udp::new(check)),
@@ -162,14 +173,14 @@ impl Checks {
             Kind::Grpc => Probe::Grpc(grpc::Grpc::new(check)),
             Kind::H2ping => Probe::H2ping(h2ping::H2ping::new(check)),
             Kind::OsService => Probe::OsService(os_service::OsService::new(check)),
-            Kind::Alias | Kind::Ttl => return Running { task: None, ttl: None },
-        };
-        let plan = schedule::Plan {
-            interval: duration(check.interval).max(Duration::from_secs(1)),
-            thresholds: threshold::Thresholds::new(check),
-            turns: self.turns.clone(),
-        };
-        Running { task: Some(tokio::spawn(schedule::run(plan, probe, report))), ttl: None }
+            Kind::Alias | Kind::Ttl => return None,
+        })
+    }
+
+    /// Runs a check once, without a schedule; `None` for a kind that does not look at the world. For fuzzing.
+    #[cfg(fuzzing)]
+    pub async fn run_once(&self, check: &CheckType) -> Option<Observed> {
+        Some(self.probe(check.kind()?, check)?.run().await)
     }
 
     fn follow(&self, check: &CheckType, report: Report) -> Option<JoinHandle<()>> {
