@@ -7,7 +7,7 @@ use daemon::Exit;
 use registry_client::Request;
 use registry_wire::{json, kv::KvPair};
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
+use serde_json::{Value, error::Category};
 
 use super::data;
 use crate::{
@@ -149,9 +149,25 @@ fn in_go_words(text: &[u8], error: &serde_json::Error) -> String {
         Category::Data if !kind.is_empty() && error.line() <= 1 && error.column() <= 1 => {
             format!("json: cannot unmarshal {kind} into Go value of type []*impexp.Entry")
         }
-        Category::Data | Category::Io => format!("json: {error}"),
+        Category::Data => match odd_entry(text) {
+            Some(kind) => format!("json: cannot unmarshal {kind} into Go value of type impexp.Entry"),
+            None => format!("json: {error}"),
+        },
+        Category::Io => format!("json: {error}"),
         Category::Syntax => wrong_letter(trimmed, error),
     }
+}
+
+/// What the first entry of a list is that is none.
+fn odd_entry(text: &[u8]) -> Option<&'static str> {
+    let entries: Vec<Value> = serde_json::from_slice(text).ok()?;
+    entries.iter().find_map(|entry| match entry {
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::String(_) => Some("string"),
+        Value::Array(_) => Some("array"),
+        Value::Object(_) | Value::Null => None,
+    })
 }
 
 fn wrong_letter(text: &[u8], error: &serde_json::Error) -> String {
@@ -187,6 +203,7 @@ mod tests {
         };
         assert_eq!(refused("nonsense"), "invalid character 'o' in literal null (expecting 'u')");
         assert_eq!(refused("{}"), "json: cannot unmarshal object into Go value of type []*impexp.Entry");
+        assert_eq!(refused("[1]"), "json: cannot unmarshal number into Go value of type impexp.Entry");
         assert_eq!(refused("["), "unexpected end of JSON input");
         assert_eq!(refused("x"), "invalid character 'x' looking for beginning of value");
     }

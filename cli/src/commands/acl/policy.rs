@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use daemon::Exit;
-use registry_client::{Client, Request};
+use registry_client::{Client, Request, RequestError};
 
 use super::{Format, Shown, find, shape::Policy as Written, show};
 use crate::{
@@ -224,16 +224,17 @@ impl Read {
                 })?;
                 found.ok_or_else(|| format!("Error policy not found: {name}"))?
             } else {
-                read(&client, ask, &self.which.id(&client, ask).await?).await?
+                let id = self.which.id(&client, ask).await?;
+                read(&client, ask, &id).await.map_err(|e| format!("Error reading policy \"id:{id}\": {e}"))?
             };
             format.show(&found, |policy| show::policy(policy, self.shown.meta))
         })
     }
 }
 
-async fn read(client: &Client, ask: &AskFlags, id: &str) -> Result<Written, String> {
+async fn read(client: &Client, ask: &AskFlags, id: &str) -> Result<Written, RequestError> {
     let request = ask.apply(Request::get(Request::path_to("/v1/acl/policy", id)));
-    client.json(&request).await.map_err(|e| format!("Error reading policy \"id:{id}\": {e}"))
+    client.json(&request).await
 }
 
 /// Change a policy
@@ -273,7 +274,9 @@ impl Update {
             let known = if self.no_merge {
                 Written { id: id.clone(), rules: Some(String::new()), ..Written::default() }
             } else {
-                read(&client, &format.ask, &id).await?
+                read(&client, &format.ask, &id)
+                    .await
+                    .map_err(|e| format!("Error reading policy {id:?}: {e}"))?
             };
             let name = Some(&self.which.name).filter(|name| !name.is_empty());
             let policy = Written {
