@@ -1,5 +1,7 @@
 //! `/v1/connect/intentions`: the sources of `service-intentions` entries, one by one. Data only: no mesh heeds them.
 
+mod ids;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use registry_state::{
     read::{ConfigGet, ConfigList, Read as _},
 };
 use registry_wire::{
-    config_entry,
+    config_entry::{self, Source},
     filter::fields,
     json::{Json, Unknown},
 };
@@ -28,11 +30,13 @@ const KIND: &str = "service-intentions";
 /// How often a write is tried again when another one came between.
 const TRIES: usize = 8;
 
-/// `GET /v1/connect/intentions`: all.
+pub(super) use ids::by_id;
+
+/// `GET /v1/connect/intentions`: all; `POST`: one more.
 pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
     enabled(&api)?;
     if call.method != Method::GET {
-        return Err(ApiError::absent("Intentions with ids"));
+        return ids::create(&api, call).await;
     }
     let asked = call.read_options()?;
     let form = Form::of(&api, &asked, &fields::INTENTION)?;
@@ -93,7 +97,7 @@ pub(super) async fn matching(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/connect/intentions/check?source=web&destination=db`: what the first that counts says; without one, yes.
 pub(super) async fn check(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let (source, destination) = (required(&call, "source")?, required(&call, "destination")?);
+    let (source, destination) = (name_of(&call, "source")?, name_of(&call, "destination")?);
     if let Some(kind) = call.query.filled("source-type").filter(|kind| kind != "consul") {
         return Err(ApiError::internal(format!("unsupported SourceType: {kind:?}")));
     }
@@ -105,22 +109,6 @@ pub(super) async fn check(api: Api, call: Call) -> Result<Answer, ApiError> {
     let all = known(&api).await?;
     let allowed = all.iter().find(counts).is_none_or(|first| named(first, "Action", "allow"));
     Ok(Answer::json(&serde_json::json!({ "Allowed": allowed })))
-}
-
-/// `/v1/connect/intentions/:id`: intentions have no ids here.
-pub(super) async fn by_id(api: Api, call: Call) -> Result<Answer, ApiError> {
-    enabled(&api)?;
-    let id = call.name();
-    if uuid::Uuid::try_parse(&id).is_err() {
-        return Err(ApiError::bad_request(
-            "failed config entry lookup: index error: UUID must be 36 characters",
-        ));
-    }
-    Err(match call.method {
-        Method::PUT => ApiError::internal(format!("Cannot modify non-existent intention: '{id}'")),
-        Method::DELETE => ApiError::internal(format!("Cannot delete non-existent intention: '{id}'")),
-        _ => ApiError::not_found("Intention not found"),
-    })
 }
 
 type Entries = Vec<Arc<Stored<ConfigEntry>>>;
@@ -211,38 +199,61 @@ async fn put(api: &Api, source: &str, destination: &str, sent: &IntentionBody) -
         ("Type", text(&sent.source_type)),
         ("Description", text(&sent.description)),
     ];
+    let name = source.to_owned();
     let source = Json::Object(fields.map(|(name, value)| (name.to_owned(), value)).into());
-    change(api, destination, |old| {
-        Ok(Some(config_entry::with_source(old.map(|o| &o.body[..]), destination, source.clone())))
+    change(api, destination, config_entry::parse, |old| {
+        let older = Source::Name(&name);
+        Ok(Next::Body(config_entry::with_source(
+            old.map(|o| &o.body[..]),
+            destination,
+            older,
+            source.clone(),
+        )))
     })
     .await
 }
 
 async fn delete(api: &Api, source: &str, destination: &str) -> Result<(), ApiError> {
-    change(api, destination, |old| match old {
-        None => Err(()),
-        Some(old) => config_entry::without_source(&old.body, source).map_err(|_| ()),
+    change(api, destination, config_entry::parse, |old| {
+        let Some(old) = old else { return Ok(Next::Same) };
+        Ok(Next::without(old, Source::Name(source)).unwrap_or(Next::Same))
     })
     .await
 }
 
-/// Changes the entry of a destination: `to` gives its next body, `None` to remove it, or `Err` to leave all as it is.
+/// What becomes of an entry.
+enum Next {
+    Same,
+    Gone,
+    Body(Vec<u8>),
+}
+
+impl Next {
+    /// An entry without this source, and none without its last one; `None` when it has no such source.
+    fn without(old: &Stored<ConfigEntry>, source: Source<'_>) -> Option<Self> {
+        let left = config_entry::without_source(&old.body, source).ok()?;
+        Some(left.map_or(Self::Gone, Self::Body))
+    }
+}
+
+/// Changes the entry of a destination to what `to` makes of it, which `parse` reads and checks.
 async fn change(
     api: &Api,
     destination: &str,
-    to: impl Fn(Option<&Stored<ConfigEntry>>) -> Result<Option<Vec<u8>>, ()>,
+    parse: fn(&[u8]) -> Result<config_entry::ConfigEntry, config_entry::ConfigError>,
+    to: impl Fn(Option<&Stored<ConfigEntry>>) -> Result<Next, ApiError>,
 ) -> Result<(), ApiError> {
     for _ in 0..TRIES {
         let question = ConfigGet { kind: KIND.into(), name: Caseless::new(destination) };
         let (old, _) = question.run(&api.registry().store().state());
-        let Ok(next) = to(old.as_deref()) else { return Ok(()) };
         let cas = Some(old.as_ref().map_or(0, |old| old.modify_index));
-        let action = match next {
-            None => {
+        let action = match to(old.as_deref())? {
+            Next::Same => return Ok(()),
+            Next::Gone => {
                 Action::ConfigDelete(ConfigDelete { kind: KIND.into(), name: destination.to_owned(), cas })
             }
-            Some(body) => {
-                let entry = config_entry::parse(&body).map_err(refused)?;
+            Next::Body(body) => {
+                let entry = parse(&body).map_err(refused)?;
                 let entry = ConfigEntry { kind: KIND.into(), name: entry.name, body: entry.body.into() };
                 Action::ConfigPut(Box::new(ConfigPut { entry, cas }))
             }

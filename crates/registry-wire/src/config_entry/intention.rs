@@ -1,5 +1,7 @@
 //! Intentions, one by one: each source of each `service-intentions` entry.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::rules::{list, set, text};
 use crate::json::{self, Json};
 
@@ -30,6 +32,9 @@ fn shown(entry: &Json, source: &Json, created: u64, modified: u64) -> Json {
     let namespace = Some(Json::Text("default".to_owned()));
     let number = |n: u64| Some(Json::Number(n.into()));
     let fields = [
+        ("CreatedAt", source.field("LegacyCreateTime").cloned()),
+        ("UpdatedAt", source.field("LegacyUpdateTime").cloned()),
+        ("ID", source.field("LegacyID").cloned()),
         ("Description", source.field("Description").cloned()),
         ("SourcePeer", source.field("Peer").cloned()),
         ("SourceNS", namespace.clone()),
@@ -39,8 +44,9 @@ fn shown(entry: &Json, source: &Json, created: u64, modified: u64) -> Json {
         ("SourceType", source.field("Type").cloned()),
         ("Action", source.field("Action").cloned()),
         ("Permissions", source.field("Permissions").cloned()),
-        ("Meta", entry.field("Meta").cloned()),
+        ("Meta", source.field("LegacyMeta").or_else(|| entry.field("Meta")).cloned()),
         ("Precedence", source.field("Precedence").cloned()),
+        ("Hash", source.field("LegacyID").map(|_| hash_of(source))),
         ("CreateIndex", number(created)),
         ("ModifyIndex", number(modified)),
     ];
@@ -48,13 +54,38 @@ fn shown(entry: &Json, source: &Json, created: u64, modified: u64) -> Json {
     Json::Object(given.collect())
 }
 
-/// The body of an entry for `destination` in which this source stands, in place of an older one of its name; `old` is the
-/// stored entry. For [`parse`](super::parse).
-pub fn with_source(old: Option<&[u8]>, destination: &str, source: Json) -> Vec<u8> {
+/// As opaque as Consul's, and of another kind: it changes when the source does.
+fn hash_of(source: &Json) -> Json {
+    Json::Text(STANDARD.encode(super::hash(&json::to_vec(source)).to_be_bytes()))
+}
+
+/// How a source of an entry is told from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// By its service.
+    Name(&'a str),
+    /// By the id that the old way of writing intentions gave it.
+    Id(&'a str),
+    /// None of those that are there.
+    New,
+}
+
+impl Source<'_> {
+    fn is(self, known: &Json) -> bool {
+        match self {
+            Self::Name(name) => text(known, "Name") == name,
+            Self::Id(id) => text(known, "LegacyID") == id,
+            Self::New => false,
+        }
+    }
+}
+
+/// The body of an entry for `destination` in which this source stands, in place of an older one; `old` is the stored entry.
+/// For [`parse`](super::parse).
+pub fn with_source(old: Option<&[u8]>, destination: &str, older: Source<'_>, source: Json) -> Vec<u8> {
     let mut entry = stored(old, destination);
-    let name = text(&source, "Name").to_owned();
     let mut sources = list(&entry, "Sources").to_vec();
-    match sources.iter_mut().find(|known| text(known, "Name") == name) {
+    match sources.iter_mut().find(|known| older.is(known)) {
         Some(known) => *known = source,
         None => sources.push(source),
     }
@@ -63,10 +94,10 @@ pub fn with_source(old: Option<&[u8]>, destination: &str, source: Json) -> Vec<u
 }
 
 /// The body of the entry without this source; `None` when no source is left. `Err` when it has no such source.
-pub fn without_source(old: &[u8], source: &str) -> Result<Option<Vec<u8>>, Absent> {
+pub fn without_source(old: &[u8], source: Source<'_>) -> Result<Option<Vec<u8>>, Absent> {
     let mut entry = stored(Some(old), "");
     let sources = list(&entry, "Sources");
-    let left: Vec<Json> = sources.iter().filter(|known| text(known, "Name") != source).cloned().collect();
+    let left: Vec<Json> = sources.iter().filter(|known| !source.is(known)).cloned().collect();
     if left.len() == sources.len() {
         return Err(Absent);
     }
@@ -121,15 +152,22 @@ mod tests {
             let fields = [("Name", name), ("Action", action)];
             Json::Object(fields.map(|(n, v)| (n.to_owned(), Json::Text(v.to_owned()))).into())
         };
-        let first = config_entry::parse(&with_source(None, "db", source("web", "allow"))).unwrap();
+        let first =
+            config_entry::parse(&with_source(None, "db", Source::New, source("web", "allow"))).unwrap();
         assert_eq!((first.kind.as_str(), first.name.as_str()), ("service-intentions", "db"));
-        let second = with_source(Some(&first.body), "db", source("x", "deny"));
-        let second = config_entry::parse(&with_source(Some(&second), "db", source("web", "deny"))).unwrap();
+        let second = with_source(Some(&first.body), "db", Source::Name("x"), source("x", "deny"));
+        let second = config_entry::parse(&with_source(
+            Some(&second),
+            "db",
+            Source::Name("web"),
+            source("web", "deny"),
+        ))
+        .unwrap();
         let shown = intentions([(second.body.as_slice(), 1, 1)].into_iter());
         let actions: Vec<_> = shown.iter().map(|i| (text(i, "SourceName"), text(i, "Action"))).collect();
         assert_eq!(actions, [("web", "deny"), ("x", "deny")]);
-        assert_eq!(without_source(&second.body, "nobody"), Err(Absent));
-        let left = without_source(&second.body, "web").unwrap().unwrap();
-        assert_eq!(without_source(&left, "x"), Ok(None));
+        assert_eq!(without_source(&second.body, Source::Name("nobody")), Err(Absent));
+        let left = without_source(&second.body, Source::Name("web")).unwrap().unwrap();
+        assert_eq!(without_source(&left, Source::Name("x")), Ok(None));
     }
 }

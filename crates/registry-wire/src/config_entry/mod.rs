@@ -16,7 +16,9 @@ use crate::{
 };
 use read::Misfits;
 
-pub use intention::{Absent, intentions, with_source, without_source};
+pub use rules::several;
+
+pub use intention::{Absent, Source, intentions, with_source, without_source};
 
 /// An entry as it is stored and shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,18 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
 /// Reads the body of `PUT /v1/config`: `{"Kind": "service-defaults", "Name": "web", "Protocol": "http"}`, with names in
 /// this form or as `snake_case`.
 pub fn parse(body: &[u8]) -> Result<ConfigEntry, ConfigError> {
+    parse_as(body, rules::apply)
+}
+
+/// What [`parse`] does, for a `service-intentions` entry whose sources have ids: those of the old calls.
+pub fn parse_with_ids(body: &[u8]) -> Result<ConfigEntry, ConfigError> {
+    parse_as(body, |_, entry| rules::apply_with_ids(entry))
+}
+
+fn parse_as(
+    body: &[u8],
+    rules_of: impl Fn(&str, &mut Json) -> Result<(), String>,
+) -> Result<ConfigEntry, ConfigError> {
     let unread = |why: String| ConfigError::Body(why);
     let sent: Json = json::decode(body, Unknown::Skip).map_err(|e| unread(e.to_string()))?;
     let kind = kind_of(&sent).map_err(unread)?;
@@ -69,7 +83,7 @@ pub fn parse(body: &[u8]) -> Result<ConfigEntry, ConfigError> {
         return Err(ConfigError::NotYours);
     }
     rules::set(&mut shown, "Kind", Json::Text(kind.clone()));
-    rules::apply(&kind, &mut shown).map_err(ConfigError::Refused)?;
+    rules_of(&kind, &mut shown).map_err(ConfigError::Refused)?;
     let name = if kind == "mesh" { "mesh" } else { rules::text(&shown, "Name") };
     if name.is_empty() {
         let ingress = kind == "ingress-gateway";

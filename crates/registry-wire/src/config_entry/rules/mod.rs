@@ -36,8 +36,13 @@ fn named(entry: &Json) -> Result<(), String> {
     if text(entry, "Name").is_empty() { Err("Name is required".to_owned()) } else { Ok(()) }
 }
 
+/// What [`apply`] does, for a `service-intentions` entry whose sources have ids.
+pub(super) fn apply_with_ids(entry: &mut Json) -> Result<(), String> {
+    trust::intentions_with_ids(entry)
+}
+
 /// Complaints that come together: `2 errors occurred:` and a line for each.
-pub(super) fn several(complaints: Vec<String>) -> Result<(), String> {
+pub fn several(complaints: Vec<String>) -> Result<(), String> {
     let count = match complaints.len() {
         0 => return Ok(()),
         1 => "1 error".to_owned(),

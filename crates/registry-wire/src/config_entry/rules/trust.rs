@@ -10,6 +10,16 @@ const CLOCK_SKEW_SECONDS: u64 = 30;
 
 /// `service-intentions`: sources get their precedence, and stand in its order.
 pub(super) fn intentions(entry: &mut Json) -> Result<(), String> {
+    let with_meta = |source: &Json| source.field("LegacyMeta").is_some();
+    if let Some(at) = list(entry, "Sources").iter().position(with_meta) {
+        return Err(format!("Sources[{at}].LegacyMeta must be omitted"));
+    }
+    elements(entry, "Sources").for_each(without_legacy);
+    intentions_with_ids(entry)
+}
+
+/// The same for what the old way of writing intentions gives: each source has an id and times.
+pub(super) fn intentions_with_ids(entry: &mut Json) -> Result<(), String> {
     let exact = text(entry, "Name") != "*";
     for source in elements(entry, "Sources") {
         let precedence: u64 = match (exact, text(source, "Name") != "*") {
@@ -22,7 +32,6 @@ pub(super) fn intentions(entry: &mut Json) -> Result<(), String> {
         if text(source, "Type").is_empty() {
             set(source, "Type", Json::Text("consul".to_owned()));
         }
-        without_legacy(source);
     }
     check_intentions(entry)?;
     if let Some(Json::List(sources)) = inside(entry, "Sources") {
