@@ -51,7 +51,8 @@ impl Visit {
             Stream::Tcp(stream) => self.serve_io(stream).await,
             Stream::Unix(stream) => self.serve_io(stream).await,
             Stream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(secure::HTTP_2) => {
-                multiplexed::serve(self, *stream).await;
+                // On the heap, so that other connections do not hold the place for it.
+                Box::pin(multiplexed::serve(self, *stream)).await;
             }
             Stream::Tls(stream) => self.serve_io(stream).await,
         }
@@ -80,9 +81,9 @@ impl Visit {
                     () = wire.gone() => return,
                 };
                 let Some(response) = response else { return };
-                // At the end hyper tells the client that this was the last answer.
+                // At the end hyper tells the client that this was the last answer. Writing is on the heap, as talking is.
                 if is_plain && late::is_simple(&response) && !self.shutdown.is_requested() {
-                    if !self.write_late(response, &mut wire).await {
+                    if !Box::pin(self.write_late(response, &mut wire)).await {
                         return;
                     }
                 } else {

@@ -117,7 +117,7 @@ impl Listener {
                         let secure = self.secure.clone();
                         let Some(seat) = clients.admit(peer, limits.connections_per_client) else {
                             connections.spawn(async move {
-                                if let Some(stream) = secure::open(secure, stream).await {
+                                if let Some(stream) = Box::pin(secure::open(secure, stream)).await {
                                     connection::refuse(stream).await;
                                 }
                             });
@@ -126,7 +126,7 @@ impl Listener {
                         let (service, crowd, shutdown) = (service.clone(), crowd.clone(), shutdown.clone());
                         let visit = Visit { peer, service, limits, crowd, shutdown };
                         connections.spawn(async move {
-                            if let Some(stream) = secure::open(secure, stream).await {
+                            if let Some(stream) = Box::pin(secure::open(secure, stream)).await {
                                 visit.serve(stream).await;
                             }
                             drop(seat);
