@@ -109,7 +109,7 @@ pub(crate) fn router(context: Context) -> Router<Context> {
         .add("/v1/agent/metrics", GET, observe::metrics)
         .add("/v1/agent/metrics/stream", GET, observe::metrics_stream)
         .add("/v1/agent/token/", PUT, node::token)
-        .add("/v1/agent/connect/authorize", POST, node::mesh)
+        .add("/v1/agent/connect/authorize", POST, node::authorize)
         .add("/v1/agent/connect/ca/leaf/", GET, node::mesh);
     Router::new(table, context)
 }

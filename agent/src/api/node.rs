@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
 use link::calls::{self, Member};
-use registry_wire::filter::fields;
+use registry_wire::{filter::fields, json::Unknown};
 use serde_json::{Value, json};
 
 use super::{Context, Order, done, enable, filter, keeps, unfit};
@@ -202,6 +202,24 @@ pub(super) async fn force_leave(context: Context, call: Call) -> Result<Answer, 
 /// `PUT /v1/agent/token/:kind`: there is no access control yet.
 pub(super) async fn token(_: Context, _: Call) -> Result<Answer, ApiError> {
     Err(ApiError::new(StatusCode::UNAUTHORIZED, "ACL support disabled"))
+}
+
+/// `POST /v1/agent/connect/authorize`: read as Consul reads it; without a mesh nobody can be authorized.
+pub(super) async fn authorize(context: Context, mut call: Call) -> Result<Answer, ApiError> {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(rename = "ConnectAuthorizeRequest", rename_all = "PascalCase", default)]
+    struct Asked {
+        target: String,
+        #[serde(rename = "ClientCertURI")]
+        _client_cert_uri: String,
+        #[serde(rename = "ClientCertSerial")]
+        _client_cert_serial: String,
+    }
+    let asked: Asked = call.decode(Unknown::Refuse).await?;
+    if asked.target.is_empty() {
+        return Err(ApiError::bad_request("Target service must be specified"));
+    }
+    mesh(context, call).await
 }
 
 /// The mesh's endpoints: there is no mesh.

@@ -1,10 +1,19 @@
 //! What this registry does not have: every such path answers, and says what is missing.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use http_api::{Answer, ApiError, Call};
+use registry_wire::json::{DecodeError, Unknown, decode};
+use serde::Deserialize;
 
-use super::{Api, connected::nothing, respond::Family};
+use super::{
+    Api,
+    connected::{Nothing, nothing},
+    respond::{Family, encoded, read},
+};
 
+const NO_PEERING: &str = "peering must be enabled to use this endpoint";
 pub(super) const NO_MESH: &str = "Connect must be enabled in order to use this endpoint";
 
 /// Access control lists are off: 401, as Consul answers then.
@@ -13,7 +22,8 @@ pub(super) async fn acl(_: Api, _: Call) -> Result<Answer, ApiError> {
 }
 
 /// There is no mesh and no certificate authority.
-pub(super) async fn mesh(_: Api, _: Call) -> Result<Answer, ApiError> {
+pub(super) async fn mesh(_: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
     Err(ApiError::internal(NO_MESH))
 }
 
@@ -41,9 +51,9 @@ pub(super) async fn exported_to_peer(api: Api, call: Call) -> Result<Answer, Api
 /// `GET /v1/peering/:name`: there is none of that name.
 pub(super) async fn peering(_: Api, call: Call) -> Result<Answer, ApiError> {
     match call.method {
-        Method::GET if call.name().is_empty() => Err(ApiError::bad_request("Must specify a name to fetch.")),
+        _ if call.name().is_empty() => Err(ApiError::bad_request("Must specify a name to fetch.")),
         Method::GET => Err(ApiError::not_found(format!("Peering not found for {:?}", call.name()))),
-        _ => Err(ApiError::absent("Cluster peering")),
+        _ => Err(ApiError::internal(NO_PEERING)),
     }
 }
 
@@ -52,19 +62,97 @@ pub(super) async fn metrics_proxy(_: Api, _: Call) -> Result<Answer, ApiError> {
     Err(ApiError::not_found("Metrics proxy is not enabled"))
 }
 
-/// A handler for endpoints of a part that is not here: 501 naming it.
-macro_rules! absent_parts {
-    ($($name:ident = $what:literal),* $(,)?) => {$(
-        #[doc = concat!($what, ": 501.")]
-        pub(super) async fn $name(_: Api, call: Call) -> Result<Answer, ApiError> {
-            call.read_options()?;
-            Err(ApiError::absent($what))
-        }
-    )*};
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct TokenBody {
+    peer_name: String,
+    #[serde(rename = "Partition")]
+    _partition: String,
+    #[serde(rename = "Meta")]
+    _meta: BTreeMap<String, String>,
+    #[serde(rename = "ServerExternalAddresses")]
+    _server_external_addresses: Vec<String>,
 }
 
-absent_parts! {
-    federation = "Federation of datacenters",
-    peerings = "Cluster peering",
-    virtual_ip = "Virtual IP addresses",
+/// `POST /v1/peering/token`: read as Consul reads it, and then as with peering switched off.
+pub(super) async fn peering_token(_: Api, mut call: Call) -> Result<Answer, ApiError> {
+    let sent: TokenBody = decode(&call.body().await?, Unknown::Refuse).map_err(undecoded)?;
+    if sent.peer_name.is_empty() {
+        return Err(ApiError::bad_request(
+            "PeerName is required in the payload when generating a new peering token.",
+        ));
+    }
+    Err(ApiError::internal(NO_PEERING))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct EstablishBody {
+    peer_name: String,
+    peering_token: String,
+    #[serde(rename = "Partition")]
+    _partition: String,
+    #[serde(rename = "Meta")]
+    _meta: BTreeMap<String, String>,
+}
+
+/// `POST /v1/peering/establish`: the same.
+pub(super) async fn peering_establish(_: Api, mut call: Call) -> Result<Answer, ApiError> {
+    let sent: EstablishBody = decode(&call.body().await?, Unknown::Refuse).map_err(undecoded)?;
+    for (name, given) in [("PeerName", &sent.peer_name), ("PeeringToken", &sent.peering_token)] {
+        if given.is_empty() {
+            return Err(ApiError::bad_request(format!(
+                "{name} is required in the payload when establishing a peering."
+            )));
+        }
+    }
+    Err(ApiError::internal(NO_PEERING))
+}
+
+fn undecoded(error: DecodeError) -> ApiError {
+    ApiError::bad_request(format!("Body decoding failed: {error}"))
+}
+
+/// `GET /v1/internal/federation-states/mesh-gateways`: no datacenter has told of any.
+pub(super) async fn federation_gateways(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let asked = call.read_options()?;
+    api.serves(asked.datacenter.as_deref())?;
+    read(&api, &asked, Family::Plain, Nothing, (), |_, ()| encoded(&serde_json::json!({}))).await
+}
+
+/// `GET /v1/internal/federation-state/:datacenter`: none is kept.
+pub(super) async fn federation_state(_: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
+    call.name_or("Missing datacenter name")?;
+    Err(ApiError::not_found(""))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename = "AssignServiceManualVIPsRequest", rename_all = "PascalCase", default)]
+struct VirtualIpBody {
+    #[serde(rename = "Datacenter")]
+    _datacenter: String,
+    #[serde(rename = "Token")]
+    _token: String,
+    #[serde(rename = "Service")]
+    _service: String,
+    #[serde(rename = "ManualVIPs")]
+    manual_vips: Vec<String>,
+}
+
+/// `PUT /v1/internal/service-virtual-ip`: no service has a virtual address that others could be added to.
+pub(super) async fn virtual_ip(_: Api, mut call: Call) -> Result<Answer, ApiError> {
+    let sent: VirtualIpBody = call.decode(Unknown::Refuse).await?;
+    if let Some(odd) = sent.manual_vips.iter().find(|vip| vip.parse::<std::net::Ipv4Addr>().is_err()) {
+        return Err(ApiError::internal(format!("{odd:?} is not a valid IPv4 address")));
+    }
+    Ok(Answer::json(&serde_json::json!({ "Found": false, "UnassignedFrom": null })))
+}
+
+/// `/v1/discovery-chain/:service`.
+pub(super) async fn discovery_chain(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
+    call.refuse_enterprise()?;
+    call.name_or("Missing chain name")?;
+    mesh(api, call).await
 }

@@ -24,6 +24,7 @@ pub(super) async fn configuration(api: Api, mut call: Call) -> Result<Answer, Ap
         let action = Action::AutopilotSet { settings: Box::new(settings), cas };
         return written(api.writer().write(action).await?.outcome, "");
     }
+    call.read_options()?;
     api.serves_call(&call)?;
     leading(&api).await?;
     let shown = api.registry().store().state().autopilot();
@@ -96,6 +97,7 @@ fn settings(body: &[u8]) -> Result<Autopilot, ApiError> {
 
 /// `GET /v1/operator/autopilot/health`: the one server, which is healthy while it answers.
 pub(super) async fn health(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
     api.serves_call(&call)?;
     leading(&api).await?;
     let server = OwnServer::of(&api);
@@ -121,6 +123,7 @@ pub(super) async fn health(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/operator/autopilot/state`: the same, and who votes.
 pub(super) async fn state(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
     api.serves_call(&call)?;
     leading(&api).await?;
     let server = OwnServer::of(&api);

@@ -13,7 +13,7 @@ use registry_state::{
 use registry_wire::{
     catalog::NodeService,
     filter::fields,
-    options::{ReadOptions, refuse_partition},
+    options::{OptionsError, ReadOptions, refuse_partition},
 };
 use serde::Serialize;
 
@@ -30,7 +30,12 @@ use super::{
 /// `GET /v1/catalog/datacenters`.
 pub(super) async fn datacenters(api: Api, call: Call) -> Result<Answer, ApiError> {
     let mut answer = Answer::json(&[&**api.datacenter()]);
-    if call.read_options()?.cached {
+    let cached = match ReadOptions::parse(&call.query, &call.headers) {
+        // There is nothing to wait for, so what cannot be read of it is not looked at.
+        Err(OptionsError::Index | OptionsError::Wait) => call.query.has("cached"),
+        asked => asked?.cached,
+    };
+    if cached {
         mark_cached(&mut answer);
     }
     Ok(answer)

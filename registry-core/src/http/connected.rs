@@ -27,7 +27,8 @@ pub(super) async fn catalog_connect(api: Api, call: Call) -> Result<Answer, ApiE
     let asked = call.read_options()?;
     let of = HealthService {
         service: Caseless::new(&call.name_or("Missing service name")?),
-        tags: super::catalog::tags(&call),
+        // Consul does not look at tags here.
+        tags: Vec::new(),
         node_meta: super::catalog::node_meta(&call),
         passing: false,
     };
@@ -38,7 +39,7 @@ pub(super) async fn catalog_connect(api: Api, call: Call) -> Result<Answer, ApiE
     let encode: fn(&Vec<HealthInstance>, &Form) -> Encoded = |found, form| {
         form.list(found.iter().map(|i| shape::service_node(&i.node, &i.service, &form.datacenter)))
     };
-    let (service, tags) = (call.name().into_owned(), of.tags.clone());
+    let (service, tags) = (call.name().into_owned(), super::catalog::tags(&call));
     let answer = read(&api, &asked, Family::Cached, Connected(of), form, encode);
     counted(&service, &CATALOG_MESH, &tags, answer).await
 }
@@ -55,6 +56,7 @@ pub(super) async fn health_connect(api: Api, call: Call) -> Result<Answer, ApiEr
     let encode: fn(&Vec<HealthInstance>, &Form) -> Encoded =
         |found, form| form.list(found.iter().map(|i| shape::health(i, &form.datacenter)));
     let (service, tags) = (call.name().into_owned(), of.tags.clone());
+    let of = HealthService { tags: Vec::new(), ..of };
     let answer = read(&api, &asked, Family::Cached, Connected(of), form, encode);
     counted(&service, &HEALTH_MESH, &tags, answer).await
 }
@@ -105,7 +107,7 @@ pub(super) async fn nothing(api: &Api, asked: &ReadOptions, family: Family) -> R
 
 /// A question without an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Read for Nothing {
     type Output = Vec<()>;

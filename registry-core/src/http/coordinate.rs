@@ -11,6 +11,7 @@ use registry_state::{
 use registry_wire::{
     coordinate::{Coordinate, DatacenterCoordinates, NodeCoordinate as Shown},
     json::{Json, Unknown},
+    options::refuse_partition,
 };
 use serde::Deserialize;
 
@@ -55,6 +56,7 @@ pub(super) async fn datacenters(api: Api, _: Call) -> Result<Answer, ApiError> {
 pub(super) async fn nodes(api: Api, call: Call) -> Result<Answer, ApiError> {
     enabled(&api)?;
     let asked = call.read_options()?;
+    refuse_partition(&call.query, &call.headers)?;
     let question = Coordinates { segment: segment(&call) };
     read(&api, &asked, Family::Plain, question, (), |found, ()| list(found)).await
 }
@@ -64,6 +66,7 @@ pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
     enabled(&api)?;
     let asked = call.read_options()?;
     let spelling = call.name().to_string();
+    refuse_partition(&call.query, &call.headers)?;
     let question = CoordinateOf { node: Caseless::new(&spelling), segment: segment(&call) };
     let answer = read(&api, &asked, Family::Plain, question, spelling, |found, spelling| {
         let shown = found.iter().map(|entry| Shown { node: spelling.clone(), ..shape::coordinate(entry) });

@@ -45,8 +45,8 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
 pub(super) fn service_question(call: &Call) -> Result<(ReadOptions, HealthService), ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
-    let passing = passing(call)?;
     let service = Caseless::new(&call.name_or("Missing service name")?);
+    let passing = passing(call)?;
     Ok((asked, HealthService { service, tags: tags(call), node_meta: node_meta(call), passing }))
 }
 

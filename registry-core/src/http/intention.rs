@@ -34,6 +34,7 @@ pub(super) use ids::by_id;
 
 /// `GET /v1/connect/intentions`: all; `POST`: one more.
 pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
+    understood(&call)?;
     enabled(&api)?;
     if call.method != Method::GET {
         return ids::create(&api, call).await;
@@ -46,6 +47,7 @@ pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET`, `PUT` and `DELETE` of `/v1/connect/intentions/exact?source=web&destination=db`.
 pub(super) async fn exact(api: Api, mut call: Call) -> Result<Answer, ApiError> {
+    understood(&call)?;
     let (source, destination) = (name_of(&call, "source")?, name_of(&call, "destination")?);
     enabled(&api)?;
     match call.method {
@@ -71,6 +73,7 @@ pub(super) async fn exact(api: Api, mut call: Call) -> Result<Answer, ApiError> 
 
 /// `GET /v1/connect/intentions/match?by=source&name=web`: those that count for each name.
 pub(super) async fn matching(api: Api, call: Call) -> Result<Answer, ApiError> {
+    understood(&call)?;
     let by = required(&call, "by")?;
     if !["source", "destination"].contains(&by.as_str()) {
         return Err(ApiError::internal("'by' parameter must be one of 'source' or 'destination'"));
@@ -97,6 +100,7 @@ pub(super) async fn matching(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/connect/intentions/check?source=web&destination=db`: what the first that counts says; without one, yes.
 pub(super) async fn check(api: Api, call: Call) -> Result<Answer, ApiError> {
+    understood(&call)?;
     let (source, destination) = (name_of(&call, "source")?, name_of(&call, "destination")?);
     if let Some(kind) = call.query.filled("source-type").filter(|kind| kind != "consul") {
         return Err(ApiError::internal(format!("unsupported SourceType: {kind:?}")));
@@ -129,6 +133,12 @@ async fn known(api: &Api) -> Result<Vec<Json>, ApiError> {
 
 fn named(shown: &Json, field: &str, name: &str) -> bool {
     matches!(shown.field(field), Some(Json::Text(text)) if text == name)
+}
+
+/// What every call here must not get wrong, before anything else is looked at.
+fn understood(call: &Call) -> Result<(), ApiError> {
+    call.read_options()?;
+    call.refuse_enterprise()
 }
 
 fn enabled(api: &Api) -> Result<(), ApiError> {

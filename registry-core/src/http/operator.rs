@@ -7,6 +7,7 @@ use super::Api;
 
 /// `GET /v1/operator/raft/configuration`: the servers.
 pub(super) async fn raft_configuration(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
     api.serves_call(&call)?;
     let (settings, leader) = (api.0.registry.settings(), api.0.registry.leadership().leader());
     let last_index = api.0.registry.store().state().index();

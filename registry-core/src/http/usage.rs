@@ -94,6 +94,7 @@ struct Shown<'a> {
 
 /// `GET /v1/operator/usage`.
 pub(super) async fn usage(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let form = (api.datacenter().clone(), asked.consistency.name());
     let question = Indexed(Usage);

@@ -98,7 +98,14 @@ async fn find(api: &Api, question: &QueryGet) -> Result<Vec<Arc<Stored<Query>>>,
 
 async fn update(api: Api, mut call: Call, id: &str) -> Result<Answer, ApiError> {
     api.serves_call(&call)?;
-    let sent: Definition = call.decode(Unknown::Refuse).await?;
+    let body = call.body().await?;
+    // No body is no definition: that there is no such query, or what the definition lacks, is told instead.
+    let sent: Definition = if body.is_empty() {
+        Definition::default()
+    } else {
+        let undecoded = |error| ApiError::bad_request(format!("Request decode failed: {error}"));
+        json::decode(&body, Unknown::Refuse).map_err(undecoded)?
+    };
     set(&api, Definition { id: id.to_owned(), ..sent }, true).await?;
     Ok(empty())
 }
