@@ -10,9 +10,10 @@ use std::{
 };
 
 use daemon::Tail;
+use hyper::ext::ReasonPhrase;
 use reqwest::{
-    Client, Method, StatusCode, Url,
-    header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    Client, ClientBuilder, Method, Response, StatusCode, Url,
+    header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     redirect::Policy,
 };
 
@@ -57,11 +58,20 @@ impl Clients {
 
 fn build(needs: &Needs) -> Result<Client, reqwest::Error> {
     tls::choose_provider();
+    match builder(needs).build() {
+        // An image without any CA certificates must still be able to check plain HTTP.
+        Err(_) if !needs.tls => builder(needs).tls_certs_only([]).build(),
+        built => built,
+    }
+}
+
+fn builder(needs: &Needs) -> ClientBuilder {
     let redirects = if needs.stay { Policy::none() } else { Policy::limited(REDIRECTS_MAX) };
     // A check asks what a new client would see, so no connection is kept; and it must not ask a proxy instead.
-    let mut builder = Client::builder().no_proxy().pool_max_idle_per_host(0).redirect(redirects);
+    let mut builder =
+        Client::builder().no_proxy().http1_title_case_headers().pool_max_idle_per_host(0).redirect(redirects);
     if !needs.tls && needs.stay {
-        // An image without any CA certificates must still be able to check plain HTTP.
+        // No certificates are needed, and reading the system's takes a while.
         builder = builder.tls_certs_only([]);
     }
     if needs.skip_verify {
@@ -70,15 +80,7 @@ fn build(needs: &Needs) -> Result<Client, reqwest::Error> {
     if let Some((name, address)) = &needs.server_name {
         builder = builder.resolve(name, *address);
     }
-    match builder.build() {
-        Err(_) if !needs.tls => Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .redirect(if needs.stay { Policy::none() } else { Policy::limited(REDIRECTS_MAX) })
-            .tls_certs_only([])
-            .build(),
-        built => built,
-    }
+    builder
 }
 
 /// `http = "https://127.0.0.1/health"` with method, headers and body.
@@ -121,7 +123,10 @@ impl Check {
     pub(super) async fn run(&self) -> Observed {
         match tokio::time::timeout(self.limit, self.ask()).await {
             Ok(Ok(observed)) => observed,
-            Ok(Err(reason)) => Observed::critical(format!("{} \"{}\": {reason}", self.verb(), self.url)),
+            Ok(Err(Failed::Parse(reason))) => Observed::critical(format!("parse {:?}: {reason}", self.url)),
+            Ok(Err(Failed::Asking(reason))) => {
+                Observed::critical(format!("{} \"{}\": {reason}", self.verb(), self.url))
+            }
             Err(_) => Observed::critical(format!(
                 "{} \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
                 self.verb(),
@@ -130,23 +135,23 @@ impl Check {
         }
     }
 
-    async fn ask(&self) -> Result<Observed, String> {
-        let mut url = Url::parse(&self.url).map_err(|error| error.to_string())?;
+    async fn ask(&self) -> Result<Observed, Failed> {
+        let mut url = parse(&self.url)?;
         let (needs, headers) = self.for_server_name(&mut url).await?;
         let method = Method::from_bytes(self.method.as_bytes()).map_err(|error| error.to_string())?;
         let client = self.clients.get(&needs).map_err(|error| innermost(&error))?;
         let request = client.request(method, url.clone()).headers(headers).body(self.body.clone());
         let mut answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return Err(in_gos_words(&url, &error).await),
+            Err(error) => return Err(in_gos_words(&url, &error).await.into()),
         };
         let status = answer.status();
+        let status_line = line(&answer);
         let mut said = Tail::new(self.output_bytes_max);
         while let Some(bytes) = answer.chunk().await.map_err(|error| innermost(&error))? {
             said.push(&bytes);
         }
-        let output =
-            format!("HTTP {} {}: {} Output: {}", self.method, self.url, line(status), said.into_text());
+        let output = format!("HTTP {} {}: {status_line} Output: {}", self.method, self.url, said.into_end());
         Ok(Observed::new(verdict(status), output))
     }
 
@@ -177,6 +182,7 @@ impl Check {
             let value = HeaderValue::from_str(value).map_err(|error| format!("{name}: {error}"))?;
             headers.append(name, value);
         }
+        headers.entry(CONNECTION).or_insert(HeaderValue::from_static("close"));
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static("Consul Health Check"));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("text/plain, text/*, */*"));
         Ok(headers)
@@ -197,18 +203,58 @@ fn verdict(status: StatusCode) -> Status {
     }
 }
 
-/// `200 OK`.
-fn line(status: StatusCode) -> String {
-    match status.canonical_reason() {
-        Some(reason) => format!("{} {reason}", status.as_u16()),
-        None => status.as_u16().to_string(),
+/// Why a check got no answer.
+enum Failed {
+    /// The URL is none.
+    Parse(&'static str),
+    /// Nobody answered.
+    Asking(String),
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self::Asking(reason)
     }
+}
+
+fn parse(text: &str) -> Result<Url, Failed> {
+    let url = Url::parse(text).map_err(|_| match text.split_once("://") {
+        Some((_, rest)) if rest.split('/').next().is_some_and(|host| host.contains(' ')) => {
+            Failed::Parse("invalid character \" \" in host name")
+        }
+        None if text.contains(':') => Failed::Parse("first path segment in URL cannot contain colon"),
+        _ => Failed::Asking("unsupported protocol scheme \"\"".to_owned()),
+    })?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(Failed::Asking(format!("unsupported protocol scheme {other:?}"))),
+    }
+}
+
+/// `404 Not Found`, in the server's own words when it has some.
+fn line(answer: &Response) -> String {
+    let (status, own) = (answer.status(), answer.extensions().get::<ReasonPhrase>());
+    let reason = own.map(|own| String::from_utf8_lossy(own.as_bytes()));
+    let reason = reason.or_else(|| status.canonical_reason().map(Into::into)).unwrap_or_default();
+    format!("{} {reason}", status.as_u16()).trim_end().to_owned()
 }
 
 /// The error in the words that Consul's users know, where there are such words.
 async fn in_gos_words(url: &Url, error: &reqwest::Error) -> String {
     let mut source = error.source();
     while let Some(inner) = source {
+        let tls = inner.downcast_ref::<io::Error>().and_then(tls_cause);
+        if matches!(tls, Some(rustls::Error::InvalidMessage(_))) {
+            return "tls: first record does not look like a TLS handshake".to_owned();
+        }
+        if let Some(cause) = inner.downcast_ref::<io::Error>()
+            && cause.kind() == io::ErrorKind::ConnectionReset
+        {
+            return "read: connection reset by peer".to_owned();
+        }
+        if inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
+            return "EOF".to_owned();
+        }
         if let Some(cause) = inner.downcast_ref::<io::Error>()
             && error.is_connect()
         {
@@ -223,6 +269,12 @@ async fn in_gos_words(url: &Url, error: &reqwest::Error) -> String {
     innermost(error)
 }
 
+/// What TLS said, under however many layers.
+fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref().or_else(|| tls_cause(inner.downcast_ref()?))
+}
+
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
@@ -230,7 +282,10 @@ mod tests {
     use http_body_util::Full;
     use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
     use hyper_util::rt::TokioIo;
-    use tokio::net::TcpListener;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -257,6 +312,19 @@ mod tests {
                 tokio::spawn(async move {
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(tcp), service).await;
                 });
+            }
+        });
+        address
+    }
+
+    /// Says these bytes to whoever has asked something, and hangs up.
+    async fn saying(bytes: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(bytes).await;
             }
         });
         address
@@ -323,5 +391,45 @@ mod tests {
                 .await;
         assert_eq!(observed.status, Status::Critical);
         assert!(observed.output.contains("context deadline exceeded"), "{}", observed.output);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_said_in_gos_words() {
+        let at = saying(b"").await;
+        let plain = saying(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        for (url, said) in [
+            (
+                "http://a b/".to_owned(),
+                "parse \"http://a b/\": invalid character \" \" in host name".to_owned(),
+            ),
+            (
+                "127.0.0.1:80".to_owned(),
+                "parse \"127.0.0.1:80\": first path segment in URL cannot contain colon".to_owned(),
+            ),
+            (
+                "ftp://127.0.0.1/".to_owned(),
+                "Get \"ftp://127.0.0.1/\": unsupported protocol scheme \"ftp\"".to_owned(),
+            ),
+            (
+                format!("https://{plain}/"),
+                format!("Get \"https://{plain}/\": tls: first record does not look like a TLS handshake"),
+            ),
+        ] {
+            assert_eq!(run(&url, |_| {}).await, Observed::critical(said));
+        }
+        // Whether the end comes with or without a reset is up to the kernel.
+        let said = run(&format!("http://{at}/"), |_| {}).await.output;
+        assert!(said.ends_with(": EOF") || said.ends_with("connection reset by peer"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn the_servers_own_words_and_the_end_of_its_body_are_shown() {
+        let at = saying(b"HTTP/1.1 501 Never heard\r\nContent-Length: 6\r\n\r\nabcdef").await;
+        let check = CheckType { http: format!("http://{at}/"), ..CheckType::default() };
+        let observed = Check::new(&check, Arc::default(), 3).run().await;
+        assert_eq!(
+            observed,
+            Observed::critical(format!("HTTP GET http://{at}/: 501 Never heard Output: def"))
+        );
     }
 }

@@ -84,6 +84,9 @@ mod tests {
         let missing = Script { args: vec!["/does/not/exist".into()], limit: LIMIT, output_bytes_max: 10 };
         let said = "fork/exec /does/not/exist: no such file or directory";
         assert_eq!(missing.run().await, Observed::critical(said));
+        let nowhere = Script { args: vec!["no-such-program".into()], limit: LIMIT, output_bytes_max: 10 };
+        let said = "exec: \"no-such-program\": executable file not found in $PATH";
+        assert_eq!(nowhere.run().await, Observed::critical(said));
     }
 
     #[tokio::test]

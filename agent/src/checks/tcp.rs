@@ -65,10 +65,13 @@ impl Udp {
             let socket = UdpSocket::bind(local).await?;
             socket.connect(address).await?;
             socket.send(&[]).await?;
-            socket.recv(&mut [0]).await
+            Ok((socket.local_addr()?, address, socket.recv(&mut [0]).await))
         };
         match timeout(self.limit, asked).await {
             Ok(Err(error)) => Observed::critical(dial_error("udp", &self.target, &error).await),
+            Ok(Ok((own, other, Err(error)))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Observed::critical(format!("read udp {own}->{other}: read: connection refused"))
+            }
             Ok(Ok(_)) | Err(_) => {
                 Observed::new(Status::Passing, format!("UDP connect {}: Success", self.target))
             }
@@ -104,6 +107,8 @@ mod tests {
         let address = socket.local_addr().unwrap();
         drop(socket);
         let check = Udp::new(&CheckType { udp: address.to_string(), ..CheckType::default() });
-        assert_eq!(check.run().await.status, Status::Critical);
+        let Observed { status, output } = check.run().await;
+        assert_eq!(status, Status::Critical);
+        assert!(output.ends_with(&format!("->{address}: read: connection refused")), "{output}");
     }
 }

@@ -10,6 +10,7 @@ mod addresses;
 mod ask;
 mod bad_files;
 mod bad_requests;
+mod checks;
 mod dev;
 mod disk;
 mod dropin;

@@ -25,6 +25,11 @@ impl Tail {
         self.kept.extend(bytes);
     }
 
+    /// The text alone, whatever is missing: what an HTTP check shows of a body.
+    pub fn into_end(self) -> String {
+        String::from_utf8_lossy(&Vec::from(self.kept)).into_owned()
+    }
+
     /// The text, with a word about what is missing: `Captured 4096 of 9000 bytes\n...\n`.
     pub fn into_text(self) -> String {
         let kept: Vec<u8> = self.kept.into();
@@ -46,6 +51,9 @@ mod tests {
         tail.push(b"ab");
         tail.push(b"cdefgh");
         assert_eq!(tail.into_text(), "Captured 5 of 8 bytes\n...\ndefgh");
+        let mut long = Tail::new(2);
+        long.push(b"abc");
+        assert_eq!(long.into_end(), "bc");
         let mut short = Tail::new(5);
         short.push(b"abc");
         assert_eq!(short.into_text(), "abc");
