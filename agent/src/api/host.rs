@@ -185,11 +185,11 @@ fn disk(path: &str) -> Value {
 
 /// The kind of the file system that is mounted at a path: the last one of several.
 fn file_system(mounts: &str, path: &str) -> String {
-    let kinds = mounts.lines().filter_map(|line| {
+    let mut kinds = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(1);
         (words.next() == Some(path)).then(|| words.next().unwrap_or_default())
     });
-    kinds.last().unwrap_or_default().to_owned()
+    kinds.next_back().unwrap_or_default().to_owned()
 }
 
 /// A part in percent of a whole.
