@@ -1,8 +1,8 @@
 //! One connection: HTTP/1.1 until the client goes, or until the end is asked for.
 //!
 //! hyper's part of a connection has buffers of 16 kB, so that a connection has it only while it is of use. A blocking
-//! query waits without it; a simple answer is written without it too, another one by a new one, which is made to read a
-//! request like the one that waited. While there are many connections, those without a request do without it too.
+//! query waits without it; its answer is written by a new one, which is made to read a request like the one that waited.
+//! While there are many connections, those without a request do without it too.
 
 use std::{
     future::{Future, poll_fn},
@@ -24,7 +24,7 @@ use tokio::{
 use super::{
     Crowd, Limits, Stream,
     exchange::{Desk, Exchange, Pause, Waiting},
-    late, multiplexed,
+    multiplexed,
     patience::{Patient, Spoke},
     secure,
     wire::Wire,
@@ -75,21 +75,15 @@ impl Visit {
             let Some((quiet, pause)) = talk.await else { return };
             wire = quiet;
             if let Pause::Waiting(waiting) = pause {
-                let (head, is_plain) = (waiting.head.clone(), waiting.is_plain);
-                let response = tokio::select! {
+                let head = waiting.head.clone();
+                due = tokio::select! {
                     response = self.answer(waiting) => response,
                     () = wire.gone() => return,
                 };
-                let Some(response) = response else { return };
-                // At the end hyper tells the client that this was the last answer. Writing is on the heap, as talking is.
-                if is_plain && late::is_simple(&response) && !self.shutdown.is_requested() {
-                    if !Box::pin(self.write_late(response, &mut wire)).await {
-                        return;
-                    }
-                } else {
-                    due = Some(response);
-                    wire.put_back(&head);
+                if due.is_none() {
+                    return;
                 }
+                wire.put_back(&head);
             }
         }
     }
@@ -150,24 +144,6 @@ impl Visit {
             tracing::trace!(target: "agent.http", %error, "a connection broke off");
         }
         None
-    }
-
-    /// Writes an answer without hyper; false when the connection is of no more use.
-    async fn write_late<S: AsyncWrite + Unpin>(&self, response: Response<Body>, wire: &mut Wire<S>) -> bool {
-        let writing = late::write(response, wire);
-        tokio::pin!(writing);
-        let written = tokio::select! {
-            biased;
-            written = &mut writing => written,
-            () = self.shutdown.requested() => match timeout(self.limits.drain, writing).await {
-                Ok(written) => written,
-                Err(_) => return false,
-            },
-        };
-        if let Err(error) = &written {
-            tracing::trace!(target: "agent.http", %error, "a connection broke off");
-        }
-        written.is_ok()
     }
 
     /// The answer to a request that waits; `None` if it takes too long after the end was asked for.

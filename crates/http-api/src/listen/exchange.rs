@@ -14,7 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::Service};
 
-use super::{late, patience::Spoke, wire::Blocked};
+use super::{patience::Spoke, wire::Blocked};
 use crate::{Body, BoxFuture, Peer, Serve, body, body::BodyError};
 
 /// What happens on a connection now.
@@ -37,8 +37,6 @@ pub(super) struct Waiting {
     pub(super) answering: BoxFuture<Response<Body>>,
     /// What makes hyper write the answer to this request: its method, version and whether the connection stays.
     pub(super) head: Bytes,
-    /// Whether its answer may be written without hyper.
-    pub(super) is_plain: bool,
     /// Whether the work has begun and could not be finished at once.
     begun: bool,
 }
@@ -107,9 +105,9 @@ impl Service<Request<Incoming>> for Desk {
         }
         request.extensions_mut().insert(self.peer);
         if is_whole && may_wait(&request) {
-            let (head, is_plain) = (head_again(&request), late::is_plain(&request));
+            let head = head_again(&request);
             let answering = self.service.serve(detached(request));
-            *self.exchange.stage() = Stage::Waiting(Waiting { answering, head, is_plain, begun: false });
+            *self.exchange.stage() = Stage::Waiting(Waiting { answering, head, begun: false });
         } else {
             work.answering = Some(self.service.serve(request));
         }

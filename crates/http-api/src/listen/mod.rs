@@ -1,12 +1,10 @@
 //! Listeners: TCP and unix sockets, their limits and their end.
 //!
 //! `place` says where, `secure` speaks TLS, `connection` serves one client over HTTP/1.1 and `multiplexed` over HTTP/2,
-//! `exchange` hands its requests on, `late` writes answers that were waited for, `wire` is its socket, `patience` how long
-//! it is waited for.
+//! `exchange` hands its requests on, `wire` is its socket, `patience` how long it is waited for.
 
 mod connection;
 mod exchange;
-mod late;
 mod multiplexed;
 mod patience;
 mod place;
