@@ -1,5 +1,5 @@
 //! What happens by time alone, on the leader: sessions end when nobody renews them, deleted keys are forgotten, instances go whose
-//! checks stay critical ([`overdue`](crate::overdue)).
+//! checks stay critical ([`overdue`]).
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
