@@ -28,7 +28,7 @@ pub(super) async fn role(client: &Client, ask: &AskFlags, id: &str, name: &str) 
         return listed.ok_or_else(|| format!("No such role ID with prefix: {id}"));
     }
     let found: Option<Role> = by_name(client, ask, "/v1/acl/role/name", name).await?;
-    found.map(|role| role.id).ok_or_else(|| format!("No such role with name: {name}"))
+    found.map(|role| role.id).ok_or_else(|| format!("No such role with name {name}"))
 }
 
 /// A token's accessor id.

@@ -6,11 +6,11 @@ use registry_client::{Client, Request};
 use registry_wire::duration;
 use serde_json::{Value, json};
 
-use super::{Shown, find, shape::Method as Written, show};
+use super::{Shown, calls, find, shape::Method as Written, show};
 use crate::{
-    client::{AskFlags, NoWords, succeed},
+    client::{AskFlags, NoWords},
     commands::{cluster::usage, data},
-    output::{failure, line},
+    output::failure,
 };
 
 /// Look after ways to log in
@@ -127,11 +127,6 @@ impl Given {
     }
 }
 
-async fn put(client: &Client, ask: &AskFlags, path: &str, method: &Written) -> Result<Written, String> {
-    let body = serde_json::to_vec(method).expect("a method is plain data");
-    client.json(&ask.apply(Request::put(path, body))).await.map_err(|e| e.to_string())
-}
-
 /// Make a way to log in
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  ryo acl auth-method create -type=jwt -name=ci -config=@jwt.json\n\n\
@@ -168,8 +163,8 @@ impl Create {
         format.run(async |client| {
             let new = Written { kind: self.kind.clone(), ..Written::default() };
             let method = self.given.onto(new)?;
-            let made = put(&client, &format.ask, "/v1/acl/auth-method", &method).await;
-            let made = made.map_err(|why| format!("Failed to create new auth method: {why}"))?;
+            let wrong = "Failed to create new auth method";
+            let made = calls::put(&client, &format.ask, "/v1/acl/auth-method", &method, wrong).await?;
             format.show(&made, |method| show::method(method, self.shown.meta))
         })
     }
@@ -196,14 +191,7 @@ impl Delete {
         }
         self.ask.run(async |client| {
             let name = &self.name;
-            let request = self.ask.apply(Request::delete(Request::path_to("/v1/acl/auth-method", name)));
-            match succeed(&client, &request).await {
-                Ok(_) => {
-                    line(format!("Auth method {name:?} deleted successfully"));
-                    Exit::Success
-                }
-                Err(e) => failure(format!("Error deleting auth method {name:?}: {e}")),
-            }
+            calls::delete(&client, &self.ask, "/v1/acl/auth-method", name, "Auth method").await
         })
     }
 }
@@ -224,9 +212,8 @@ impl List {
     fn run(self) -> Exit {
         let format = &self.shown.format;
         format.run(async |client| {
-            let listed =
-                client.json::<Vec<Written>>(&format.ask.apply(Request::get("/v1/acl/auth-methods"))).await;
-            let listed = listed.map_err(|e| format!("Failed to retrieve the auth method list: {e}"))?;
+            let request = Request::get("/v1/acl/auth-methods");
+            let listed: Vec<Written> = calls::list(&client, &format.ask, request, "auth method").await?;
             format.show(&listed, |methods| show::methods(methods, self.shown.meta))
         })
     }
@@ -301,9 +288,9 @@ impl Update {
                 old
             };
             let method = self.given.onto(old)?;
-            let changed =
-                put(&client, &format.ask, &Request::path_to("/v1/acl/auth-method", name), &method).await;
-            let changed = changed.map_err(|why| format!("Error updating auth method {name:?}: {why}"))?;
+            let wrong = format!("Error updating auth method {name:?}");
+            let path = Request::path_to("/v1/acl/auth-method", name);
+            let changed = calls::put(&client, &format.ask, &path, &method, &wrong).await?;
             format.show(&changed, |method| show::method(method, self.shown.meta))
         })
     }

@@ -1,11 +1,12 @@
 //! `acl`, `login`, `logout`: tokens, and what they allow.
 //!
 //! The commands are whole; where the registry has no access control they end with its own words. `shape` is what travels,
-//! `show` how it is printed, `links` the flags that tie policies and identities to tokens and roles, `find` turns a name or
-//! the start of an id into an id.
+//! `show` how it is printed, `calls` what every group asks alike, `links` the flags that tie policies and identities to
+//! tokens and roles, `find` turns a name or the start of an id into an id.
 
 mod agent_token;
 mod bootstrap;
+mod calls;
 mod expanded;
 mod find;
 mod links;
@@ -86,7 +87,9 @@ impl Format {
     /// Prints what was answered, in words or as JSON.
     fn show<T: Serialize>(&self, answer: &T, words: impl FnOnce(&T) -> String) -> Result<Exit, String> {
         match self.format.as_str() {
-            "pretty" if !self.ask.json() => line(words(answer)),
+            "pretty" if !self.ask.json() => {
+                Some(words(answer)).filter(|words| !words.is_empty()).map_or((), line)
+            }
             "pretty" | "json" => line(json(answer)),
             other => return Err(format!("Unknown format: {other}")),
         }

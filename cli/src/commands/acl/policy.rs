@@ -4,11 +4,11 @@ use clap::{Args, Subcommand};
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError};
 
-use super::{Format, Shown, find, shape::Policy as Written, show};
+use super::{Format, Shown, calls, find, shape::Policy as Written, show};
 use crate::{
-    client::{AskFlags, NoWords, succeed},
+    client::{AskFlags, NoWords},
     commands::{cluster::usage, data},
-    output::{failure, line},
+    output::failure,
 };
 
 /// Look after policies
@@ -95,17 +95,6 @@ fn some(datacenters: &[String]) -> Option<Vec<String>> {
     (!datacenters.is_empty()).then(|| datacenters.to_vec())
 }
 
-async fn put(
-    client: &Client,
-    ask: &AskFlags,
-    path: &str,
-    policy: &Written,
-    wrong: &str,
-) -> Result<Written, String> {
-    let body = serde_json::to_vec(policy).expect("a policy is plain data");
-    client.json(&ask.apply(Request::put(path, body))).await.map_err(|e| format!("{wrong}: {e}"))
-}
-
 impl Create {
     fn run(self) -> Exit {
         if self.name.is_empty() {
@@ -128,7 +117,8 @@ impl Create {
                 ..Written::default()
             };
             let made =
-                put(&client, &format.ask, "/v1/acl/policy", &policy, "Failed to create new policy").await?;
+                calls::put(&client, &format.ask, "/v1/acl/policy", &policy, "Failed to create new policy")
+                    .await?;
             format.show(&made, |policy| show::policy(policy, self.shown.meta))
         })
     }
@@ -158,14 +148,7 @@ impl Delete {
                 Ok(id) => id,
                 Err(why) => return failure(why),
             };
-            let request = self.ask.apply(Request::delete(Request::path_to("/v1/acl/policy", &id)));
-            match succeed(&client, &request).await {
-                Ok(_) => {
-                    line(format!("Policy {id:?} deleted successfully"));
-                    Exit::Success
-                }
-                Err(e) => failure(format!("Error deleting policy {id:?}: {e}")),
-            }
+            calls::delete(&client, &self.ask, "/v1/acl/policy", &id, "Policy").await
         })
     }
 }
@@ -184,9 +167,8 @@ impl List {
     fn run(self) -> Exit {
         let format = &self.shown.format;
         format.run(async |client| {
-            let request = format.ask.apply(Request::get("/v1/acl/policies"));
-            let listed = client.json::<Vec<Written>>(&request).await;
-            let listed = listed.map_err(|e| format!("Failed to retrieve the policy list: {e}"))?;
+            let request = Request::get("/v1/acl/policies");
+            let listed: Vec<Written> = calls::list(&client, &format.ask, request, "policy").await?;
             format.show(&listed, |policies| show::policies(policies, self.shown.meta))
         })
     }
@@ -288,7 +270,7 @@ impl Update {
             };
             let wrong = format!("Error updating policy {id:?}");
             let path = Request::path_to("/v1/acl/policy", &id);
-            let changed = put(&client, &format.ask, &path, &policy, &wrong).await?;
+            let changed = calls::put(&client, &format.ask, &path, &policy, &wrong).await?;
             format.show(&changed, |policy| show::policy(policy, self.shown.meta))
         })
     }

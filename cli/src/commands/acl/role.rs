@@ -5,15 +5,15 @@ use daemon::Exit;
 use registry_client::{Client, Request};
 
 use super::{
-    Shown, find,
+    Shown, calls, find,
     links::{self, FromTemplate, Identities, Policies},
     shape::{Grants, Role as Written},
     show,
 };
 use crate::{
-    client::{AskFlags, NoWords, succeed},
+    client::{AskFlags, NoWords},
     commands::cluster::usage,
-    output::{failure, line},
+    output::failure,
 };
 
 /// Look after roles
@@ -63,17 +63,6 @@ impl Which {
 async fn role_id(client: &Client, ask: &AskFlags, which: &Which) -> Result<String, String> {
     let found = find::role(client, ask, &which.id, &which.name).await;
     found.map_err(|why| format!("Error determining role ID: {why}"))
-}
-
-async fn put(
-    client: &Client,
-    ask: &AskFlags,
-    path: &str,
-    role: &Written,
-    wrong: &str,
-) -> Result<Written, String> {
-    let body = serde_json::to_vec(role).expect("a role is plain data");
-    client.json(&ask.apply(Request::put(path, body))).await.map_err(|e| format!("{wrong}: {e}"))
 }
 
 /// Make a role
@@ -128,7 +117,8 @@ impl Create {
                 grants,
                 ..Written::default()
             };
-            let made = put(&client, &format.ask, "/v1/acl/role", &role, "Failed to create new role").await?;
+            let made =
+                calls::put(&client, &format.ask, "/v1/acl/role", &role, "Failed to create new role").await?;
             format.show(&made, |role| show::role(role, self.shown.meta))
         })
     }
@@ -158,14 +148,7 @@ impl Delete {
                 Ok(id) => id,
                 Err(why) => return failure(why),
             };
-            let request = self.ask.apply(Request::delete(Request::path_to("/v1/acl/role", &id)));
-            match succeed(&client, &request).await {
-                Ok(_) => {
-                    line(format!("Role {id:?} deleted successfully"));
-                    Exit::Success
-                }
-                Err(e) => failure(format!("Error deleting role {id:?}: {e}")),
-            }
+            calls::delete(&client, &self.ask, "/v1/acl/role", &id, "Role").await
         })
     }
 }
@@ -184,8 +167,8 @@ impl List {
     fn run(self) -> Exit {
         let format = &self.shown.format;
         format.run(async |client| {
-            let listed = client.json::<Vec<Written>>(&format.ask.apply(Request::get("/v1/acl/roles"))).await;
-            let listed = listed.map_err(|e| format!("Failed to retrieve the role list: {e}"))?;
+            let request = Request::get("/v1/acl/roles");
+            let listed: Vec<Written> = calls::list(&client, &format.ask, request, "role").await?;
             format.show(&listed, |roles| show::roles(roles, self.shown.meta))
         })
     }
@@ -309,7 +292,8 @@ impl Update {
             };
             let wrong = format!("Error updating role {id:?}");
             let changed =
-                put(&client, &format.ask, &Request::path_to("/v1/acl/role", &id), &role, &wrong).await?;
+                calls::put(&client, &format.ask, &Request::path_to("/v1/acl/role", &id), &role, &wrong)
+                    .await?;
             format.show(&changed, |role| show::role(role, self.shown.meta))
         })
     }

@@ -5,15 +5,15 @@ use daemon::Exit;
 use registry_client::{Client, Request};
 
 use super::{
-    Shown, find,
+    Shown, calls, find,
     shape::{Rule as Written, Variables},
     show,
 };
 use crate::{
-    client::{AskFlags, NoWords, succeed},
+    client::{AskFlags, NoWords},
     commands::cluster::usage,
     flags::{Pair, pair},
-    output::{failure, line},
+    output::failure,
 };
 
 /// Look after what logging in gives
@@ -79,17 +79,6 @@ impl Given {
     }
 }
 
-async fn put(
-    client: &Client,
-    ask: &AskFlags,
-    path: &str,
-    rule: &Written,
-    wrong: &str,
-) -> Result<Written, String> {
-    let body = serde_json::to_vec(rule).expect("a rule is plain data");
-    client.json(&ask.apply(Request::put(path, body))).await.map_err(|e| format!("{wrong}: {e}"))
-}
-
 /// Make a rule
 #[derive(Args, Debug)]
 #[command(
@@ -129,8 +118,8 @@ impl Create {
                 ..Written::default()
             };
             let wrong = "Failed to create new binding rule";
-            let made =
-                put(&client, &format.ask, "/v1/acl/binding-rule", &self.given.onto(new), wrong).await?;
+            let made = calls::put(&client, &format.ask, "/v1/acl/binding-rule", &self.given.onto(new), wrong)
+                .await?;
             format.show(&made, |rule| show::rule(rule, self.shown.meta))
         })
     }
@@ -160,14 +149,7 @@ impl Delete {
                 Ok(id) => id,
                 Err(why) => return failure(why),
             };
-            let request = self.ask.apply(Request::delete(Request::path_to("/v1/acl/binding-rule", &id)));
-            match succeed(&client, &request).await {
-                Ok(_) => {
-                    line(format!("Binding rule {id:?} deleted successfully"));
-                    Exit::Success
-                }
-                Err(e) => failure(format!("Error deleting binding rule {id:?}: {e}")),
-            }
+            calls::delete(&client, &self.ask, "/v1/acl/binding-rule", &id, "Binding rule").await
         })
     }
 }
@@ -195,8 +177,7 @@ impl List {
         let format = &self.shown.format;
         format.run(async |client| {
             let request = Request::get("/v1/acl/binding-rules").with_unless_empty("authmethod", &self.method);
-            let listed = client.json::<Vec<Written>>(&format.ask.apply(request)).await;
-            let listed = listed.map_err(|e| format!("Failed to retrieve the binding rule list: {e}"))?;
+            let listed: Vec<Written> = calls::list(&client, &format.ask, request, "binding rule").await?;
             format.show(&listed, |rules| show::rules(rules, self.shown.meta))
         })
     }
@@ -273,7 +254,7 @@ impl Update {
             };
             let wrong = format!("Error updating binding rule {id:?}");
             let path = Request::path_to("/v1/acl/binding-rule", &id);
-            let changed = put(&client, &format.ask, &path, &self.given.onto(old), &wrong).await?;
+            let changed = calls::put(&client, &format.ask, &path, &self.given.onto(old), &wrong).await?;
             format.show(&changed, |rule| show::rule(rule, self.shown.meta))
         })
     }

@@ -6,15 +6,15 @@ use registry_client::{Client, Request};
 use serde_json::json;
 
 use super::{
-    Format, Shown, expanded, find,
+    Format, Shown, calls, expanded, find,
     links::{FromTemplate, Identities, Policies, Roles},
     shape::{Expanded, Grants, Token as Written},
     show,
     update::Update,
 };
 use crate::{
-    client::{AskFlags, NoWords, succeed},
-    output::{failure, line, note},
+    client::{AskFlags, NoWords},
+    output::{failure, note},
 };
 
 /// Look after tokens
@@ -121,10 +121,8 @@ impl Create {
         let format = &self.shown.format;
         format.run(async |client| {
             let token = self.token(&client).await?;
-            let body = serde_json::to_vec(&token).expect("a token is plain data");
-            let request = format.ask.apply(Request::put("/v1/acl/token", body));
-            let made: Written =
-                client.json(&request).await.map_err(|e| format!("Failed to create new token: {e}"))?;
+            let wrong = "Failed to create new token";
+            let made = calls::put(&client, &format.ask, "/v1/acl/token", &token, wrong).await?;
             format.show(&made, |token| show::token(token, self.shown.meta))
         })
     }
@@ -219,14 +217,7 @@ impl Delete {
                 Ok(id) => id,
                 Err(why) => return failure(format!("Error determining token ID: {why}")),
             };
-            let request = self.ask.apply(Request::delete(Request::path_to("/v1/acl/token", &id)));
-            match succeed(&client, &request).await {
-                Ok(_) => {
-                    line(format!("Token {id:?} deleted successfully"));
-                    Exit::Success
-                }
-                Err(e) => failure(format!("Error deleting token {id:?}: {e}")),
-            }
+            calls::delete(&client, &self.ask, "/v1/acl/token", &id, "Token").await
         })
     }
 }
@@ -245,8 +236,8 @@ impl List {
     fn run(self) -> Exit {
         let format = &self.shown.format;
         format.run(async |client| {
-            let listed = client.json::<Vec<Written>>(&format.ask.apply(Request::get("/v1/acl/tokens"))).await;
-            let listed = listed.map_err(|e| format!("Failed to retrieve the token list: {e}"))?;
+            let request = Request::get("/v1/acl/tokens");
+            let listed: Vec<Written> = calls::list(&client, &format.ask, request, "token").await?;
             format.show(&listed, |tokens| {
                 let tokens: Vec<String> =
                     tokens.iter().map(|token| show::token(token, self.shown.meta)).collect();

@@ -5,7 +5,7 @@ use daemon::Exit;
 use registry_client::{Client, Request};
 
 use super::{
-    Shown, find,
+    Shown, calls, find,
     links::{self, Identities, Policies, Roles},
     role::with,
     shape::{Grants, Link, Token},
@@ -115,9 +115,8 @@ impl Update {
                 token.description.clone_from(description);
             }
             token.grants = self.grants(&client, token.grants).await?;
-            let body = serde_json::to_vec(&token).expect("a token is plain data");
-            let changed = client.json::<Token>(&format.ask.apply(Request::put(path, body))).await;
-            let changed = changed.map_err(|e| format!("Failed to update token {id}: {e}"))?;
+            let wrong = format!("Failed to update token {id}");
+            let changed = calls::put(&client, &format.ask, &path, &token, &wrong).await?;
             format.show(&changed, |token| show::token(token, self.shown.meta))
         })
     }
