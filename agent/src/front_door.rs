@@ -1,6 +1,7 @@
 //! The listeners: HTTP that is answered here or handed to the registry, and DNS.
 
 use std::{
+    future::ready,
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
@@ -105,8 +106,7 @@ impl Serve for Shared {
             let answer = unknown_path(path);
             return Box::pin(async move { answer });
         }
-        let behind = self.0.clone();
-        Box::pin(async move { behind.hand_on(request).await })
+        self.0.clone().hand_on(request)
     }
 
     fn knows(&self, path: &str) -> bool {
@@ -126,7 +126,42 @@ impl Behind {
         Shared(self).serve(request).await
     }
 
-    async fn hand_on(&self, mut request: Request<Body>) -> Response<Body> {
+    /// What waits for the registry holds the request once, and little else.
+    fn hand_on(self: Arc<Self>, mut request: Request<Body>) -> BoxFuture<Response<Body>> {
+        self.sign(&mut request);
+        let (start, method) = (Instant::now(), request.method().clone());
+        let call = figures::call(request.uri().path());
+        self.calls.increment(1);
+        if !self.rate.admits() {
+            counter!("client.rpc.exceeded").increment(1);
+            let text = "RPC rate limit exceeded";
+            let answer = Answer::text(StatusCode::TOO_MANY_REQUESTS, text);
+            return Box::pin(ready(answer.into_endpoint_response(Layout::Compact)));
+        }
+        Box::pin(async move {
+            let answered = self.backend.call(request).await;
+            if let Some(call) = call {
+                figures::called(&self.node, call, &answered);
+            }
+            match answered {
+                Ok(mut answer) => {
+                    // Only a registry elsewhere tells; the one in this process has timed the request itself.
+                    if let Some(name) = answer.headers_mut().remove(ENDPOINT) {
+                        took_elsewhere(&method, name.to_str().unwrap_or_default(), start);
+                    }
+                    answer
+                }
+                Err(error) => {
+                    counter!("client.rpc.failed").increment(1);
+                    Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+                        .into_response(Layout::Compact)
+                }
+            }
+        })
+    }
+
+    /// Writes into a request whose agent and which client it comes from.
+    fn sign(&self, request: &mut Request<Body>) {
         if !self.node.is_empty() {
             request.headers_mut().insert(NODE_HEADER, self.node.clone());
         }
@@ -136,32 +171,6 @@ impl Behind {
                 request.headers_mut().insert(CLIENT_HEADER, text.expect("an address is plain letters"));
             }
             _ => drop(request.headers_mut().remove(CLIENT_HEADER)),
-        }
-        let (start, method) = (Instant::now(), request.method().clone());
-        let call = figures::call(request.uri().path());
-        self.calls.increment(1);
-        if !self.rate.admits() {
-            counter!("client.rpc.exceeded").increment(1);
-            let text = "RPC rate limit exceeded";
-            return Answer::text(StatusCode::TOO_MANY_REQUESTS, text).into_endpoint_response(Layout::Compact);
-        }
-        let answered = self.backend.call(request).await;
-        if let Some(call) = call {
-            figures::called(&self.node, call, &answered);
-        }
-        match answered {
-            Ok(mut answer) => {
-                // Only a registry elsewhere tells; the one in this process has timed the request itself.
-                if let Some(name) = answer.headers_mut().remove(ENDPOINT) {
-                    took_elsewhere(&method, name.to_str().unwrap_or_default(), start);
-                }
-                answer
-            }
-            Err(error) => {
-                counter!("client.rpc.failed").increment(1);
-                let text = error.to_string();
-                Answer::text(StatusCode::INTERNAL_SERVER_ERROR, text).into_response(Layout::Compact)
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a listener does before and after whatever answers: paths, the configuration's rules and headers, the web page,
 //! compression.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{future::ready, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::VARY};
@@ -167,17 +167,19 @@ impl Front {
 }
 
 impl Serve for Arc<Front> {
+    /// What waits holds neither the request nor the place for work that comes after it.
     fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
+        let compress = gzip::is_accepted(request.headers());
+        let answering: BoxFuture<Response<Body>> = match self.answer_here(&request) {
+            Some(answer) => Box::pin(ready(answer.into_response(Layout::Compact))),
+            None => self.behind.serve(request),
+        };
         let front = self.clone();
         Box::pin(async move {
-            let compress = gzip::is_accepted(request.headers());
-            let mut response = match front.answer_here(&request) {
-                Some(answer) => answer.into_response(Layout::Compact),
-                None => front.behind.serve(request).await,
-            };
+            let mut response = answering.await;
             front.finish(&mut response);
             if compress && response.headers().contains_key(VARY) {
-                return gzip::compress(response).await;
+                return Box::pin(gzip::compress(response)).await;
             }
             response
         })

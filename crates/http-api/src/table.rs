@@ -1,6 +1,11 @@
 //! The table of endpoints: what answers where, to which methods.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    future::{Future, ready},
+    sync::Arc,
+    time::Instant,
+};
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::ALLOW};
 use registry_wire::{percent, query::Query};
@@ -43,7 +48,7 @@ impl<C> Endpoint<C> {
 
 /// Endpoints by path. `C` is what every handler gets besides its [`Call`]; cloned for each request.
 pub struct Table<C> {
-    endpoints: HashMap<&'static str, Endpoint<C>>,
+    endpoints: HashMap<&'static str, Arc<Endpoint<C>>>,
     /// The most slashes that a path of the table has: prefixes are looked for no deeper.
     depth: usize,
     indented: bool,
@@ -67,9 +72,8 @@ impl<C: Clone + Send + Sync + 'static> Table<C> {
     {
         let declared = methods.iter().fold("OPTIONS".to_owned(), |all, method| format!("{all},{method}"));
         let handler: Handler<C> = Arc::new(move |context, call| Box::pin(handler(context, call)));
-        let old = self
-            .endpoints
-            .insert(path, Endpoint { handler, methods, allow: declared, timer: Timer::new(path) });
+        let endpoint = Endpoint { handler, methods, allow: declared, timer: Timer::new(path) };
+        let old = self.endpoints.insert(path, Arc::new(endpoint));
         assert!(old.is_none(), "{path} is in the table twice");
         self.depth = self.depth.max(path.matches('/').count());
         assert!(self.depth <= DEPTH_MAX, "{path} has more slashes than a table looks for");
@@ -77,7 +81,7 @@ impl<C: Clone + Send + Sync + 'static> Table<C> {
     }
 
     /// The endpoint at a path and how long its prefix is; `Err` tells the path to redirect to, if there is one.
-    fn find(&self, path: &str) -> Result<(&Endpoint<C>, usize), Option<String>> {
+    fn find(&self, path: &str) -> Result<(&Arc<Endpoint<C>>, usize), Option<String>> {
         if let Some(endpoint) = self.endpoints.get(path) {
             return Ok((endpoint, path.len()));
         }
@@ -117,8 +121,8 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
         Self { table: Arc::new(table), context }
     }
 
-    /// Answers a request whose path is clean.
-    pub async fn call(self, request: Request<Body>) -> Response<Body> {
+    /// Finds the endpoint and calls its handler; `Err` is an answer that needs none.
+    fn begin(&self, request: Request<Body>) -> Result<Asked<C>, Box<Response<Body>>> {
         let start = Instant::now();
         let (head, body) = request.into_parts();
         let full_path = head.uri.path();
@@ -127,10 +131,11 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
             Err(Some(to)) => {
                 let query = head.uri.query().map(|q| format!("?{q}")).unwrap_or_default();
                 let answer = path::redirect(&head.method, StatusCode::TEMPORARY_REDIRECT, &(to + &query));
-                return answer.into_response(Layout::Compact);
+                return Err(Box::new(answer.into_response(Layout::Compact)));
             }
-            Err(None) => return path::unknown(full_path).into_response(Layout::Compact),
+            Err(None) => return Err(Box::new(path::unknown(full_path).into_response(Layout::Compact))),
         };
+        let endpoint = endpoint.clone();
         let query = Query::parse(head.uri.query().unwrap_or_default());
         let layout = match &query {
             Ok(query) if query.has("pretty") => Layout::Pretty,
@@ -139,37 +144,55 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
         };
         let peer = head.extensions.get().copied();
         let forwarded = head.extensions.get::<Forwarded>().is_some();
-        let outcome = match (query, percent::decode_path(&full_path[prefix..])) {
-            (Err(_), _) => Err(ApiError::internal("").because("the query string cannot be read")),
-            _ if endpoint.checks() && head.method == Method::OPTIONS => Ok(options(&endpoint.allow)),
-            _ if endpoint.checks() && !endpoint.methods.contains(&head.method) => {
-                Err(ApiError::method(&head.method, &endpoint.allow))
+        let (method, uri) = (head.method, head.uri);
+        let outcome: BoxFuture<_> = match (query, percent::decode_path(&uri.path()[prefix..])) {
+            (Err(_), _) => {
+                Box::pin(ready(Err(ApiError::internal("").because("the query string cannot be read"))))
+            }
+            _ if endpoint.checks() && method == Method::OPTIONS => {
+                Box::pin(ready(Ok(options(&endpoint.allow))))
+            }
+            _ if endpoint.checks() && !endpoint.methods.contains(&method) => {
+                Box::pin(ready(Err(ApiError::method(&method, &endpoint.allow))))
             }
             (Ok(query), Ok(rest)) => {
-                let call = Call {
-                    method: head.method.clone(),
-                    rest,
-                    query,
-                    headers: head.headers,
-                    extensions: head.extensions,
-                    body,
-                };
-                (endpoint.handler)(self.context, call).await
+                let (headers, extensions) = (head.headers, head.extensions);
+                let call = Call { method: method.clone(), rest, query, headers, extensions, body };
+                (endpoint.handler)(self.context.clone(), call)
             }
-            (_, Err(_)) => Err(ApiError::bad_request("400 Bad Request")),
+            (_, Err(_)) => Box::pin(ready(Err(ApiError::bad_request("400 Bad Request")))),
         };
-        let answer = outcome.unwrap_or_else(|error| {
-            log(&head.method, &head.uri, peer, &error);
+        Ok(Asked { endpoint, method, uri, peer, forwarded, start, layout, outcome })
+    }
+}
+
+/// What is held of a request while its handler works.
+struct Asked<C> {
+    endpoint: Arc<Endpoint<C>>,
+    method: Method,
+    uri: http::Uri,
+    peer: Option<Peer>,
+    forwarded: bool,
+    start: Instant,
+    layout: Layout,
+    outcome: BoxFuture<Result<Answer, ApiError>>,
+}
+
+impl<C> Asked<C> {
+    async fn answered(self) -> Response<Body> {
+        let Self { endpoint, method, uri, peer, forwarded, start, layout, outcome } = self;
+        let answer = outcome.await.unwrap_or_else(|error| {
+            log(&method, &uri, peer, &error);
             error.into()
         });
         let mut response = answer.into_endpoint_response(layout);
-        log_end(&head.method, &head.uri, peer, start);
+        log_end(&method, &uri, peer, start);
         if forwarded {
             let name =
                 HeaderValue::from_str(endpoint.timer.name()).expect("paths of a table are header text");
             response.headers_mut().insert(ENDPOINT, name);
         } else {
-            endpoint.timer.took(&head.method, start);
+            endpoint.timer.took(&method, start);
         }
         response
     }
@@ -177,7 +200,10 @@ impl<C: Clone + Send + Sync + 'static> Router<C> {
 
 impl<C: Clone + Send + Sync + 'static> Serve for Router<C> {
     fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
-        Box::pin(self.clone().call(request))
+        match self.begin(request) {
+            Ok(asked) => Box::pin(asked.answered()),
+            Err(response) => Box::pin(ready(*response)),
+        }
     }
 
     fn knows(&self, path: &str) -> bool {
@@ -248,7 +274,7 @@ mod tests {
         });
         let router = Router::new(table, "ctx");
         let request = Request::builder().method(method).uri(target).body(body::empty()).unwrap();
-        let (head, body) = router.call(request).await.into_parts();
+        let (head, body) = router.serve(request).await.into_parts();
         let allow = head.headers.get(ALLOW).or(head.headers.get(http::header::LOCATION));
         let allow = allow.map_or("", |v| v.to_str().unwrap()).to_owned();
         let bytes = body::collect(&mut { body }, 1000).await.unwrap();
