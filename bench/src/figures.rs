@@ -65,6 +65,8 @@ pub(crate) const FIGURES: &[Figure] = &[
     row("limit_syncs", "fdatasync, per s", Goal::Open),
     row("limit_http", "HAProxy's static answer, 64 clients, per s", Goal::Open),
     row("limit_dns", "unbound's own A record, per s", Goal::Open),
+    row("limit_put_1", "hyper and a file alone: 1 client, flushed writes per s", Goal::Open),
+    row("limit_put_64", "hyper and a file alone: 64 clients, flushed writes per s", Goal::Open),
     row("limit_waiters_bare", "waiters on bare sockets: last answer, ms", Goal::Open),
     row("limit_waiters_hyper", "waiters on hyper alone: last answer, ms", Goal::Open),
     row("binary", "binary, MB", Goal::AtMost(15.0)),

@@ -25,6 +25,8 @@ use mio::{
 };
 use tokio::sync::watch;
 
+use crate::flushed;
+
 /// The head lines that a registry's answer has besides its index and length.
 const HEADERS: [(&str, &str); 6] = [
     ("Content-Type", "application/json"),
@@ -47,17 +49,22 @@ pub(crate) enum Holder {
     Bare,
     /// By hyper on tokio, a thread for each processor.
     Hyper,
+    /// Not held: written to disk and answered; see [`crate::flushed`].
+    Disk,
 }
 
 /// Holds and answers until it is killed.
 pub(crate) fn serve(holder: Holder, address: SocketAddr) -> anyhow::Result<()> {
     match holder {
         Holder::Bare => Bare::bind(address)?.serve(),
-        Holder::Hyper => tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?
-            .block_on(serve_with_hyper(address)),
+        Holder::Hyper => runtime()?.block_on(serve_with_hyper(address)),
+        Holder::Disk => runtime()?.block_on(flushed::serve(address)),
     }
+}
+
+/// With a thread for each processor.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 /// Whether a request waits for the next write.

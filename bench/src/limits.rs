@@ -1,4 +1,4 @@
-//! What this machine can do at best, measured with the same tools: a static answer, own data, a bare disk.
+//! What this machine can do at best, measured with the same tools: a static answer, own data, a bare disk, servers that only write or only wait.
 
 use std::{
     env,
@@ -22,7 +22,7 @@ use crate::{
         load::Load,
         waiters::{Mode, Waiters},
     },
-    measure::{CLIENTS, Values, median},
+    measure::{CLIENTS, Keys, Values, keys, median},
 };
 
 /// How large a record of a small write in the log is, about.
@@ -41,6 +41,10 @@ pub(crate) fn measure(time: Duration, waiters: usize) -> anyhow::Result<Values> 
         let name = format!("{}.service.consul", fleet::SMALL);
         let questions = Questions { address: unbound.address, name, kind: "A".into(), edns: None, time };
         values.insert("limit_dns", questions.run()?.per_second);
+    }
+    for (key, clients) in [("limit_put_1", 1), ("limit_put_64", CLIENTS)] {
+        let disk = Static::holder("disk")?;
+        values.insert(key, keys(disk.address, Keys::Put, clients, time)?.per_second);
     }
     for (key, holder) in [("limit_waiters_bare", "bare"), ("limit_waiters_hyper", "hyper")] {
         values.insert(key, last_answer(holder, waiters)?);

@@ -13,6 +13,7 @@ mod compare;
 mod dns;
 mod figures;
 mod fleet;
+mod flushed;
 mod held;
 mod http;
 mod limits;

@@ -27,8 +27,10 @@ pub(crate) const CLIENTS: usize = 64;
 pub(crate) const VALUE: [u8; 64] = [b'x'; 64];
 /// Keys that the loads write and read.
 const KEYS: usize = 1_000;
-/// How long a program rests after its start before it counts as idle.
+/// How long a program rests after its start before it is measured.
 const SETTLE: Duration = Duration::from_secs(8);
+/// How long it rests before it counts as idle: a server writes its own network coordinate once, up to 30 s after its start.
+const IDLE_AFTER: Duration = Duration::from_secs(35);
 /// How long idle writes to disk are counted.
 const IDLE: Duration = Duration::from_secs(20);
 const MEGABYTE: f64 = 1_048_576.0;
@@ -227,7 +229,7 @@ pub(crate) fn watcher(registry: &Subject, watcher: &Subject) -> anyhow::Result<V
 }
 
 fn idle(running: &Running, values: &mut Values) -> anyhow::Result<()> {
-    pause(SETTLE);
+    pause(IDLE_AFTER);
     let before = process::written(running.pid())?;
     pause(IDLE);
     let written = process::written(running.pid())? - before;
