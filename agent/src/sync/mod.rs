@@ -4,6 +4,7 @@
 //! when. The agent is right about its own services and checks: edits of them in the catalog are undone. It never touches
 //! `serfHealth`, nor a server's service `consul`.
 
+mod body;
 mod plan;
 mod run;
 

@@ -17,14 +17,17 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::plan::{self, Remote, Step};
+use super::{
+    body::{check_body, service_body},
+    plan::{self, Remote, Step},
+};
 use crate::{
     backend::{
         Backend, Unavailable,
         ask::{Failed, ask},
         remote::Attachment,
     },
-    local::Local,
+    local::{Item, Local},
 };
 
 /// Time between two full syncs; up to the same again is added at random.
@@ -72,6 +75,16 @@ pub(crate) struct Sync {
     node_told: bool,
     /// Whether the log says that the catalog cannot be told.
     told_away: bool,
+    /// What the log says that the registry refuses.
+    refused: BTreeSet<Item>,
+}
+
+/// What became of what there was to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    All,
+    /// The registry refused some of it.
+    Partly,
 }
 
 impl Sync {
@@ -81,7 +94,15 @@ impl Sync {
         identity: Arc<Mutex<Identity>>,
     ) -> (Self, Syncer) {
         let (sender, flushes) = mpsc::channel(FLUSHES_MAX);
-        let sync = Self { local, backend, identity, flushes, node_told: false, told_away: false };
+        let sync = Self {
+            local,
+            backend,
+            identity,
+            flushes,
+            node_told: false,
+            told_away: false,
+            refused: BTreeSet::new(),
+        };
         (sync, Syncer(sender))
     }
 
@@ -136,11 +157,14 @@ impl Sync {
                 continue;
             };
             match synced {
-                Ok(()) => {
+                Ok(told) => {
                     self.tell(None);
                     (failures, retry_at) = (0, None);
                     if due {
                         full_at = Instant::now() + FULL + FULL.mul_f64(rand::random_range(0.0..1.0));
+                    }
+                    if told == Told::Partly {
+                        full_at = full_at.min(Instant::now() + PAUSE_MAX);
                     }
                 }
                 Err(error) => {
@@ -177,7 +201,7 @@ impl Sync {
     }
 
     /// Compares everything with the catalog and tells the difference.
-    async fn full(&mut self) -> Result<(), Failed> {
+    async fn full(&mut self) -> Result<Told, Failed> {
         let identity = self.identity();
         let node = crate::api_path(&identity.node);
         #[derive(Default, Deserialize)]
@@ -214,7 +238,12 @@ impl Sync {
             services: there.services.unwrap_or_default().into_iter().map(|s| (s.id.clone(), s)).collect(),
             checks: checks.into_iter().map(|check| (check.check_id.clone(), check)).collect(),
         };
-        let plan = plan::full(&self.local.snapshot(), &remote, identity.server);
+        let local = self.local.snapshot();
+        self.refused.retain(|item| match item {
+            Item::Service(id) => local.services.contains_key(id) || remote.services.contains_key(id),
+            Item::Check(id) => local.checks.contains_key(id) || remote.checks.contains_key(id),
+        });
+        let plan = plan::full(&local, &remote, identity.server);
         for (id, tags) in plan.tags {
             self.local.take_tags(&id, tags);
         }
@@ -222,23 +251,30 @@ impl Sync {
     }
 
     /// Tells what changed here.
-    async fn changed(&mut self) -> Result<(), Failed> {
+    async fn changed(&mut self) -> Result<Told, Failed> {
         let items = self.local.take_unsynced();
         if items.is_empty() {
-            return Ok(());
+            return Ok(Told::All);
         }
         let steps = plan::partial(&self.local.snapshot_of(&items), &items);
-        self.carry_out(&self.identity(), steps).await
+        let identity = self.identity();
+        self.carry_out(&identity, steps).await
     }
 
-    /// Tells step by step. One that the registry refuses is logged and skipped; when nobody answers, all is kept.
-    async fn carry_out(&self, identity: &Identity, steps: Vec<Step>) -> Result<(), Failed> {
+    /// Tells step by step. One that the registry refuses is named in the log and left to the next full sync; when nobody
+    /// answers, all is kept.
+    async fn carry_out(&mut self, identity: &Identity, steps: Vec<Step>) -> Result<Told, Failed> {
         let mut steps = steps.into_iter();
+        let mut told = Told::All;
         while let Some(step) = steps.next() {
             match self.tell_step(identity, &step).await {
-                Ok(()) => log(&step),
-                Err(Failed::Refused { status, text }) if status.is_client_error() => {
-                    tracing::error!(target: "agent", step = ?step, error = text, "the registry refuses a registration");
+                Ok(()) => {
+                    plan::items(&step).iter().for_each(|item| _ = self.refused.remove(item));
+                    log(&step);
+                }
+                Err(Failed::Refused { text, .. }) if text.trim() != Unavailable::NoLeader.to_string() => {
+                    told = Told::Partly;
+                    self.refuse(&step, &text);
                 }
                 Err(error) => {
                     let rest = std::iter::once(&step).chain(steps.as_slice());
@@ -248,7 +284,15 @@ impl Sync {
                 }
             }
         }
-        Ok(())
+        Ok(told)
+    }
+
+    /// One log line for each that is refused, until it has been told or is gone.
+    fn refuse(&mut self, step: &Step, why: &str) {
+        let new = plan::items(step).into_iter().filter(|item| self.refused.insert(item.clone())).count();
+        if new > 0 {
+            tracing::error!(target: "agent", step = ?step, error = why.trim(), "the registry refuses a registration");
+        }
     }
 
     async fn tell_step(&self, identity: &Identity, step: &Step) -> Result<(), Failed> {
@@ -322,40 +366,6 @@ fn is_same(node: &Node, identity: &Identity) -> bool {
         && node.address == identity.address
         && node.tagged_addresses.clone().unwrap_or_default() == identity.tagged_addresses
         && node.meta.clone().unwrap_or_default() == identity.meta
-}
-
-fn service_body(service: &NodeService) -> Json {
-    let mut body = json!({
-        "ID": service.id, "Service": service.service, "Tags": service.tags, "Address": service.address,
-        "Port": service.port, "Meta": service.meta, "EnableTagOverride": service.enable_tag_override,
-        "Weights": { "Passing": service.weights.passing, "Warning": service.weights.warning },
-    });
-    let fields = body.as_object_mut().expect("made just now");
-    for (key, text) in [("Kind", &service.kind), ("SocketPath", &service.socket_path)] {
-        if !text.is_empty() {
-            fields.insert(key.into(), text.as_str().into());
-        }
-    }
-    if let Some(addresses) = &service.tagged_addresses {
-        fields.insert("TaggedAddresses".into(), serde_json::to_value(addresses).unwrap_or_default());
-    }
-    for (key, value) in [("Proxy", &service.proxy), ("Connect", &service.connect)] {
-        if !value.is_null() {
-            fields.insert(key.into(), value.clone());
-        }
-    }
-    if let Some(locality) = &service.locality {
-        fields.insert("Locality".into(), locality.clone());
-    }
-    body
-}
-
-fn check_body(check: &HealthCheck) -> Json {
-    json!({
-        "Node": check.node, "CheckID": check.check_id, "Name": check.name, "Status": check.status,
-        "Notes": check.notes, "Output": check.output, "ServiceID": check.service_id,
-        "ServiceName": check.service_name, "Type": check.kind, "Interval": check.interval, "Timeout": check.timeout,
-    })
 }
 
 fn log(step: &Step) {

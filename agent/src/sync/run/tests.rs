@@ -47,3 +47,59 @@ async fn output_that_is_due_while_the_registry_is_away_waits_for_the_next_attemp
     shutdown.request();
     running.await.unwrap();
 }
+
+/// A registry that knows the node, refuses the service `bad` as one that has no leader would not, and takes all others.
+#[derive(Default)]
+struct Choosy(Mutex<Vec<String>>);
+
+impl Backend for Choosy {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, Unavailable>> {
+        Box::pin(async move {
+            let (head, mut sent) = request.into_parts();
+            let sent = body::collect(&mut sent, 1 << 20).await.expect("a whole body");
+            let sent: Json = serde_json::from_slice(&sent).unwrap_or_default();
+            let name = sent["Service"]["Service"].as_str().unwrap_or_default();
+            let (status, text) = match head.uri.path() {
+                path if path.starts_with("/v1/health/") => (200, "[]"),
+                path if path.starts_with("/v1/catalog/node-services/") => (200, "null"),
+                _ if name == "bad" => {
+                    (500, "1 error occurred:\n\t* upstream destination name cannot be empty\n\n")
+                }
+                _ => (200, "true"),
+            };
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+            Ok(Response::builder().status(status).body(body::full(text)).expect("a fixed answer"))
+        })
+    }
+
+    fn lookup(&self, _: Lookup) -> BoxFuture<'_, Result<Found, Unavailable>> {
+        Box::pin(async { Err(Unavailable::NoServers) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_refused_keeps_no_other_from_the_catalog() {
+    let words = ["-dev", "-bind=127.0.0.1", "-node=n1"].map(String::from);
+    let config = load(&Flags::parse(words).unwrap()).unwrap();
+    let local = Local::new(&config, None);
+    let add = |name: &str| {
+        let body = format!(r#"{{"Name":"{name}"}}"#);
+        let service = ServiceDefinition::from_api(body.as_bytes()).unwrap();
+        local.add_service(service, Source::Api, false).unwrap();
+    };
+    ["aa", "bad", "zz"].into_iter().for_each(add);
+    let (backend, shutdown) = (Arc::new(Choosy::default()), Shutdown::default());
+    let identity = Arc::new(Mutex::new(identity(&config, "11111111-2222-4333-8444-555555555555")));
+    let (sync, _syncer) = Sync::new(local.clone(), backend.clone(), identity);
+    let running = tokio::spawn(sync.run(None, shutdown.clone()));
+    let told = |name: &str| backend.0.lock().unwrap().iter().filter(|told| *told == name).count();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((told("aa"), told("bad"), told("zz")), (1, 1, 1));
+    add("later");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((told("later"), told("bad")), (1, 1), "changes do not wait for the refused one");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!((3..=8).contains(&told("bad")), "{}", told("bad"));
+    shutdown.request();
+    running.await.unwrap();
+}
