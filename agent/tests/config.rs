@@ -218,3 +218,109 @@ fn what_dns_may_give_again_follows_allow_stale_and_max_stale() {
     assert_eq!(last_known("max_stale = \"2s\""), Duration::from_secs(2));
     assert_eq!(last_known("allow_stale = false\nmax_stale = \"2s\""), Duration::ZERO);
 }
+
+#[test]
+fn proxies_and_sidecars_are_judged_as_the_api_judges_them() {
+    let list = |line: &str| format!("1 error occurred:\n\t* {line}\n\n");
+    let of_p = |line: &str| format!("service \"p\": {}", list(line));
+    for (keys, text) in [
+        (
+            r#"kind = "connect-proxy" port = 1"#,
+            of_p("Proxy.DestinationServiceName must be non-empty for Connect proxy services"),
+        ),
+        (
+            r#"kind = "connect-proxy" proxy { destination_service_name = "web" }"#,
+            of_p("Port or SocketPath must be set for a connect-proxy"),
+        ),
+        (
+            r#"kind = "connect-proxy" port = 1 proxy { destination_service_name = "x" mode = "zz" }"#,
+            list("Invalid Proxy Mode: \"zz\""),
+        ),
+        (
+            r#"proxy { upstreams { local_bind_socket_mode = "9" mesh_gateway { mode = "zz" } } }"#,
+            "2 errors occurred:\n\t* local_bind_socket_mode: invalid mode: 9\n\t* Invalid Mesh Gateway Mode: \"zz\"\n\n".to_owned(),
+        ),
+        (
+            r#"port = 1 kind = "terminating-gateway" connect { sidecar_service {} }"#,
+            of_p("A terminating-gateway cannot have a sidecar service defined"),
+        ),
+        (r#"connect { sidecar_service { id = "x" } }"#, list("sidecar_service can't specify an ID")),
+        (
+            r#"connect { sidecar_service { connect { sidecar_service {} } } }"#,
+            list("sidecar_service can't have a nested sidecar_service"),
+        ),
+        (
+            r#"connect { sidecar_service { meta { "a b" = "c" } } }"#,
+            list("invalid meta for service : Couldn't load metadata pair ('a b', 'c'): Key contains invalid characters"),
+        ),
+        (
+            r#"meta { "a b" = "c" }"#,
+            list("invalid meta for service p: Couldn't load metadata pair ('a b', 'c'): Key contains invalid characters"),
+        ),
+        (
+            r#"proxy { acces_logs {} }"#,
+            format!("failed to parse a.hcl: {}", list("invalid config key service.proxy.acces_logs")),
+        ),
+        (
+            r#"proxy { local_service_port = "x" }"#,
+            "failed to parse a.hcl: 1 error(s) decoding:\n\n* 'service.proxy.local_service_port' expected type 'int', got unconvertible type 'string', value: 'x'".to_owned(),
+        ),
+        (r#"kind = "Connect-Proxy""#, "fine".to_owned()),
+        (r#"connect { native = true } port = 1"#, "fine".to_owned()),
+        (r#"check {}"#, "service \"p\": check \"\": TTL must be > 0 for TTL checks".to_owned()),
+    ] {
+        assert_eq!(refused("a.hcl", &format!("service {{\n name = \"p\"\n {keys}\n}}")), text, "{keys}");
+    }
+    assert_eq!(
+        refused("a.hcl", "ports { sidecar_min_port = 29000 }"),
+        "sidecar_min_port must be less than sidecar_max_port. To disable, set both to zero."
+    );
+}
+
+#[test]
+fn a_proxy_of_a_file_is_the_one_of_the_api() {
+    let text = r#"service { name = "p" id = "p1" port = 20 kind = "connect-proxy" proxy {
+        destination_service_name = "web" local_service_port = 90 transparent_proxy { outbound_listener_port = 5 }
+        config { snake_case { inner_key = 1 } }
+        upstreams { destination_name = "db" local_bind_port = 1 }
+        upstreams { destination_type = "prepared_query" destination_name = "q" local_bind_port = 2 }
+        expose { paths { path = "/h" listener_port = 3 } } } }"#;
+    let config = read(&[("a.hcl", text)], &["-dev", "-bind=127.0.0.1"]).expect("a good file");
+    assert_eq!(
+        config.services[0].service.proxy,
+        serde_json::json!({
+            "DestinationServiceName": "web", "LocalServicePort": 90, "Mode": "", "MeshGateway": {},
+            "TransparentProxy": {"OutboundListenerPort": 5},
+            "Config": {"snake_case": {"inner_key": 1}},
+            "Expose": {"Paths": [{"ListenerPort": 3, "Path": "/h"}]},
+            "Upstreams": [
+                {"DestinationType": "service", "DestinationName": "db", "Datacenter": "", "LocalBindPort": 1, "MeshGateway": {}},
+                {"DestinationType": "prepared_query", "DestinationName": "q", "Datacenter": "", "LocalBindPort": 2, "MeshGateway": {}},
+            ],
+        })
+    );
+}
+
+#[test]
+fn an_address_that_a_template_does_not_give_yet_can_be_waited_for() {
+    let none = r#"{{ GetInterfaceIP \"nosuch9\" }}"#;
+    let dir = tempfile::tempdir().expect("a folder for the test");
+    let awaited = |key: &str, template: &str| {
+        let fragment = format!("{key} = \"{template}\"");
+        let mut words = vec![format!("-data-dir={}", dir.path().display())];
+        words.extend(Some("-bind=127.0.0.1".to_owned()).filter(|_| key != "bind_addr"));
+        words.push(format!("-hcl={fragment}"));
+        match load(&Flags::parse(words).expect("the test's own flags")) {
+            Ok(config) => config.awaited,
+            Err(error) => Some(error.awaited().unwrap_or("refused").to_owned()),
+        }
+    };
+    for key in ["bind_addr", "client_addr", "advertise_addr"] {
+        let said = awaited(key, none).expect(key);
+        assert!(said.starts_with(key) && said.ends_with("gives no address"), "{said}");
+    }
+    // Consul takes another address then, and so does this: nothing says that a public one is to come.
+    assert_eq!(awaited("advertise_addr", "{{ GetPublicIP }}"), None);
+    assert_eq!(awaited("client_addr", "127.0.0.1 {{ GetInterfaceIP \\\"nosuch9\\\" }}"), None);
+    assert_eq!(awaited("bind_addr", "").as_deref(), Some("refused"));
+}

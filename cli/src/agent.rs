@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use ::agent::config::{self, Config, FlagError, Flags};
+use ::agent::config::{self, Config, ConfigError, FlagError, Flags};
 use daemon::{
     Exit, Shutdown,
     logs::{self, LogLevel, Sink, Style, Syslog},
@@ -12,6 +12,8 @@ use crate::output::{failure, line, refused};
 
 /// How long the parts may take to end once the agent has.
 const END_MAX: Duration = Duration::from_secs(15);
+/// How often an address is looked for that a template does not give yet.
+const ADDRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the program, called by this name, with the words after it, until it is told to end.
 pub(crate) fn run(called: &str, words: Vec<String>) -> Exit {
@@ -24,9 +26,30 @@ pub(crate) fn run(called: &str, words: Vec<String>) -> Exit {
         Err(e @ FlagError::Extra(_)) => return failure(format!("==> {e}")),
         Err(e) => return failure(format!("{e}\n\n{}", Flags::help().trim_end())),
     };
-    match config::load(&flags) {
+    match load_when_there(&flags) {
         Ok(config) => run_config(config),
         Err(e) => refused("==> ", &e, called),
+    }
+}
+
+/// Reads the configuration; while a template gives no address that the agent needs, waits for it, and says so once.
+///
+/// Signals end the program, for it has not begun anything.
+#[expect(clippy::disallowed_methods, reason = "no runtime has been made yet")]
+fn load_when_there(flags: &Flags) -> Result<Config, ConfigError> {
+    let mut told = String::new();
+    loop {
+        let loaded = config::load(flags);
+        let awaited = match &loaded {
+            Ok(config) => config.awaited.as_deref(),
+            Err(error) => error.awaited(),
+        };
+        let Some(awaited) = awaited else { return loaded };
+        if told != awaited {
+            awaited.clone_into(&mut told);
+            line(format!("==> {awaited} yet: waiting for it"));
+        }
+        std::thread::sleep(ADDRESS_PAUSE);
     }
 }
 

@@ -101,9 +101,7 @@ pub(super) async fn maintenance(context: Context, call: Call) -> Result<Answer, 
 pub(super) fn refused(error: AddError) -> ApiError {
     let status = match error {
         AddError::NoService(_) => StatusCode::NOT_FOUND,
-        AddError::RemoteScripts | AddError::LocalScripts | AddError::NoPort | AddError::NotHere(_) => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     ApiError::new(status, error.to_string())
 }

@@ -12,12 +12,13 @@ mod merge;
 mod schema;
 mod settings;
 mod shape;
+mod unpack;
 mod watches;
 
 use hcl1::{Document, Syntax};
 use serde_json::{Map, Value as Json};
 
-use crate::local::AddError;
+use crate::local::{judge_check, judge_service};
 
 pub use flags::{FlagError, Flags};
 pub use settings::{
@@ -68,12 +69,14 @@ pub fn services(flags: &Flags) -> Result<Vec<Json>, ConfigError> {
 
 impl Config {
     /// What an agent with this configuration would refuse only when it starts, though the files are in order: a watch that
-    /// is wrong, or a script check where none are allowed.
+    /// is wrong, a script check where none are allowed, a service or check without a name, a sidecar's check that cannot run.
     pub fn refused_at_start(&self) -> Option<ConfigError> {
-        let mut checks = self.services.iter().flat_map(|service| &service.checks).chain(&self.checks);
-        let is_refused = !self.script_checks.local && checks.any(|check| check.runs.runs_program());
-        let scripts = is_refused.then(|| ConfigError::new(AddError::LocalScripts.to_string()));
-        self.refused_watch.clone().or(scripts)
+        let refused = || {
+            let services = self.services.iter().map(|service| judge_service(service, self.script_checks));
+            let checks = self.checks.iter().map(|check| judge_check(check, self.script_checks));
+            services.chain(checks).find_map(Result::err).map(|error| ConfigError::new(error.to_string()))
+        };
+        self.refused_watch.clone().or_else(refused)
     }
 }
 
@@ -106,16 +109,22 @@ impl Remarks {
 pub struct ConfigError {
     text: String,
     hint: Option<String>,
+    awaits: bool,
 }
 
 impl ConfigError {
     fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), hint: None }
+        Self { text: text.into(), hint: None, awaits: false }
     }
 
     fn with_hint(mut self, hint: String) -> Self {
         self.hint = Some(hint);
         self
+    }
+
+    /// What may come by itself: the address of a template that gives none yet. The agent waits for it; `validate` tells it.
+    pub fn awaited(&self) -> Option<&str> {
+        self.hint().filter(|_| self.awaits)
     }
 
     /// Where it is, as `file:line:column`, and what may have been meant. To be shown beside the text where a person

@@ -4,8 +4,11 @@
 //! so that a file written for Consul starts an agent here.
 
 mod idle;
+mod service;
 
-use Shape::{Any, Bool, Float, Int, Object, ObjectMap, Objects, Text, TextMap, Texts, TextsMap};
+use Shape::{Any, Bool, Float, Int, Object, Objects, Text, TextMap, Texts};
+
+use self::service::{CHECK, LOCALITY, SERVICE};
 
 /// What a key's value looks like.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ pub(super) enum Shape {
     Objects(&'static [Key]),
     /// Blocks by a name of the user's.
     ObjectMap(&'static [Key]),
+    /// An object of the user's own names and shapes, unpacked as [`super::unpack`] says.
+    Opaque,
     /// Kept or dropped as it stands; not looked into.
     Any,
 }
@@ -86,68 +91,6 @@ const ENTERPRISE: &str = "it belongs to Consul Enterprise";
 const CIRCONUS: &str = "metrics are not sent to Circonus";
 const BUILD: &str = "it belongs to Consul's own builds";
 
-pub(super) const CHECK: &[Key] = &[
-    key("id", Text),
-    key("name", Text),
-    key("notes", Text),
-    also("service_id", "serviceid", Text),
-    key("token", Text),
-    key("status", Text),
-    also("args", "scriptargs", Texts),
-    key("http", Text),
-    key("header", TextsMap),
-    key("method", Text),
-    key("body", Text),
-    key("disable_redirects", Bool),
-    key("output_max_size", Int),
-    key("tcp", Text),
-    key("tcp_use_tls", Bool),
-    key("udp", Text),
-    key("interval", Text),
-    also("docker_container_id", "dockercontainerid", Text),
-    key("shell", Text),
-    key("grpc", Text),
-    key("grpc_use_tls", Bool),
-    key("tls_server_name", Text),
-    also("tls_skip_verify", "tlsskipverify", Bool),
-    key("alias_node", Text),
-    key("alias_service", Text),
-    key("timeout", Text),
-    key("ttl", Text),
-    key("h2ping", Text),
-    key("h2ping_use_tls", Bool),
-    key("os_service", Text),
-    key("success_before_passing", Int),
-    key("failures_before_warning", Int),
-    key("failures_before_critical", Int),
-    also("deregister_critical_service_after", "deregistercriticalserviceafter", Text),
-    without("enterprise_meta", Any, ENTERPRISE),
-];
-
-const SERVICE_ADDRESS: &[Key] = &[key("address", Text), key("port", Int)];
-const LOCALITY: &[Key] = &[key("region", Text), key("zone", Text)];
-const WEIGHTS: &[Key] = &[key("passing", Int), key("warning", Int)];
-
-pub(super) const SERVICE: &[Key] = &[
-    key("kind", Text),
-    key("id", Text),
-    key("name", Text),
-    key("tags", Texts),
-    key("address", Text),
-    key("tagged_addresses", ObjectMap(SERVICE_ADDRESS)),
-    key("meta", TextMap),
-    key("port", Int),
-    key("socket_path", Text),
-    key("check", Object(CHECK)),
-    key("checks", Objects(CHECK)),
-    key("token", Text),
-    key("weights", Object(WEIGHTS)),
-    key("enable_tag_override", Bool),
-    without("proxy", Any, MESH),
-    without("connect", Any, MESH),
-    key("locality", Object(LOCALITY)),
-];
-
 const PORTS: &[Key] = &[
     key("dns", Int),
     key("http", Int),
@@ -159,8 +102,8 @@ const PORTS: &[Key] = &[
     key("grpc_tls", Int),
     without("proxy_min_port", Int, MESH),
     without("proxy_max_port", Int, MESH),
-    without("sidecar_min_port", Int, MESH),
-    without("sidecar_max_port", Int, MESH),
+    key("sidecar_min_port", Int),
+    key("sidecar_max_port", Int),
     without("expose_min_port", Int, MESH),
     without("expose_max_port", Int, MESH),
 ];
@@ -331,10 +274,10 @@ pub(super) const ROOT: &[Key] = &[
     key("bootstrap", Bool),
     key("bootstrap_expect", Int),
     without("cache", Object(idle::CACHE), "answers are remembered within fixed bounds"),
-    key("check", Object(CHECK)),
+    key("check", Object(&CHECK)),
     key("check_output_max_size", Int),
     key("check_update_interval", Text),
-    key("checks", Objects(CHECK)),
+    key("checks", Objects(&CHECK)),
     key("client_addr", Text),
     without("cloud", Object(idle::CLOUD), "there is no cloud behind this"),
     without("config_entries", Object(idle::CONFIG_ENTRIES), MESH),
@@ -425,8 +368,8 @@ pub(super) const ROOT: &[Key] = &[
     // A server of any age may start again here: it is never refused.
     key("server_rejoin_age_max", Text),
     key("server_name", Text),
-    key("service", Object(SERVICE)),
-    key("services", Objects(SERVICE)),
+    key("service", Object(&SERVICE)),
+    key("services", Objects(&SERVICE)),
     key("session_ttl_min", Text),
     key("skip_leave_on_interrupt", Bool),
     without("snapshot_agent", Any, ENTERPRISE),
@@ -521,13 +464,13 @@ mod tests {
     fn a_slip_finds_its_key() {
         assert_eq!(nearest(ROOT, "recusors"), Some("recursors"));
         assert_eq!(nearest(ROOT, "recursor"), Some("recursors"));
-        assert_eq!(nearest(SERVICE, "prot"), Some("port"));
+        assert_eq!(nearest(&SERVICE, "prot"), Some("port"));
         assert_eq!(nearest(ROOT, "nosuch"), None);
     }
 
     #[test]
     fn names_are_unique() {
-        for keys in [ROOT, SERVICE, CHECK, DNS, PORTS] {
+        for keys in [ROOT, &SERVICE, &CHECK, DNS, PORTS] {
             let mut names: Vec<_> =
                 keys.iter().flat_map(|key| [Some(key.name), key.alias]).flatten().collect();
             names.sort_unstable();

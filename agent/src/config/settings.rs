@@ -110,6 +110,8 @@ pub struct Config {
     pub encrypt: Option<Vec<u8>>,
     /// `connect.ca_config.cluster_id` when `connect.enabled` is set; empty when only that is.
     pub mesh: Option<String>,
+    /// `disable_remote_exec = false`: whether others may run commands here.
+    pub remote_exec: bool,
     /// Which script checks may run.
     pub script_checks: ScriptChecks,
     /// At most so many bytes of a check's output are kept.
@@ -147,6 +149,9 @@ pub struct Config {
     pub watches: Vec<watch::Watch>,
     /// The first watch that is wrong: an agent does not start with it, though `consul validate` passes it.
     pub refused_watch: Option<ConfigError>,
+    /// An address that a template does not give yet, where an agent had better wait for it: `client_addr: "{{ … }}" gives no
+    /// address`. Consul starts without.
+    pub awaited: Option<String>,
     /// What Consul warns about too, in its words; `validate` prints them.
     pub warnings: Vec<String>,
     /// What only we remark on: keys without effect here.
@@ -230,6 +235,8 @@ pub struct Ports {
     pub grpc: Option<u16>,
     /// For the banner only.
     pub grpc_tls: Option<u16>,
+    /// The first and last port for sidecars that name none; `None`: each has to.
+    pub sidecar: Option<(u16, u16)>,
 }
 
 /// How HTTP answers.

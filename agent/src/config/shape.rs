@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::{
     ConfigError,
     schema::{self, Key, ROOT, Shape, Use},
+    unpack::unpack,
 };
 
 /// A file's settings in canonical spelling, and what is to be said about them.
@@ -148,6 +149,10 @@ impl Reader<'_> {
                 Some(Json::Object(map))
             }
             Shape::Objects(keys) => self.objects(values, keys, path),
+            Shape::Opaque => {
+                let object = self.only_object(values, path)?;
+                Some(Json::Object(unpack(object.to_json(self.document.syntax))))
+            }
             Shape::Texts => self.texts(last, path),
             Shape::Any => Some(last.to_json(self.document.syntax)),
             Shape::Bool | Shape::Int | Shape::Float | Shape::Text => self.plain(last, shape, path),

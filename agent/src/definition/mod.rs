@@ -9,6 +9,7 @@ mod sidecar;
 
 pub(crate) use check::is_status;
 pub use check::{CheckDefinition, CheckType, Kind};
+pub(crate) use service::validate_weights;
 pub use service::{InvalidService, ServiceDefinition};
 pub use sidecar::Sidecar;
 
@@ -65,4 +66,21 @@ pub fn validate_meta<'a>(
 /// The keys of a file's block in the spelling that the API's decoder matches: without underscores.
 fn api_keys(block: &Map<String, Json>) -> Map<String, Json> {
     block.iter().map(|(key, value)| (key.replace('_', ""), value.clone())).collect()
+}
+
+/// The same for all that is in the block too, but for what users name themselves: `config`.
+fn api_keys_within(value: &Json) -> Json {
+    match value {
+        Json::Object(block) => Json::Object(
+            api_keys(block)
+                .into_iter()
+                .map(|(key, value)| {
+                    let value = if key == "config" { value } else { api_keys_within(&value) };
+                    (key, value)
+                })
+                .collect(),
+        ),
+        Json::Array(list) => Json::Array(list.iter().map(api_keys_within).collect()),
+        plain => plain.clone(),
+    }
 }

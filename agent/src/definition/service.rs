@@ -110,6 +110,40 @@ struct BodyWeights {
     warning: i64,
 }
 
+/// The kinds of services that files may name; any other word there means a plain service.
+const KINDS: [&str; 5] =
+    ["connect-proxy", "mesh-gateway", "terminating-gateway", "ingress-gateway", "api-gateway"];
+
+impl Body {
+    /// Reads a block `service` or `sidecar_service` of a file, without a sidecar of it.
+    pub(super) fn from_file(block: &Map<String, Json>) -> Result<Self, DecodeError> {
+        let mut keys = super::api_keys(block);
+        let check = keys.remove("check");
+        let checks = keys.remove("checks");
+        let connect = keys.remove("connect");
+        if keys.get("kind").and_then(Json::as_str).is_some_and(|kind| !KINDS.contains(&kind)) {
+            keys.remove("kind");
+        }
+        if let Some(native) = connect.and_then(|connect| connect.get("native").cloned()) {
+            keys.insert("connect".to_owned(), json!({ "native": native }));
+        }
+        if let Some(proxy) = keys.get_mut("proxy") {
+            *proxy = super::api_keys_within(proxy);
+        }
+        if let Some(Json::Object(weights)) = keys.get_mut("weights") {
+            for side in ["passing", "warning"] {
+                weights.entry(side).or_insert_with(|| 1.into());
+            }
+        }
+        let body: Self = decode_value(to_wire(Json::Object(keys)), Unknown::Skip)?;
+        // The single one comes last, and counts where nothing stands in it: the API has it otherwise.
+        let listed = checks.as_ref().and_then(Json::as_array).into_iter().flatten();
+        let blocks = listed.chain(&check).filter_map(Json::as_object);
+        let checks = blocks.map(CheckType::from_file).collect::<Result<_, _>>()?;
+        Ok(Self { checks: Some(checks), ..body })
+    }
+}
+
 impl ServiceDefinition {
     /// Reads the body of `/v1/agent/service/register`.
     ///
@@ -120,27 +154,16 @@ impl ServiceDefinition {
 
     /// Reads a block `service` of a file, its keys and types already known to be right.
     pub(crate) fn from_file(block: &Map<String, Json>) -> Result<Self, DecodeError> {
-        let mut keys = super::api_keys(block);
-        let check = keys.remove("check");
-        let checks = keys.remove("checks");
-        if let Some(Json::Object(weights)) = keys.get_mut("weights") {
-            for side in ["passing", "warning"] {
-                weights.entry(side).or_insert_with(|| 1.into());
-            }
-        }
-        let mut body: Body = decode_value(to_wire(Json::Object(keys)), Unknown::Skip)?;
-        let read = |block: &Json| CheckType::from_file(block.as_object().unwrap_or(&Map::new()));
-        body.check = check.as_ref().map(read).transpose()?;
-        if let Some(Json::Array(list)) = &checks {
-            body.checks = Some(list.iter().map(read).collect::<Result<_, _>>()?);
-        }
-        Self::new(body)
+        let mut definition = Self::plain(Body::from_file(block)?);
+        let sidecar = block.get("connect").and_then(|connect| connect.get("sidecar_service")?.as_object());
+        definition.sidecar = sidecar.map(|block| Sidecar::from_file(block, &definition)).transpose()?;
+        Ok(definition)
     }
 
     fn new(body: Body) -> Result<Self, DecodeError> {
         let sidecar = body.connect.sidecar().cloned();
         let mut definition = Self::plain(body);
-        definition.sidecar = sidecar.map(|sent| Sidecar::read(&sent, &definition)).transpose()?;
+        definition.sidecar = sidecar.map(|sent| Sidecar::from_api(&sent, &definition)).transpose()?;
         Ok(definition)
     }
 
@@ -209,7 +232,7 @@ impl ServiceDefinition {
         if service.address.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
             return Err(InvalidService::AnyAddress);
         }
-        self.validate_weights().map_err(InvalidService::Weights)?;
+        validate_weights(service.weights).map_err(InvalidService::Weights)?;
         validate_meta(service.meta.iter().flatten(), true).map_err(InvalidService::Meta)?;
         self.validate_kind().map_err(InvalidService::Kind)?;
         self.validate_checks()?;
@@ -219,7 +242,8 @@ impl ServiceDefinition {
         self.sidecar.as_ref().map_or(Ok(()), Sidecar::validate)
     }
 
-    pub(super) fn validate_kind(&self) -> Result<(), String> {
+    /// Whether it has what its kind asks for; errors with lines as Consul lists them.
+    pub(crate) fn validate_kind(&self) -> Result<(), String> {
         let service = &self.service;
         let locality = service.locality.clone().map(serde_json::from_value::<Locality>);
         let locality = locality.transpose().map_err(|error| error.to_string())?;
@@ -235,17 +259,6 @@ impl ServiceDefinition {
         judged.faults().map_or(Ok(()), Err)
     }
 
-    /// Whether the weights fit into an SRV record.
-    pub(crate) fn validate_weights(&self) -> Result<(), &'static str> {
-        let Weights { passing, warning } = self.service.weights;
-        match (passing, warning) {
-            (..=0, _) => Err("Passing must be greater than 0"),
-            (_, ..=-1) => Err("Warning must be greater or equal than 0"),
-            (65536.., _) | (_, 65536..) => Err("DNS Weight must be between 0 and 65535"),
-            _ => Ok(()),
-        }
-    }
-
     /// Whether all checks can run.
     pub(crate) fn validate_checks(&self) -> Result<(), InvalidService> {
         for check in &self.checks {
@@ -255,6 +268,16 @@ impl ServiceDefinition {
                 .map_err(|reason| InvalidService::Check { check: check.runs.check_id.clone(), reason })?;
         }
         Ok(())
+    }
+}
+
+/// Whether weights fit into an SRV record.
+pub(crate) fn validate_weights(Weights { passing, warning }: Weights) -> Result<(), &'static str> {
+    match (passing, warning) {
+        (..=0, _) => Err("Passing must be greater than 0"),
+        (_, ..=-1) => Err("Warning must be greater or equal than 0"),
+        (65536.., _) | (_, 65536..) => Err("DNS Weight must be between 0 and 65535"),
+        _ => Ok(()),
     }
 }
 

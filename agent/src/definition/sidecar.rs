@@ -4,6 +4,7 @@ use registry_wire::{
     json::{DecodeError, Json, Nanos, Unknown, decode_value},
     proxy::Proxy,
 };
+use serde_json::Map;
 
 use super::{CheckType, InvalidService, ServiceDefinition, service::Body, validate_meta};
 
@@ -18,15 +19,25 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// The ports that sidecars get unless they name one, as Consul's defaults have them.
-    pub const PORTS: std::ops::RangeInclusive<i64> = 21_000..=21_255;
+    /// Reads the sidecar of a service, `parent`, from the body of a request.
+    pub(super) fn from_api(sent: &Json, parent: &ServiceDefinition) -> Result<Self, DecodeError> {
+        let body: Body = decode_value(sent.clone(), Unknown::Refuse)?;
+        let is_nested = body.connect.sidecar().is_some();
+        Ok(Self::new(body, is_nested, parent))
+    }
 
-    /// Reads the sidecar of a service, `parent`, from its body.
-    pub(super) fn read(sent: &Json, parent: &ServiceDefinition) -> Result<Self, DecodeError> {
-        let mut body: Body = decode_value(sent.clone(), Unknown::Refuse)?;
+    /// Reads the sidecar of a service, `parent`, from its block in a file; that it has none of its own is known already.
+    pub(super) fn from_file(
+        block: &Map<String, serde_json::Value>,
+        parent: &ServiceDefinition,
+    ) -> Result<Self, DecodeError> {
+        Ok(Self::new(Body::from_file(block)?, false, parent))
+    }
+
+    fn new(mut body: Body, is_nested: bool, parent: &ServiceDefinition) -> Self {
         let misuse = if !body.id.is_empty() {
             Some("A SidecarService cannot specify an ID as this is managed by the agent")
-        } else if body.connect.sidecar().is_some() {
+        } else if is_nested {
             Some("A SidecarService cannot have a nested SidecarService")
         } else {
             None
@@ -54,7 +65,7 @@ impl Sidecar {
         fill_up(&mut body.proxy, parent);
         let mut definition = ServiceDefinition::plain(body);
         definition.is_sidecar = true;
-        Ok(Self { definition: Box::new(definition), of: service.id.clone(), misuse })
+        Self { definition: Box::new(definition), of: service.id.clone(), misuse }
     }
 
     /// What is wrong with the request for it, as a line of the service's own faults.
@@ -75,6 +86,16 @@ impl Sidecar {
             InvalidService::Check { reason, .. } => InvalidService::SidecarCheck(reason),
             other => other,
         })
+    }
+
+    /// What is wrong with the first of its own checks that cannot run.
+    pub(crate) fn unfit_check(&self) -> Option<&'static str> {
+        self.definition.checks.iter().find_map(|check| check.runs.validate().err())
+    }
+
+    /// The definition, but for its port and the checks that depend on it.
+    pub(crate) fn definition(&self) -> &ServiceDefinition {
+        &self.definition
     }
 
     /// Its id.

@@ -6,6 +6,7 @@
 
 mod alias;
 mod containers;
+mod error;
 mod maintenance;
 mod read;
 mod reload;
@@ -24,13 +25,13 @@ use tokio::{sync::watch, time::Instant};
 use self::store::{Folder, KeptCheck, KeptService, KeptWord, Store};
 use crate::{
     backend::Backend,
-    checks::{self, Checks, NotHere, Observed, Running, Status, Ttl},
+    checks::{self, Checks, Observed, Running, Status, Ttl},
     config::{Config, ScriptChecks},
     definition::{CheckDefinition, CheckType, ServiceDefinition, Source, duration},
 };
 
+pub(crate) use error::{AddError, WordError, judge_check, judge_service};
 pub(crate) use maintenance::is_maintenance;
-
 pub(crate) use store::write_aside;
 
 /// The shortest `deregister_critical_service_after`; anything shorter means this.
@@ -54,6 +55,7 @@ struct Settings {
     output_bytes_max: usize,
     update_interval: Duration,
     discard_output: bool,
+    sidecar_ports: Option<(u16, u16)>,
 }
 
 #[derive(Default)]
@@ -97,34 +99,6 @@ pub(crate) struct Snapshot {
     pub(crate) output_waits: BTreeSet<String>,
 }
 
-/// Why something cannot be registered.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AddError {
-    #[error(
-        "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true"
-    )]
-    RemoteScripts,
-    #[error(
-        "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true"
-    )]
-    LocalScripts,
-    #[error("ServiceID {0:?} does not exist")]
-    NoService(String),
-    #[error("no port is left for a sidecar")]
-    NoPort,
-    #[error(transparent)]
-    NotHere(#[from] NotHere),
-}
-
-/// Why a check's word cannot be taken.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WordError {
-    #[error("Unknown check ID {0:?}. Ensure that the check ID is passed, not the check name.")]
-    Unknown(String),
-    #[error("CheckID {0:?} does not have associated TTL")]
-    NoTtl(String),
-}
-
 impl Local {
     /// Nothing registered yet; see [`Local::load`]. Aliases of other nodes are asked of the backend.
     pub(crate) fn new(config: &Config, backend: Option<Arc<dyn Backend>>) -> Arc<Self> {
@@ -140,6 +114,7 @@ impl Local {
                 output_bytes_max: config.check_output_max_size,
                 update_interval: config.check_update_interval,
                 discard_output: config.discard_check_output,
+                sidecar_ports: config.ports.sidecar,
             },
         })
     }
@@ -377,16 +352,7 @@ impl Local {
     }
 
     fn allowed(&self, runs: &CheckType, source: Source) -> Result<(), AddError> {
-        if runs.runs_program() {
-            match source {
-                Source::Api | Source::Container if !self.settings.scripts.remote => {
-                    return Err(AddError::RemoteScripts);
-                }
-                Source::File if !self.settings.scripts.local => return Err(AddError::LocalScripts),
-                _ => {}
-            }
-        }
-        Ok(checks::supported(runs)?)
+        error::allowed(runs, source, self.settings.scripts)
     }
 
     /// Puts a check into its place and starts it.

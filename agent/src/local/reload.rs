@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{AddError, Folder, KeptCheck, KeptService, KeptWord, Local, Source, store};
+use super::{
+    Folder, KeptCheck, KeptService, KeptWord, Local, Source,
+    error::{DefineError, judge_check, judge_service},
+    store,
+};
 use crate::{
     checks::Status,
     config::Config,
@@ -14,23 +18,20 @@ impl Local {
     ///
     /// A definition of the files replaces a kept one of the same id. Errors with the first definition that cannot be
     /// registered; then the agent does not start.
-    pub(crate) fn load(&self, config: &Config) -> Result<(), AddError> {
-        self.define(config)?;
+    pub(crate) fn load(&self, config: &Config) -> Result<(), DefineError> {
+        let services = self.judge(config)?;
+        self.define(services, &config.checks)?;
         self.restore(config.container_source.is_some());
         Ok(())
     }
 
     /// Takes over changed files: adds, changes and removes, and leaves alone what came over the API.
     ///
-    /// Unchanged checks keep their status. Errors leave everything as it was.
-    pub(crate) fn reload(&self, config: &Config) -> Result<(), AddError> {
-        let all = config.services.iter().flat_map(|service| &service.checks).chain(&config.checks);
-        for check in all {
-            self.allowed(&check.runs, Source::File)?;
-        }
-        let services: BTreeSet<&str> = config.services.iter().map(|s| s.service.id.as_str()).collect();
-        let checks: BTreeSet<&str> = config
-            .services
+    /// Unchanged checks keep their status. Errors leave everything as it was, but for a check of a service that there is not.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), DefineError> {
+        let all = self.judge(config)?;
+        let services: BTreeSet<&str> = all.iter().map(|s| s.service.id.as_str()).collect();
+        let checks: BTreeSet<&str> = all
             .iter()
             .flat_map(|service| &service.checks)
             .chain(&config.checks)
@@ -54,20 +55,36 @@ impl Local {
         for id in &gone_checks {
             self.remove_check(id);
         }
-        self.define(config)?;
         // What was removed over the API comes back with the files; what the API changed is the files' again.
-        Ok(())
+        self.define(all, &config.checks)
     }
 
-    fn define(&self, config: &Config) -> Result<(), AddError> {
-        for definition in &config.services {
-            if !self.is_defined(definition, Source::File) {
-                self.add_service(definition.clone(), Source::File, false)?;
+    /// The services of the files, and after them their sidecars at their ports, when all of it can be registered.
+    fn judge(&self, config: &Config) -> Result<Vec<ServiceDefinition>, DefineError> {
+        config.services.iter().try_for_each(|service| judge_service(service, config.script_checks))?;
+        config.checks.iter().try_for_each(|check| judge_check(check, config.script_checks))?;
+        let sidecars = self.sidecars_of(&config.services)?;
+        let alone =
+            config.services.iter().map(|service| ServiceDefinition { sidecar: None, ..service.clone() });
+        Ok(alone.chain(sidecars).collect())
+    }
+
+    fn define(
+        &self,
+        services: Vec<ServiceDefinition>,
+        checks: &[CheckDefinition],
+    ) -> Result<(), DefineError> {
+        for definition in services {
+            if !self.is_defined(&definition, Source::File) {
+                let name = definition.service.service.clone();
+                let added = self.add_service(definition, Source::File, false);
+                added.map_err(|why| DefineError::Service { name, why })?;
             }
         }
-        for definition in &config.checks {
+        for definition in checks {
             if !self.is_defined_check(definition, Source::File) {
-                self.add_check(definition.clone(), Source::File)?;
+                let added = self.add_check(definition.clone(), Source::File);
+                added.map_err(|why| DefineError::Check { name: definition.name.clone(), why })?;
             }
         }
         Ok(())

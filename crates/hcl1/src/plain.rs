@@ -12,7 +12,7 @@ impl Document {
     /// `{"a":[{"x":1},{"x":2}],"b":[{}]}`. Whoever wants one object takes a list of one for it. In JSON everything stays
     /// as written. Of repeated plain values the last one wins.
     pub fn to_json(&self) -> Json {
-        Json::Object(object_to_json(&self.root, self.syntax))
+        Json::Object(self.root.to_json(self.syntax))
     }
 }
 
@@ -27,23 +27,26 @@ impl Value {
             Kind::Float(n) => Number::from_f64(*n).map_or(Json::Null, Json::Number),
             Kind::Text(text) => Json::from(text.as_str()),
             Kind::List(list) => Json::Array(list.iter().map(|value| value.to_json(syntax)).collect()),
-            Kind::Object(object) => Json::Object(object_to_json(object, syntax)),
+            Kind::Object(object) => Json::Object(object.to_json(syntax)),
         }
     }
 }
 
-fn object_to_json(object: &Object, syntax: Syntax) -> Map<String, Json> {
-    let mut map = Map::new();
-    for entry in &object.entries {
-        let value = entry.value.to_json(syntax);
-        let block = syntax == Syntax::Hcl && value.is_object();
-        match map.get_mut(&entry.key) {
-            Some(Json::Array(list)) if block => list.push(value),
-            _ => {
-                let value = if block { Json::Array(vec![value]) } else { value };
-                map.insert(entry.key.clone(), value);
+impl Object {
+    /// The values without places, as [`Document::to_json`] shows those of a whole file.
+    pub fn to_json(&self, syntax: Syntax) -> Map<String, Json> {
+        let mut map = Map::new();
+        for entry in &self.entries {
+            let value = entry.value.to_json(syntax);
+            let block = syntax == Syntax::Hcl && value.is_object();
+            match map.get_mut(&entry.key) {
+                Some(Json::Array(list)) if block => list.push(value),
+                _ => {
+                    let value = if block { Json::Array(vec![value]) } else { value };
+                    map.insert(entry.key.clone(), value);
+                }
             }
         }
+        map
     }
-    map
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use registry_wire::catalog::TextMap;
 use sockaddr::Machine;
 
-use super::{ConfigError, Listen, Ports, Reader, address};
+use super::{ConfigError, Listen, Reader, address};
+use crate::config::settings::Ports;
 
 /// Everything about addresses.
 pub(super) struct Addresses {
@@ -23,6 +24,8 @@ pub(super) struct Addresses {
     pub(super) warnings: Vec<String>,
     /// How an address was chosen that nobody named.
     pub(super) remark: Option<String>,
+    /// What to wait for before the agent starts.
+    pub(super) awaited: Option<String>,
 }
 
 impl Addresses {
@@ -83,6 +86,7 @@ impl Addresses {
             dns,
             warnings,
             remark,
+            awaited: None,
         };
         own.with_listeners(r, ports)
     }
@@ -95,6 +99,7 @@ impl Addresses {
             let said = "client_addr is empty, client services (DNS, HTTP, HTTPS, GRPC) will not be listening for connections";
             self.warnings.push(said.into());
         }
+        self.awaited = awaited(r, &clients);
         self.clients = clients.iter().filter_map(|listen| Some(tcp(listen)?.ip())).collect();
         let mut served = |key: &str, port: Option<u16>| {
             let path = format!("addresses.{key}");
@@ -131,9 +136,27 @@ fn bind(r: &Reader<'_>) -> Result<IpAddr, ConfigError> {
             "bind_addr cannot contain multiple addresses. Use 'addresses.{dns,http,https}' instead.",
         )),
         Err(why) => Err(ConfigError::new("bind_addr cannot be empty").with_hint(why)),
-        Ok(None) => Err(ConfigError::new("bind_addr cannot be empty")
-            .with_hint(format!("bind_addr: {text:?} gives no address"))),
+        Ok(None) => {
+            let error =
+                ConfigError::new("bind_addr cannot be empty").with_hint(gives_none("bind_addr", text));
+            Err(ConfigError { awaits: text.contains("{{"), ..error })
+        }
     }
+}
+
+fn gives_none(key: &str, text: &str) -> String {
+    format!("{key}: {text:?} gives no address")
+}
+
+/// What Consul starts without, and an agent is of little use without: an address for clients, or the one of an interface that
+/// is to be advertised, where a template gives none yet.
+fn awaited(r: &Reader<'_>, clients: &[Listen]) -> Option<String> {
+    let client_addr = r.text("client_addr").filter(|text| text.contains("{{") && clients.is_empty());
+    let advertised = r.text("advertise_addr").filter(|text| {
+        text.contains("GetInterfaceIP") && matches!(address::one("advertise_addr", text), Ok(None))
+    });
+    let none = client_addr.map(|text| gives_none("client_addr", text));
+    none.or_else(|| advertised.map(|text| gives_none("advertise_addr", text)))
 }
 
 fn of_family(key: &str, v4: Option<IpAddr>, v6: Option<IpAddr>) -> Result<(), ConfigError> {

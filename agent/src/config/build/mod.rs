@@ -5,8 +5,10 @@
 
 mod addresses;
 mod containers;
+mod definitions;
 mod limits;
 mod log;
+mod ports;
 mod reader;
 mod rules;
 mod telemetry;
@@ -18,13 +20,9 @@ use serde_json::{Map, Value as Json};
 
 use self::{addresses::Addresses, reader::Reader};
 use super::{
-    Config, ConfigError, Flags, Http, Listen, Ports, Remarks, ScriptChecks, Ui, UnixSockets, address,
-    error_list,
+    Config, ConfigError, Flags, Http, Listen, Remarks, ScriptChecks, Ui, UnixSockets, address, error_list,
 };
-use crate::{
-    definition::{CheckDefinition, ServiceDefinition},
-    dns,
-};
+use crate::dns;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -52,7 +50,7 @@ fn assemble(
     settings: &Map<String, Json>,
     mut remarks: Remarks,
 ) -> Result<Config, ConfigError> {
-    let ports = ports(r);
+    let ports = ports::read(r)?;
     let join = joins(r, "retry_join", "start_join");
     let addresses = Addresses::read(r, &ports, &join)?;
     let datacenter = r.text("datacenter").unwrap_or("dc1").to_lowercase();
@@ -62,7 +60,8 @@ fn assemble(
         local: r.bool("enable_local_script_checks", false) || r.bool("enable_script_checks", false),
         remote: r.bool("enable_script_checks", false),
     };
-    let (services, checks) = (services(r, settings), checks(r, settings));
+    let checks = definitions::checks(r, settings);
+    let services = definitions::services(r, settings);
     let watches = std::mem::take(&mut remarks.watches);
     let (mut warnings, mut notices) = spoken(remarks);
     notices.extend(watches.notices);
@@ -143,6 +142,7 @@ fn assemble(
         mesh: r
             .bool("connect.enabled", false)
             .then(|| r.text("connect.ca_config.cluster_id").unwrap_or_default().to_owned()),
+        remote_exec: !r.bool("disable_remote_exec", true),
         script_checks,
         check_output_max_size: r.number("check_output_max_size", 4096),
         check_update_interval: r.duration("check_update_interval", 5 * MINUTE),
@@ -162,6 +162,7 @@ fn assemble(
         auto_reload_config: r.bool("auto_reload_config", false),
         services,
         checks,
+        awaited: addresses.awaited,
         watches: watches.good,
         refused_watch: watches.refused,
         warnings,
@@ -169,21 +170,6 @@ fn assemble(
         datacenter,
         flags: flags.clone(),
     })
-}
-
-fn ports(r: &mut Reader<'_>) -> Ports {
-    let dev_grpc = if r.dev() { 8502 } else { -1 };
-    let server_grpc = if r.bool("server", r.dev()) { 8503 } else { -1 };
-    Ports {
-        dns: r.port("dns", 8600),
-        http: r.port("http", 8500),
-        https: r.port("https", -1),
-        serf_lan: r.port("serf_lan", 8301),
-        serf_wan: r.port("serf_wan", 8302),
-        server: r.port("server", 8300),
-        grpc: r.port("grpc", dev_grpc),
-        grpc_tls: r.port("grpc_tls", server_grpc),
-    }
 }
 
 /// The addresses to join, an old key's after the new one's.
@@ -260,54 +246,6 @@ fn dns_settings(r: &mut Reader<'_>, datacenter: &str) -> Result<dns::Settings, C
 
 fn content_path(path: &str) -> String {
     format!("/{}/", path.trim_matches('/')).replace("//", "/")
-}
-
-fn services(r: &mut Reader<'_>, settings: &Map<String, Json>) -> Vec<ServiceDefinition> {
-    let blocks = settings.get("services").and_then(Json::as_array).into_iter().flatten();
-    let mut services = Vec::new();
-    for block in blocks.filter_map(Json::as_object) {
-        let name = block.get("name").and_then(Json::as_str).unwrap_or_default();
-        match ServiceDefinition::from_file(block) {
-            Ok(service) => {
-                if let Err(reason) = service.validate_weights() {
-                    r.error(format!("Invalid weight definition for service {name}: {reason}"));
-                }
-                services.push(service);
-            }
-            Err(error) => r.error(bad_duration(block, &error.to_string())),
-        }
-    }
-    services
-}
-
-fn checks(r: &mut Reader<'_>, settings: &Map<String, Json>) -> Vec<CheckDefinition> {
-    let blocks = settings.get("checks").and_then(Json::as_array).into_iter().flatten();
-    let mut checks = Vec::new();
-    for block in blocks.filter_map(Json::as_object) {
-        match CheckDefinition::from_file(block) {
-            Ok(check) => checks.push(check),
-            Err(error) => r.error(bad_duration(block, &error.to_string())),
-        }
-    }
-    checks
-}
-
-/// `check[web].interval: invalid duration: "60": time: …`, with the value that the decoder's text is about.
-fn bad_duration(block: &Map<String, Json>, text: &str) -> String {
-    let blocks = [Some(block), block.get("check").and_then(Json::as_object)];
-    let listed =
-        block.get("checks").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_object);
-    for block in blocks.into_iter().flatten().chain(listed) {
-        for key in ["interval", "timeout", "ttl", "deregister_critical_service_after"] {
-            if let Some(value) = block.get(key).and_then(Json::as_str)
-                && registry_wire::duration::parse_nanos(value).is_err_and(|error| error.to_string() == text)
-            {
-                let id = block.get("id").and_then(Json::as_str).unwrap_or_default();
-                return format!("check[{id}].{key}: invalid duration: {value:?}: {text}");
-            }
-        }
-    }
-    text.to_owned()
 }
 
 /// What there is to say about the files themselves: in Consul's words, and in ours.

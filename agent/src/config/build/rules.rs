@@ -138,10 +138,6 @@ fn bootstrap(config: &mut Config) -> Result<(), ConfigError> {
 }
 
 fn definitions(config: &Config) -> Result<(), ConfigError> {
-    for check in &config.checks {
-        let said = |reason| ConfigError::new(format!("check {:?}: {reason}", check.name));
-        check.runs.validate().map_err(said)?;
-    }
     for service in &config.services {
         let name = &service.service.service;
         for check in &service.checks {
@@ -149,8 +145,11 @@ fn definitions(config: &Config) -> Result<(), ConfigError> {
             let said = |reason| ConfigError::new(format!("service {name:?}: check {of:?}: {reason}"));
             check.runs.validate().map_err(said)?;
         }
-        validate_meta(service.service.meta.iter().flatten(), false)
-            .map_err(|reason| ConfigError::new(format!("Invalid meta for service {name}: {reason}")))?;
+        service.validate_kind().map_err(|faults| ConfigError::new(format!("service {name:?}: {faults}")))?;
+    }
+    for check in &config.checks {
+        let said = |reason| ConfigError::new(format!("check {:?}: {reason}", check.name));
+        check.runs.validate().map_err(said)?;
     }
     Ok(())
 }
