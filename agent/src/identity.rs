@@ -47,25 +47,29 @@ pub fn node_id(config: &Config) -> Result<String, NodeIdError> {
         move |source| NodeIdError::File { path, source }
     };
     fs::create_dir_all(dir).map_err(failed(dir))?;
-    let kept = match fs::read_to_string(&path) {
-        Ok(text) => Some(text.trim().to_ascii_lowercase()),
+    let kept = match fs::read(&path) {
+        Ok(bytes) => kept_id(&path, &bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(&path)(error)),
     };
-    // An empty file is a write that a power cut took away.
-    let kept = kept.filter(|id| !id.is_empty());
-    let id = match (&config.node_id, &kept) {
-        (Some(given), _) => given.clone(),
-        (None, Some(kept)) => {
-            check(kept)?;
-            kept.clone()
-        }
-        (None, None) => new_id(),
-    };
+    let id = config.node_id.clone().or_else(|| kept.clone()).unwrap_or_else(new_id);
     if kept.as_deref() != Some(&id) {
         write_aside(&path, id.as_bytes()).map_err(failed(&path))?;
     }
     Ok(id)
+}
+
+/// The id in a file. What else stands there, after a power cut or in a bad copy, keeps no node from starting: it gets a new
+/// id, and the registry takes a node of the same name with a new id for what it is.
+fn kept_id(path: &Path, bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes).trim().to_ascii_lowercase();
+    match check(&text) {
+        Ok(()) => Some(text),
+        Err(error) => {
+            tracing::warn!(target: "agent", file = %path.display(), %error, "Ignoring a file that cannot be read: the node gets a new id");
+            None
+        }
+    }
 }
 
 /// How the catalog shows this node.
@@ -81,7 +85,6 @@ pub(crate) fn identity(config: &Config, id: &str) -> Identity {
     }
 }
 
-/// The operator's pairs and those that every node has.
 /// The operator's pairs, and those that every node has.
 pub(crate) fn meta(config: &Config) -> TextMap {
     let mut meta = config.node_meta.clone();
@@ -140,6 +143,22 @@ mod tests {
         assert_eq!(node_id(&config).unwrap(), id);
         let mode = fs::metadata(dir.path().join("node-id")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn whatever_stands_in_the_file_the_node_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "");
+        let path = dir.path().join("node-id");
+        for torn in [&b""[..], b"\0\0\0\0", b"2c2f7d1e-", b"\xff\xfe", b"hello"] {
+            fs::write(&path, torn).unwrap();
+            let id = node_id(&config).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), id, "{torn:?}");
+            assert_eq!(node_id(&config).unwrap(), id);
+        }
+        let kept = "2C2F7D1E-0000-4000-8000-000000000001";
+        fs::write(&path, format!("{kept}\n")).unwrap();
+        assert_eq!(node_id(&config).unwrap(), kept.to_ascii_lowercase());
     }
 
     #[test]

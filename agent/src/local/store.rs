@@ -17,6 +17,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::definition::{CheckType, Source};
 
+/// How the names of files begin and end that are not in their place yet.
+const ASIDE: (&str, &str) = (".new-", ".tmp");
+
 /// The mark of services that were made for a container.
 const OF_CONTAINER: &str = "container";
 
@@ -110,7 +113,13 @@ impl Store {
     pub(super) fn forget(&self, folder: Folder, id: &str) {
         let Some(dir) = self.folder(folder) else { return };
         let path = dir.join(name_of(id));
-        match fs::remove_file(&path) {
+        let removed = fs::remove_file(&path).and_then(|()| match folder {
+            // A word without its check is dropped at the next start.
+            Folder::Words => Ok(()),
+            // What was removed shall not come back after a power cut.
+            Folder::Services | Folder::Checks => fs::File::open(&dir)?.sync_all(),
+        });
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(target: "agent", path = %path.display(), %error, "cannot remove file");
             }
@@ -124,6 +133,8 @@ impl Store {
         let Ok(entries) = fs::read_dir(&dir) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         paths.sort();
+        // An end in the midst of a write leaves these; nobody else knows their names.
+        paths.iter().filter(|path| is_aside(path)).for_each(|path| _ = fs::remove_file(path));
         paths.retain(|path| path.is_file() && path.extension().is_none());
         let read = |path: &PathBuf| {
             let text = fs::read(path).map_err(|error| error.to_string());
@@ -151,6 +162,12 @@ pub(super) fn left_until(expires: i64) -> Option<Duration> {
     at.duration_since(SystemTime::now()).ok()
 }
 
+/// Whether this is a file that was never put in its place.
+fn is_aside(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.starts_with(ASIDE.0) && name.ends_with(ASIDE.1)
+}
+
 fn name_of(id: &str) -> String {
     Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -169,7 +186,7 @@ enum Flush {
 
 fn replace(path: &Path, text: &[u8], flush: Flush) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::NotFound)?;
-    let mut aside = tempfile::Builder::new().prefix(".new-").suffix(".tmp").tempfile_in(dir)?;
+    let mut aside = tempfile::Builder::new().prefix(ASIDE.0).suffix(ASIDE.1).tempfile_in(dir)?;
     aside.write_all(text)?;
     if flush == Flush::Whole {
         aside.as_file().sync_all()?;

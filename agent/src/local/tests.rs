@@ -126,3 +126,104 @@ fn long_output_from_the_api_is_cut_after_its_beginning() {
     assert_eq!(cut("abcdef".into(), 4), "abcd ... (captured 4 of 6 bytes)");
     assert_eq!(cut("aé".into(), 2), "a ... (captured 2 of 3 bytes)");
 }
+
+/// All files below a folder.
+fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files = Vec::new();
+    for path in entries {
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_file_may_be_torn_and_the_rest_is_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(Some(dir.path()), &["-hcl=service { name = \"own\" }"]);
+    let local = Local::new(&config, None);
+    local.load(&config).unwrap();
+    let web =
+        r#"{"Name":"web","Port":80,"Check":{"CheckID":"t","TTL":"24h"},"Connect":{"SidecarService":{}}}"#;
+    local.add_service(service(web), Source::Api, false).unwrap();
+    local
+        .add_service(service(r#"{"Name":"db","Check":{"CheckID":"d","TTL":"24h"}}"#), Source::Api, false)
+        .unwrap();
+    local.node_maintenance(true, "disk");
+    local.service_maintenance("own", true, "work");
+    for id in ["t", "d"] {
+        local.word(id, Status::Warning, "so so".into()).unwrap();
+    }
+    let all = (local.services().len(), local.checks().len());
+    drop(local);
+    let again = || {
+        let local = Local::new(&config, None);
+        local.load(&config).map(|()| (local.services().len(), local.checks().len()))
+    };
+    assert_eq!(again().unwrap(), all, "the whole is there after a kill");
+    let kept = files(dir.path());
+    assert_eq!(
+        kept.len(),
+        11,
+        "three services, four checks of theirs, two maintenances, two words: {kept:?}"
+    );
+    for path in kept {
+        let whole = std::fs::read(&path).unwrap();
+        let half = &whole[..whole.len() / 2];
+        for torn in [&b""[..], b"null", b"[]", b"{}", b"\0\0\0\0", b"\xff\xfe{", half] {
+            // A torn service takes its checks along for good: each time all of them are put back.
+            let saved: Vec<_> =
+                files(dir.path()).into_iter().map(|p| (p.clone(), std::fs::read(p).unwrap())).collect();
+            std::fs::write(&path, torn).unwrap();
+            let (services, checks) = again().unwrap_or_else(|error| panic!("{path:?} {torn:?}: {error}"));
+            assert!(services + 1 >= all.0 && checks + 2 >= all.1, "{path:?} {torn:?}: {services} {checks}");
+            saved.into_iter().for_each(|(path, whole)| std::fs::write(path, whole).unwrap());
+        }
+    }
+    assert_eq!(again().unwrap(), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_kill_left_half_written_is_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(Some(dir.path()), &[]);
+    for folder in ["services", "checks/state"] {
+        std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        std::fs::write(dir.path().join(folder).join(".new-abc.tmp"), "{").unwrap();
+    }
+    std::fs::write(dir.path().join("checks/.new-x.tmp"), "").unwrap();
+    Local::new(&config, None).load(&config).unwrap();
+    assert_eq!(files(dir.path()), Vec::<std::path::PathBuf>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn maintenance_and_words_outlive_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(Some(dir.path()), &[]);
+    let local = Local::new(&config, None);
+    local
+        .add_service(service(r#"{"Name":"db","Check":{"CheckID":"d","TTL":"24h"}}"#), Source::Api, false)
+        .unwrap();
+    local.word("d", Status::Warning, "so so".into()).unwrap();
+    local.node_maintenance(true, "disk");
+    local.service_maintenance("db", true, "");
+    drop(local);
+    let local = Local::new(&config, None);
+    local.load(&config).unwrap();
+    let before = pairs(&[
+        ("_node_maintenance", "critical"),
+        ("_service_maintenance:db", "critical"),
+        ("d", "warning"),
+    ]);
+    assert_eq!(statuses(&local), before);
+    let checks = local.checks();
+    assert_eq!((checks[0].notes.as_str(), checks[2].output.as_str()), ("disk", "so so"));
+    assert_eq!((checks[1].service_name.as_str(), checks[0].kind.as_str()), ("db", "maintenance"));
+    local.node_maintenance(false, "");
+    local.service_maintenance("db", false, "");
+    drop(local);
+    let local = Local::new(&config, None);
+    local.load(&config).unwrap();
+    assert_eq!(statuses(&local), pairs(&[("d", "warning")]));
+}
