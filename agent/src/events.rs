@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     backend::{Backend, Unavailable},
-    figures,
+    exec, figures,
     local::Local,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct Events {
     ring: Mutex<VecDeque<Arc<UserEvent>>>,
     /// The index up to which all events are known; 0 until the registry first answered.
     known: watch::Sender<u64>,
+    /// Where commands for this node go; nobody else hears of those.
+    jobs: exec::Jobs,
 }
 
 /// Why a question for events has no answer.
@@ -59,8 +61,9 @@ enum Unanswered {
 
 impl Events {
     /// None yet; see [`Events::follow`].
-    pub(crate) fn new(node: &str, local: Arc<Local>) -> Arc<Self> {
-        Arc::new(Self { node: node.to_owned(), local, ring: Mutex::default(), known: watch::channel(0).0 })
+    pub(crate) fn new(node: &str, local: Arc<Local>, jobs: exec::Jobs) -> Arc<Self> {
+        let known = watch::channel(0).0;
+        Arc::new(Self { node: node.to_owned(), local, ring: Mutex::default(), known, jobs })
     }
 
     /// Learns events until shutdown.
@@ -102,12 +105,27 @@ impl Events {
     }
 
     fn keep(&self, event: UserEvent) {
+        if event.name == exec::EVENT {
+            return self.hand_over(event);
+        }
         tracing::debug!(target: "agent", event = event.name, id = event.id, "new event");
         let mut ring = self.ring();
         if ring.len() == EVENTS_MAX {
             ring.pop_front();
         }
         ring.push_back(Arc::new(event));
+    }
+
+    fn hand_over(&self, event: UserEvent) {
+        let id = event.id.clone();
+        match &self.jobs {
+            None => tracing::info!(target: "agent", event_id = id, "ignoring remote exec event, disabled."),
+            Some(jobs) => {
+                if jobs.try_send(Arc::new(event)).is_err() {
+                    tracing::warn!(target: "agent", event_id = id, "ignoring remote exec event, too many wait");
+                }
+            }
+        }
     }
 
     /// Whether the filters let an event reach this node. One with a filter that cannot be read reaches nobody.
@@ -194,7 +212,7 @@ mod tests {
 
     fn events() -> Arc<Events> {
         let flags = Flags::parse(["-dev", "-bind=127.0.0.1"].map(str::to_owned)).unwrap();
-        Events::new("web1", Local::new(&load(&flags).unwrap(), None))
+        Events::new("web1", Local::new(&load(&flags).unwrap(), None), None)
     }
 
     fn event(number: u128, node_filter: &str, service_filter: &str) -> UserEvent {

@@ -14,6 +14,7 @@ mod coordinates;
 pub mod definition;
 pub mod dns;
 mod events;
+mod exec;
 mod figures;
 mod front_door;
 mod identity;

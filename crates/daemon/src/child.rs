@@ -6,7 +6,10 @@ use std::{
 };
 
 use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    sync::mpsc,
+};
 
 use crate::Tail;
 
@@ -27,6 +30,16 @@ impl Child<'_> {
     /// Dropping the future kills the program with all its children. Errors when it cannot be started; [`reason`] has Go's
     /// words for that.
     pub async fn run(&self, said: &mut Tail) -> io::Result<ExitStatus> {
+        self.run_for(Hearer::End(said)).await
+    }
+
+    /// The same, and what the program says goes to `pieces` as it comes, at most 4 kB each. A full queue holds the program up;
+    /// once nobody listens, the rest is thrown away.
+    pub async fn run_into(&self, pieces: &mpsc::Sender<Vec<u8>>) -> io::Result<ExitStatus> {
+        self.run_for(Hearer::Pieces(pieces)).await
+    }
+
+    async fn run_for(&self, hearer: Hearer<'_>) -> io::Result<ExitStatus> {
         let (program, args) = self.args.split_first().ok_or_else(|| io::Error::other("no program"))?;
         let input = if self.input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let variables = self.variables.iter().map(|(name, value)| (*name, value));
@@ -40,10 +53,16 @@ impl Child<'_> {
         let mut guard = Group(child);
         if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
             // Together: a program that first speaks and then reads would wait for ever otherwise.
-            tokio::join!(feed(stdin, self.input), read_both(stdout, stderr, said)).1?;
+            tokio::join!(feed(stdin, self.input), read_both(stdout, stderr, hearer)).1?;
         }
         guard.0.wait().await
     }
+}
+
+/// The words that run a line by the user's shell, `$SHELL`, else `/bin/sh`.
+pub fn by_shell(line: &str) -> Vec<String> {
+    let shell = std::env::var("SHELL").ok().filter(|shell| !shell.is_empty());
+    vec![shell.unwrap_or_else(|| "/bin/sh".into()), "-c".into(), line.to_owned()]
 }
 
 /// Why a program did not start, in Go's words: `fork/exec /no/such: no such file or directory`.
@@ -57,6 +76,24 @@ pub fn reason(program: &str, error: &io::Error) -> String {
         _ => error.to_string(),
     };
     format!("fork/exec {program}: {why}")
+}
+
+/// Who listens to a program.
+enum Hearer<'a> {
+    /// Somebody who keeps its last words.
+    End(&'a mut Tail),
+    /// Somebody who takes all of it, at his own pace.
+    Pieces(&'a mpsc::Sender<Vec<u8>>),
+}
+
+impl Hearer<'_> {
+    async fn hear(&mut self, bytes: &[u8]) {
+        match self {
+            Self::End(said) => said.push(bytes),
+            // Whoever has gone needs nothing more; the program goes on.
+            Self::Pieces(pieces) => _ = pieces.send(bytes.to_vec()).await,
+        }
+    }
 }
 
 /// Kills the whole group when it is dropped before its end.
@@ -80,7 +117,7 @@ async fn feed(stdin: Option<impl AsyncWrite + Unpin>, input: &[u8]) {
 async fn read_both(
     mut stdout: impl AsyncRead + Unpin,
     mut stderr: impl AsyncRead + Unpin,
-    said: &mut Tail,
+    mut hearer: Hearer<'_>,
 ) -> io::Result<()> {
     let (mut from_out, mut from_err) = ([0; 4096], [0; 4096]);
     let (mut out_open, mut err_open) = (true, true);
@@ -88,11 +125,11 @@ async fn read_both(
         tokio::select! {
             read = stdout.read(&mut from_out), if out_open => match read? {
                 0 => out_open = false,
-                n => said.push(&from_out[..n]),
+                n => hearer.hear(&from_out[..n]).await,
             },
             read = stderr.read(&mut from_err), if err_open => match read? {
                 0 => err_open = false,
-                n => said.push(&from_err[..n]),
+                n => hearer.hear(&from_err[..n]).await,
             },
         }
     }
@@ -114,6 +151,29 @@ mod tests {
         let status = child.run(&mut said).await.unwrap();
         assert_eq!(status.code(), Some(3));
         assert_eq!(said.into_text(), "Captured 10 of 200006 bytes\n...\nxxxxxxxno\n");
+    }
+
+    #[tokio::test]
+    async fn what_is_said_comes_in_pieces_and_a_deaf_listener_stops_nobody() {
+        let args = ["/bin/sh", "-c", "head -c 100000 /dev/zero; exit 7"].map(str::to_owned);
+        let child = Child { args: &args, variables: &[], input: &[] };
+        let (pieces, mut said) = mpsc::channel::<Vec<u8>>(1);
+        let counting = async {
+            let mut bytes = 0;
+            while let Some(piece) = said.recv().await {
+                assert!(piece.len() <= 4096);
+                bytes += piece.len();
+            }
+            bytes
+        };
+        let running = async {
+            let ended = child.run_into(&pieces).await.unwrap().code();
+            drop(pieces);
+            ended
+        };
+        assert_eq!(tokio::join!(running, counting), (Some(7), 100_000));
+        let (pieces, _) = mpsc::channel(1);
+        assert_eq!(child.run_into(&pieces).await.unwrap().code(), Some(7));
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 mod http;
 mod program;
 
+use daemon::child;
+
 use crate::Change;
 
 pub use http::HttpHandler;
@@ -28,7 +30,7 @@ impl Handler {
         match self {
             Self::Program(args) => program::run(args, format!("{args:?}"), &input, change.index).await,
             Self::Shell(line) => {
-                let args = program::by_shell(line);
+                let args = child::by_shell(line);
                 program::run(&args, line.clone(), &input, change.index).await;
             }
             Self::Http(handler) => handler.send(input, change.index).await,

@@ -13,12 +13,6 @@ use super::OUTPUT_BYTES_MAX;
 /// Consul sets no limit; a program that never ends must not keep its watch quiet for ever.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// A shell and its words for a line, as Consul chooses them.
-pub(super) fn by_shell(line: &str) -> Vec<String> {
-    let shell = std::env::var("SHELL").ok().filter(|shell| !shell.is_empty());
-    vec![shell.unwrap_or_else(|| "/bin/sh".into()), "-c".into(), line.to_owned()]
-}
-
 /// Runs a program to its end; `name` is how the log calls it.
 pub(super) async fn run(args: &[String], name: String, input: &[u8], index: u64) {
     let variables = [("CONSUL_INDEX", index.to_string())];

@@ -1,0 +1,261 @@
+//! An agent's life: [`start`] puts its parts together, [`Agent::run`] serves to the end, [`reload`] takes over changed files.
+
+mod reload;
+mod start;
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use daemon::{
+    Exit, Shutdown,
+    logs::LogLevel,
+    shutdown::{Signal, Signals},
+};
+use http_api::listen::Secure;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    api::Order,
+    backend::remote::{JoinError, Joins, Remote},
+    config::Config,
+    containers::{self, Following},
+    dns,
+    front_door::Door,
+    local::Local,
+    supervisor::Supervisor,
+    sync::{Identity, Syncer},
+    watches::Watches,
+};
+
+pub use start::{StartError, start, start_client};
+
+/// How long leaving may take; a supervisor waits longer.
+const LEAVE_LIMIT: Duration = Duration::from_secs(15);
+/// How long the parts have to end once they are told to.
+const END_LIMIT: Duration = Duration::from_secs(8);
+
+/// A running agent. [`Agent::run`] serves it to its end.
+pub struct Agent {
+    config: watch::Sender<Arc<Config>>,
+    node_id: Arc<str>,
+    local: Arc<Local>,
+    syncer: Syncer,
+    containers: Option<Following>,
+    identity: Arc<Mutex<Identity>>,
+    remote: Option<Lease>,
+    door: Arc<Door>,
+    secure: Secure,
+    dns: watch::Sender<Arc<dns::Settings>>,
+    watches: Watches,
+    orders: mpsc::Receiver<Order>,
+    own_orders: mpsc::Sender<Order>,
+    pid_file: Option<PathBuf>,
+    supervisor: Supervisor,
+    shutdown: Shutdown,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The lease at a registry elsewhere, which ends apart from the rest: goodbye is said over it.
+struct Lease {
+    remote: Arc<Remote>,
+    keeping: JoinHandle<Result<(), JoinError>>,
+    end: Shutdown,
+}
+
+/// How a wish to end was answered.
+enum Ending {
+    /// Say goodbye first; success.
+    Leave,
+    /// Just end; a supervisor sees that nobody asked for it in the proper way.
+    Abrupt,
+}
+
+impl Agent {
+    /// The node's id.
+    pub fn node_id(&self) -> &str {
+        &self.node_id
+    }
+
+    /// Serves until the end: signals, orders of the API, changed files. Returns the exit code of the process.
+    ///
+    /// `level` lets a reload change the log's level.
+    pub async fn run(mut self, level: Option<LogLevel>) -> Exit {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(target: "agent", %error, "cannot listen to signals");
+                return self.end(Exit::Failure).await;
+            }
+        };
+        let watching = self.config.borrow().auto_reload_config.then(|| self.watch_files());
+        tracing::info!(target: "agent", "Consul agent running!");
+        self.watches.set(&self.config.borrow().watches);
+        let end = self.shutdown.requested();
+        tokio::pin!(end);
+        let exit = loop {
+            let gave_up = async {
+                match &mut self.remote {
+                    Some(lease) => (&mut lease.keeping).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut end => break Exit::Success,
+                signal = signals.next() => match self.signal(signal, level.as_ref()).await {
+                    Some(Ending::Leave) => break self.leave_or(&mut signals).await,
+                    Some(Ending::Abrupt) => break Exit::Failure,
+                    None => {}
+                },
+                Some(order) = self.orders.recv() => {
+                    if let Some(exit) = self.carry_out(order, level.as_ref()).await {
+                        break exit;
+                    }
+                }
+                ended = gave_up => {
+                    // Its task must not be awaited again.
+                    self.remote = None;
+                    match ended {
+                        // The end was asked for; the branch above sees it.
+                        Ok(Ok(())) => continue,
+                        Ok(Err(error)) => tracing::error!(target: "agent", %error, "Retry join failed"),
+                        Err(error) => tracing::error!(target: "agent", %error, "keeping the lease ended badly"),
+                    }
+                    break Exit::Failure;
+                }
+            }
+        };
+        drop(watching);
+        self.end(exit).await
+    }
+
+    async fn signal(&mut self, signal: Signal, level: Option<&LogLevel>) -> Option<Ending> {
+        let (leave, name) = {
+            let config = self.config.borrow();
+            match signal {
+                Signal::Interrupt => (!config.skip_leave_on_interrupt, "interrupt"),
+                Signal::Terminate => (config.leave_on_terminate, "terminated"),
+                Signal::Hangup => (false, "hangup"),
+            }
+        };
+        tracing::info!(target: "agent", signal = name, "Caught");
+        if signal == Signal::Hangup {
+            // The reason has been logged; the old configuration holds.
+            let _ = self.reload(level).await;
+            return None;
+        }
+        Some(if leave { Ending::Leave } else { Ending::Abrupt })
+    }
+
+    /// Leaves; a second signal ends it at once.
+    async fn leave_or(&mut self, signals: &mut Signals) -> Exit {
+        tracing::info!(target: "agent", "Gracefully shutting down agent...");
+        tokio::select! {
+            left = timeout(LEAVE_LIMIT, self.leave()) => match left {
+                Ok(()) => Exit::Success,
+                Err(_) => {
+                    tracing::warn!(target: "agent", "Timed out on graceful leave, forcing exit");
+                    Exit::Failure
+                }
+            },
+            signal = signals.next() => {
+                tracing::info!(target: "agent", ?signal, "Caught second signal, Exiting");
+                Exit::Failure
+            }
+        }
+    }
+
+    /// Says goodbye: the node leaves the catalog. A server only stops; its data and its place stay.
+    async fn leave(&mut self) {
+        self.supervisor.stopping();
+        self.leave_containers().await;
+        let Some(lease) = &mut self.remote else { return };
+        // No sign of life may follow the goodbye, or the node would come back as a ghost.
+        lease.end.request();
+        let _ = (&mut lease.keeping).await;
+        let remote = lease.remote.clone();
+        self.remote = None;
+        if let Err(error) = remote.leave().await {
+            tracing::warn!(target: "agent", %error, "could not say goodbye; the registry will notice by itself");
+        }
+    }
+
+    async fn carry_out(&mut self, order: Order, level: Option<&LogLevel>) -> Option<Exit> {
+        // Whoever gave the order may have gone; it is carried out all the same.
+        match order {
+            Order::Reload(done) => {
+                let _ = done.send(self.reload(level).await);
+            }
+            Order::Join(target, done) => self.join(target, done),
+            Order::Leave(done) => {
+                tracing::info!(target: "agent", "Gracefully shutting down agent...");
+                let left = timeout(LEAVE_LIMIT, self.leave()).await;
+                let _ = done.send(());
+                return Some(if left.is_ok() { Exit::Success } else { Exit::Failure });
+            }
+        }
+        None
+    }
+
+    fn join(&self, target: String, done: oneshot::Sender<Result<(), String>>) {
+        let remote = self.remote.as_ref().map(|lease| lease.remote.clone());
+        let datacenter = self.config.borrow().datacenter.clone();
+        // Looking up a name and asking may take seconds, in which signals still count.
+        tokio::spawn(async move {
+            let joined = match remote {
+                Some(remote) => remote.join(&target).await,
+                None => Joins { targets: vec![target], datacenter }.find().await.map(drop),
+            };
+            let _ = done.send(joined.map_err(|error| error.to_string()));
+        });
+    }
+
+    /// What was registered for containers goes with the agent: nobody would notice their end.
+    async fn leave_containers(&mut self) {
+        if let Some(following) = self.containers.take() {
+            following.end().await;
+        }
+    }
+
+    async fn end(mut self, exit: Exit) -> Exit {
+        tracing::info!(target: "agent", "Requesting shutdown");
+        self.supervisor.stopping();
+        self.leave_containers().await;
+        self.shutdown.request();
+        if let Some(lease) = &mut self.remote {
+            lease.end.request();
+            let _ = (&mut lease.keeping).await;
+        }
+        let tasks = std::mem::take(&mut self.tasks);
+        let all = async {
+            self.watches.end().await;
+            for task in tasks {
+                if let Err(error) = task.await {
+                    tracing::error!(target: "agent", %error, "a part of the agent ended badly");
+                }
+            }
+        };
+        if timeout(END_LIMIT, all).await.is_err() {
+            tracing::warn!(target: "agent", "some parts did not end in time");
+        }
+        if let Some(path) = &self.pid_file {
+            // The next start writes it anew if it stays.
+            let _ = fs::remove_file(path);
+        }
+        tracing::info!(target: "agent", code = exit.code(), "Exit code");
+        exit
+    }
+}
+
+fn follow_containers(config: &Config, local: &Arc<Local>, syncer: &Syncer) -> Option<Following> {
+    let source = config.container_source.as_ref()?;
+    let (node, address) = (&config.node_name, config.advertise_addr);
+    Some(containers::follow(source, node, address, local.clone(), syncer.clone()))
+}
