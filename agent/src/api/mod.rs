@@ -5,6 +5,7 @@
 //! `shape` turns what the agent has into what the API shows. Everything else goes to the registry.
 
 mod checks;
+mod content_hash;
 mod event;
 mod health;
 mod host;

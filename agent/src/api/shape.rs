@@ -1,13 +1,12 @@
 //! The agent's services and checks as its API shows them.
 
-use std::{
-    collections::{BTreeMap, hash_map::DefaultHasher},
-    hash::{Hash as _, Hasher as _},
-};
+use std::collections::BTreeMap;
 
 use registry_wire::catalog::{HealthCheck, NodeService, ServiceAddress, TextMap, Weights};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use super::content_hash::content_hash;
 
 /// A service of this agent: `{"ID":"web","Service":"web","Tags":[],"Meta":{},"Port":80,…,"Datacenter":"dc1"}`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -93,15 +92,9 @@ impl AgentService {
         }
     }
 
-    /// The same with a hash of everything it shows but its datacenter: equal services have equal hashes.
+    /// The same with its hash.
     pub(super) fn with_hash(mut self) -> Self {
-        let datacenter = std::mem::take(&mut self.datacenter);
-        let shown = serde_json::to_vec(&self).expect("a service is plain data");
-        // Keys that never change: the hash is the same in every process.
-        let mut hasher = DefaultHasher::new();
-        shown.hash(&mut hasher);
-        self.content_hash = format!("{:016x}", hasher.finish());
-        self.datacenter = datacenter;
+        self.content_hash = content_hash(&json!(self));
         self
     }
 }
