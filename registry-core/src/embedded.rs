@@ -6,19 +6,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use agent::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Unavailable};
+use agent::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Reach, Unavailable};
 use http::{Request, Response};
 use http_api::{Body, Serve};
 use metrics::Counter;
 use registry_state::{
     Caseless, Topic,
-    read::{self, CatalogAddress, CatalogNode, HealthService, Read as _},
+    read::{self, CatalogAddress, CatalogNode, HealthInstance, HealthService, Read},
 };
 use registry_wire::catalog::CheckServiceNode;
 
 use crate::{
     Registry, figures,
-    http::{query, shape},
+    http::{connected::Connected, gateways::LetIn, query, shape},
     server,
     watch::Subscription,
 };
@@ -59,9 +59,14 @@ impl Embedded {
             return Err(Unavailable::NoLeader);
         }
         match lookup {
-            Lookup::Service { name, datacenter } => {
+            Lookup::Service { name, reach, datacenter } => {
                 self.serves(datacenter)?;
-                Ok(Found::Service(self.instances(&name)))
+                let of = HealthService { service: Caseless::new(&name), ..HealthService::default() };
+                Ok(Found::Service(match reach {
+                    Reach::Itself => self.instances(&name),
+                    Reach::Connect => self.shown(Connected(of)),
+                    Reach::Ingress => self.shown(LetIn(of)),
+                }))
             }
             Lookup::Node { name, datacenter } => {
                 self.serves(datacenter)?;
@@ -116,6 +121,13 @@ impl Embedded {
             kept.version = version;
         }
         kept.instances.clone()
+    }
+
+    /// The instances that are found behind a service, which few ask for.
+    fn shown(&self, question: impl Read<Output = Vec<HealthInstance>>) -> Arc<Vec<CheckServiceNode>> {
+        let (instances, _) = question.run(&self.registry.store().state());
+        let datacenter = &self.registry.settings().datacenter;
+        Arc::new(instances.iter().map(|i| shape::health(i, datacenter)).collect())
     }
 
     /// What a prepared query gives now.

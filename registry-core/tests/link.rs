@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use agent::backend::{
-    Backend, Found, Lookup, Unavailable,
+    Backend, Found, Lookup, Reach, Unavailable,
     remote::{self, Attachment, Joins, Remote},
 };
 use daemon::Shutdown;
@@ -167,7 +167,7 @@ async fn the_own_agent_gets_equal_pointers_for_equal_answers() {
     served.registry.leadership().leading().await.unwrap();
     let embedded = Embedded::new(served.registry.clone(), served.routes.clone());
     let instances = async |name: &str| {
-        let lookup = Lookup::Service { name: name.to_owned(), datacenter: None };
+        let lookup = Lookup::Service { name: name.to_owned(), reach: Reach::Itself, datacenter: None };
         match embedded.lookup(lookup).await.unwrap() {
             Found::Service(found) => found,
             other => panic!("{other:?}"),

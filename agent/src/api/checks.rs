@@ -110,11 +110,11 @@ pub(super) async fn update(context: Context, mut call: Call) -> Result<Answer, A
         status: String,
         output: String,
     }
-    call.refuse_enterprise()?;
     let update: Update = call.decode(Unknown::Refuse).await?;
     let Some(status) = Status::from_name(&update.status) else {
         return Err(ApiError::bad_request(format!("Invalid check status: '{}'", update.status)));
     };
+    call.refuse_enterprise()?;
     context.local.word(&call.name(), status, update.output).map_err(unknown)?;
     context.synced().await;
     done()

@@ -62,9 +62,9 @@ async fn send(context: &Context, event: &UserEvent) -> Result<u64, ApiError> {
 
 /// `GET /v1/event/list[?name=]`: waits while the newest event of that name is the one that `index` stands for.
 pub(super) async fn list(context: Context, call: Call) -> Result<Answer, ApiError> {
-    let asked = call.read_options()?;
+    let (newer_than, wait) = options::blocking(&call.query)?;
     let name = call.query.text("name").unwrap_or_default();
-    let limit = asked.wait.unwrap_or(WAIT_MAX).min(WAIT_MAX);
+    let limit = wait.unwrap_or(WAIT_MAX).min(WAIT_MAX);
     let end = Instant::now() + limit;
     let mut known = context.events.known();
     loop {
@@ -72,7 +72,7 @@ pub(super) async fn list(context: Context, call: Call) -> Result<Answer, ApiErro
         known.mark_unchanged();
         let events = context.events.named(&name);
         let index = events::index_of(&events);
-        if asked.index == 0 || asked.index != index || Instant::now() >= end {
+        if newer_than == 0 || newer_than != index || Instant::now() >= end {
             let shown: Vec<&UserEvent> = events.iter().map(|event| &**event).collect();
             return Ok(Answer::json(&shown).with(header::INDEX, index.into()));
         }

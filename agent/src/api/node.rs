@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
 use link::calls::{self, Member};
-use registry_wire::{filter::fields, json::Unknown};
+use registry_wire::{filter::fields, json::Unknown, options::refuse_partition};
 use serde_json::{Value, json};
 
 use super::{Context, Order, done, enable, filter, keeps, unfit};
@@ -152,8 +152,8 @@ async fn members_of(context: &Context) -> Result<Vec<Member>, ApiError> {
 
 /// `PUT /v1/agent/maintenance`.
 pub(super) async fn maintenance(context: Context, call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
     let enable = enable(&call)?;
+    call.refuse_enterprise()?;
     let reason = call.query.text("reason").unwrap_or_default();
     context.local.node_maintenance(enable, &reason);
     context.synced().await;
@@ -171,6 +171,7 @@ pub(super) async fn join(context: Context, call: Call) -> Result<Answer, ApiErro
     if call.query.has("wan") {
         return Err(ApiError::absent("joining other datacenters"));
     }
+    refuse_partition(&call.query, &call.headers)?;
     let target = call.name().into_owned();
     context.order(|done| Order::Join(target, done)).await?.map_err(ApiError::internal)?;
     done()
@@ -184,6 +185,7 @@ pub(super) async fn leave(context: Context, _: Call) -> Result<Answer, ApiError>
 
 /// `PUT /v1/agent/force-leave/:node`.
 pub(super) async fn force_leave(context: Context, call: Call) -> Result<Answer, ApiError> {
+    refuse_partition(&call.query, &call.headers)?;
     let node = call.name();
     let unknown = || ApiError::internal(format!("agent: No node found with name '{node}'"));
     if node.is_empty() {
@@ -207,7 +209,7 @@ pub(super) async fn token(_: Context, _: Call) -> Result<Answer, ApiError> {
 /// `POST /v1/agent/connect/authorize`: read as Consul reads it; without a mesh nobody can be authorized.
 pub(super) async fn authorize(context: Context, mut call: Call) -> Result<Answer, ApiError> {
     #[derive(Default, serde::Deserialize)]
-    #[serde(rename = "ConnectAuthorizeRequest", rename_all = "PascalCase", default)]
+    #[serde(rename = "structs.ConnectAuthorizeRequest", rename_all = "PascalCase", default)]
     struct Asked {
         target: String,
         #[serde(rename = "ClientCertURI")]
@@ -215,6 +217,7 @@ pub(super) async fn authorize(context: Context, mut call: Call) -> Result<Answer
         #[serde(rename = "ClientCertSerial")]
         _client_cert_serial: String,
     }
+    call.refuse_enterprise()?;
     let asked: Asked = call.decode(Unknown::Refuse).await?;
     if asked.target.is_empty() {
         return Err(ApiError::bad_request("Target service must be specified"));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_api::{Answer, ApiError, Call};
-use registry_wire::{duration, filter::fields};
+use registry_wire::{filter::fields, options};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Context, done, enable, filter, keeps, shape::AgentService, unfit, unknown_service};
@@ -37,7 +37,8 @@ pub(super) async fn one(context: Context, call: Call) -> Result<Answer, ApiError
     call.refuse_enterprise()?;
     let id = call.name().into_owned();
     let hash = call.query.filled("hash").map(|hash| hash.into_owned()).unwrap_or_default();
-    let ends = Instant::now() + wait(&call)?;
+    let (_, asked) = options::blocking(&call.query)?;
+    let ends = Instant::now() + wait(asked);
     let mut changes = context.local.changes();
     loop {
         let service = context.local.services().into_iter().find(|service| service.id == id);
@@ -51,13 +52,9 @@ pub(super) async fn one(context: Context, call: Call) -> Result<Answer, ApiError
     }
 }
 
-fn wait(call: &Call) -> Result<Duration, ApiError> {
-    let asked = match call.query.filled("wait") {
-        Some(text) => duration::parse(&text).map_err(|_| ApiError::bad_request("Invalid wait time"))?,
-        None => Duration::ZERO,
-    };
-    let wait = if asked.is_zero() { WAIT_DEFAULT } else { asked.min(WAIT_MAX) };
-    Ok(wait + wait.mul_f64(rand::random_range(0.0..1.0 / 16.0)))
+fn wait(asked: Option<Duration>) -> Duration {
+    let wait = asked.map_or(WAIT_DEFAULT, |asked| asked.min(WAIT_MAX));
+    wait + wait.mul_f64(rand::random_range(0.0..1.0 / 16.0))
 }
 
 /// `PUT /v1/agent/service/register`.
@@ -86,9 +83,9 @@ pub(super) async fn deregister(context: Context, call: Call) -> Result<Answer, A
 
 /// `PUT /v1/agent/service/maintenance/:id`.
 pub(super) async fn maintenance(context: Context, call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
     let id = call.name_or("Missing service ID")?;
     let enable = enable(&call)?;
+    call.refuse_enterprise()?;
     let reason = call.query.text("reason").unwrap_or_default();
     if !context.local.service_maintenance(&id, enable, &reason) {
         return Err(unknown_service(&id));

@@ -67,6 +67,8 @@ pub enum Lookup {
     Service {
         /// The service's name.
         name: String,
+        /// Whose instances are meant.
+        reach: Reach,
         /// The datacenter; `None` is the agent's own.
         datacenter: Option<String>,
     },
@@ -88,6 +90,18 @@ pub enum Lookup {
     },
     /// The nodes and services with this address.
     Address(IpAddr),
+}
+
+/// How a service is to be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// By its own instances.
+    #[default]
+    Itself,
+    /// By what speaks for it in a mesh: proxies, instances that need none, terminating gateways.
+    Connect,
+    /// By the ingress gateways that let clients in to it.
+    Ingress,
 }
 
 /// The answer to a [`Lookup`]. Shared: ten thousand questions for one service copy nothing.

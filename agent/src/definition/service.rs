@@ -184,7 +184,7 @@ impl ServiceDefinition {
         let service = NodeService {
             kind: body.kind,
             service: body.name,
-            tags: Some(body.tags.unwrap_or_default()),
+            tags: body.tags,
             tagged_addresses: tagged(body.tagged_addresses, &body.address, body.port),
             address: body.address,
             meta: body.meta,

@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::{Name, RecordType};
 
+use crate::backend::Reach;
+
 /// What a name below the domain asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// `[tag.]name.service[.dc]`, `_name._tag.service[.dc]`.
-    Service { name: String, tag: Option<String>, place: Place },
+    /// `[tag.]name.service[.dc]`, `_name._tag.service[.dc]`, `name.connect[.dc]`, `name.ingress[.dc]`.
+    Service { name: String, reach: Reach, tag: Option<String>, place: Place },
     /// `name.node[.dc]`; the name may contain dots.
     Node { name: String, place: Place },
     /// `<8 or 32 hex digits>.addr`.
@@ -17,8 +19,7 @@ pub(super) enum Question {
     Virtual,
     /// `name.query[.dc]`, `_name._anything.query[.dc]`; the name may contain dots.
     Query { name: String, place: Place },
-    /// A well-formed name behind which there is nothing here: `connect` and `ingress` (mesh), and whatever is no name of
-    /// ours.
+    /// A name behind which there is nothing, for it is none of ours.
     Nothing,
     /// A name that no server can look up, such as `_._.service`.
     Impossible,
@@ -46,7 +47,8 @@ pub(super) fn parse(labels: &[String], kind: RecordType) -> Question {
             "virtual" if parts.is_empty() || place(suffix).is_none() => return Question::Nothing,
             "virtual" => return Question::Virtual,
             "query" => return query(parts, suffix),
-            "connect" | "ingress" => return Question::Nothing,
+            "connect" => return through(parts, suffix, Reach::Connect),
+            "ingress" => return through(parts, suffix, Reach::Ingress),
             _ if kind == RecordType::SRV && label.starts_with('_') => return service(&labels[..=at], suffix),
             _ => {}
         }
@@ -64,10 +66,18 @@ fn service(parts: &[String], suffix: &[String]) -> Question {
         }
         // RFC 2782's protocol label; only `_tcp` says nothing about tags.
         let tag = Some(tag).filter(|tag| !tag.is_empty() && *tag != "tcp").map(str::to_owned);
-        return Question::Service { name: name.to_owned(), tag, place };
+        return Question::Service { name: name.to_owned(), reach: Reach::Itself, tag, place };
     }
     let tag = if before.is_empty() { None } else { Some(before.join(".")) };
-    Question::Service { name: last.clone(), tag, place }
+    Question::Service { name: last.clone(), reach: Reach::Itself, tag, place }
+}
+
+/// What stands before the name does not count here.
+fn through(parts: &[String], suffix: &[String], reach: Reach) -> Question {
+    match (parts.last(), place(suffix)) {
+        (Some(name), Some(place)) => Question::Service { name: name.clone(), reach, tag: None, place },
+        _ => Question::Nothing,
+    }
 }
 
 /// The name and the protocol of `_name._protocol` (RFC 2782).
@@ -173,7 +183,8 @@ mod tests {
     }
 
     fn web(name: &str, tag: Option<&str>, place: Place) -> Question {
-        Question::Service { name: name.into(), tag: tag.map(str::to_owned), place }
+        let (name, tag) = (name.into(), tag.map(str::to_owned));
+        Question::Service { name, reach: Reach::Itself, tag, place }
     }
 
     #[test]
@@ -229,7 +240,12 @@ mod tests {
             assert_eq!(ask(odd, RecordType::A), Question::Nothing, "{odd}");
         }
         assert_eq!(ask("web.virtual.dc1", RecordType::A), Question::Virtual);
-        assert_eq!(ask("web.connect", RecordType::A), Question::Nothing);
+        let through =
+            |name: &str, reach, place| Question::Service { name: name.into(), reach, tag: None, place };
+        assert_eq!(ask("v1.web.connect", RecordType::A), through("web", Reach::Connect, Place::Here));
+        let dc1 = Place::Datacenter("dc1".into());
+        assert_eq!(ask("web.ingress.dc1.dc", RecordType::SRV), through("web", Reach::Ingress, dc1));
+        assert_eq!(ask("connect", RecordType::A), Question::Nothing);
     }
 
     #[test]

@@ -166,6 +166,7 @@ impl State {
         }
         self.indexes.service.remove(service);
         self.indexes.service_extinction = change.index;
+        self.touch_gateways_of(change, service);
         change.topics.add(Topic::Service(service.clone()));
     }
 }
@@ -175,6 +176,10 @@ impl State {
     /// A node's record came, changed or went.
     pub(crate) fn touch_node_record(&mut self, change: &mut Change, node: &Caseless) {
         change.topics.add(Topic::Nodes);
+        let meta = self.catalog.nodes.get(node).and_then(|node| node.meta.as_ref());
+        for (key, value) in meta.into_iter().flatten() {
+            change.topics.add(Topic::NodesWith(key.clone(), value.clone()));
+        }
         self.touch_node(change, node);
         self.touch_services_of(change, node);
     }

@@ -35,8 +35,12 @@ pub struct ConfigDelete {
 /// The entries by kind and name, in this order.
 pub(crate) type ConfigTable = OrdMap<(Arc<str>, Caseless), Arc<Stored<ConfigEntry>>>;
 
-/// Kinds that share one set of names.
+/// Kinds that share one set of names: the gateways that stand for services.
 const SHARED_NAMES: [&str; 2] = ["ingress-gateway", "terminating-gateway"];
+/// What stands for all services.
+const ALL_SERVICES: &str = "*";
+/// The kind that names services outside.
+const SERVICE_DEFAULTS: &str = "service-defaults";
 
 impl State {
     pub(crate) fn config_put(&mut self, change: &mut Change, put: &ConfigPut) -> Outcome {
@@ -79,8 +83,37 @@ impl State {
             .map(|k| (*k).to_owned())
     }
 
+    /// Gateways in order of their names, ingress gateways first.
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = &Arc<Stored<ConfigEntry>>> {
+        SHARED_NAMES.into_iter().flat_map(|kind| {
+            let kind = Arc::<str>::from(kind);
+            let range = self.config.range((kind.clone(), Caseless::default())..);
+            range.take_while(move |((k, _), _)| *k == kind).map(|(_, entry)| entry)
+        })
+    }
+
+    /// A service's name came or went: gateways that stand for it have another list.
+    pub(crate) fn touch_gateways_of(&mut self, change: &mut Change, service: &Caseless) {
+        let stands = |gateway: &Arc<Stored<ConfigEntry>>| {
+            gateway.services.iter().any(|name| name == ALL_SERVICES || service.is(name))
+        };
+        if self.gateways().any(stands) {
+            self.touch_gateways(change);
+        }
+    }
+
+    fn touch_gateways(&mut self, change: &mut Change) {
+        self.indexes.gateways = change.index;
+        change.topics.add(Topic::Gateways);
+    }
+
     fn config_changed(&mut self, change: &mut Change, (kind, name): (Arc<str>, Caseless)) {
         self.indexes.config = change.index;
+        if SHARED_NAMES.contains(&&*kind) {
+            self.touch_gateways(change);
+        } else if &*kind == SERVICE_DEFAULTS {
+            self.touch_gateways_of(change, &name);
+        }
         change.topics.add(Topic::ConfigEntries);
         change.topics.add(Topic::ConfigKind(kind.clone()));
         change.topics.add(Topic::ConfigEntry(kind, name));

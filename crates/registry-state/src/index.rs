@@ -23,6 +23,8 @@ pub(crate) struct Indexes {
     pub(crate) queries: Index,
     /// Configuration entries.
     pub(crate) config: Index,
+    /// Which services gateways stand for.
+    pub(crate) gateways: Index,
     /// Coordinates of nodes.
     pub(crate) coordinates: Index,
     /// User events.

@@ -62,6 +62,9 @@ pub struct ConfigEntry {
     /// All that is shown of it but its indexes, as JSON.
     #[serde(with = "crate::serde_bytes", default)]
     pub body: Bytes,
+    /// The services that it stands for, if it is a gateway's; `*` is all. When one comes or goes, the gateway's list changes.
+    #[serde(default)]
+    pub services: Vec<String>,
 }
 
 /// A node: a machine or container that services run on.
@@ -99,6 +102,9 @@ pub struct Service {
     /// Labels, in the order given.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Whether a list without labels was given; some answers show that as `[]`, and `null` where nobody said.
+    #[serde(default)]
+    pub empty_tags: bool,
     /// The instance's own address; empty means the node's.
     #[serde(default)]
     pub address: String,

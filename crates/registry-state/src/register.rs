@@ -157,6 +157,9 @@ impl State {
         let left = old.as_ref().map(|o| Caseless::new(&o.name)).filter(|old_name| *old_name != name);
         let checks =
             if left.is_some() { self.checks_leaving(change, &node, &service.id) } else { Vec::new() };
+        if self.catalog.instances_of(&name).next().is_none() {
+            self.touch_gateways_of(change, &name);
+        }
         let entry = Stored::replacing(old.as_deref(), service.clone(), change.index);
         self.catalog.put_service(&node, entry);
         self.touch_instance(change, &node);

@@ -21,6 +21,8 @@ pub enum Topic {
     KeyPrefix(Key),
     /// The list of nodes. Instances coming and going move its index, as in Consul, but wake nobody, as there.
     Nodes,
+    /// The nodes that have this pair in their metadata.
+    NodesWith(String, String),
     /// One node by name: its record and its instances.
     Node(Caseless),
     /// One node by id, together with [`Topic::Node`].
@@ -59,6 +61,8 @@ pub enum Topic {
     ConfigEntries,
     /// The configuration entries of one kind.
     ConfigKind(Arc<str>),
+    /// Which services gateways stand for.
+    Gateways,
     /// One configuration entry, by kind and name.
     ConfigEntry(Arc<str>, Caseless),
 }

@@ -157,6 +157,7 @@ fn full_registration() -> Register {
             name: text("web"),
             kind: text("typical"),
             tags: vec![text("b"), text("a")],
+            empty_tags: false,
             address: text("10.0.0.2"),
             tagged_addresses: [(text("lan"), ServiceAddress { address: text("10.0.0.2"), port: 80 })].into(),
             meta: Some(pair("v", "1")),

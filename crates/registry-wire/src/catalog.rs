@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::proxy::Proxy;
 
@@ -226,8 +226,13 @@ pub struct CheckServiceNode {
     pub node: Node,
     /// What it is.
     pub service: NodeService,
-    /// The node's checks, then the instance's own.
+    /// The node's checks, then the instance's own; `null` is read as none.
+    #[serde(deserialize_with = "or_none")]
     pub checks: Vec<HealthCheck>,
+}
+
+fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<HealthCheck>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 fn is_zero(port: &i64) -> bool {

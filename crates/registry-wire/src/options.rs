@@ -93,14 +93,8 @@ impl ReadOptions {
             ..Self::default()
         };
         options.read_consistency(query)?;
-        check_cache_control(headers)?;
-        if let Some(wait) = query.filled("wait") {
-            let nanos = duration::parse_nanos(&wait).map_err(|_| OptionsError::Wait)?;
-            options.wait = u64::try_from(nanos).ok().filter(|n| *n > 0).map(Duration::from_nanos);
-        }
-        if let Some(index) = query.filled("index") {
-            options.index = crate::query::parse_u64(&index).map_err(|_| OptionsError::Index)?;
-        }
+        CacheControl::read(headers)?;
+        (options.index, options.wait) = blocking(query)?;
         Ok(options)
     }
 
@@ -126,6 +120,19 @@ impl ReadOptions {
         };
         Ok(())
     }
+}
+
+/// What makes a question wait: `index`, 0 without one, and `wait`.
+pub fn blocking(query: &Query) -> Result<(u64, Option<Duration>), OptionsError> {
+    let wait = match query.filled("wait") {
+        None => None,
+        Some(wait) => {
+            let nanos = duration::parse_nanos(&wait).map_err(|_| OptionsError::Wait)?;
+            u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+        }
+    };
+    let index = query.filled("index").map(|index| crate::query::parse_u64(&index)).transpose();
+    Ok((index.map_err(|_| OptionsError::Index)?.unwrap_or(0), wait))
 }
 
 /// The datacenter a request names: `datacenter` wins over `dc`, an empty one is the local one.
@@ -156,18 +163,40 @@ pub fn refuse_partition(query: &Query, headers: &HeaderMap) -> Result<(), Option
     }
 }
 
-/// Checks the directives we know; answers are never older than asked, so none of them changes anything.
-fn check_cache_control(headers: &HeaderMap) -> Result<(), OptionsError> {
-    let Some(value) = headers.get(http::header::CACHE_CONTROL) else { return Ok(()) };
-    let text = value.to_str().map_err(|_| OptionsError::CacheControl)?.to_ascii_lowercase();
-    for directive in text.split(',') {
-        if let Some((name, seconds)) = directive.trim().split_once('=')
-            && matches!(name.trim(), "max-age" | "stale-if-error")
-        {
-            seconds.trim().parse::<i64>().map_err(|_| OptionsError::CacheControl)?;
+/// What a client says of kept answers: `Cache-Control: max-age=10, must-revalidate`. Answers are never kept too long, so an error
+/// need not be bridged by `stale-if-error`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheControl {
+    /// How old an answer may be; `None` when nobody said, or less than nothing.
+    pub max_age: Option<Duration>,
+    /// Whether it must be asked for anew.
+    pub must_revalidate: bool,
+}
+
+impl CacheControl {
+    /// Reads the header.
+    pub fn read(headers: &HeaderMap) -> Result<Self, OptionsError> {
+        let mut control = Self::default();
+        let Some(value) = headers.get(http::header::CACHE_CONTROL) else { return Ok(control) };
+        let text = value.to_str().map_err(|_| OptionsError::CacheControl)?.to_ascii_lowercase();
+        for directive in text.split(',').map(str::trim) {
+            control.must_revalidate |= directive == "must-revalidate";
+            if let Some((name, seconds)) = directive.split_once('=')
+                && matches!(name.trim(), "max-age" | "stale-if-error")
+            {
+                let seconds = seconds.trim().parse::<i64>().map_err(|_| OptionsError::CacheControl)?;
+                if name.trim() == "max-age" {
+                    control.max_age = u64::try_from(seconds).ok().map(Duration::from_secs);
+                }
+            }
         }
+        Ok(control)
     }
-    Ok(())
+
+    /// Whether an answer of this age does.
+    pub fn allows(self, age: Duration) -> bool {
+        !self.must_revalidate && self.max_age.is_none_or(|most| age <= most && !most.is_zero())
+    }
 }
 
 #[cfg(test)]
@@ -211,10 +240,17 @@ mod tests {
         let check = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(http::header::CACHE_CONTROL, value.parse().unwrap());
-            check_cache_control(&headers)
+            CacheControl::read(&headers)
         };
-        for fine in ["max-age=10", "max-age=-1", "must-revalidate, stale-if-error=3", "no-cache"] {
-            assert_eq!(check(fine), Ok(()), "{fine}");
+        for (fine, max_age, must_revalidate) in [
+            ("max-age=10", Some(10), false),
+            ("max-age=-1", None, false),
+            ("Must-Revalidate, stale-if-error=3", None, true),
+            ("private, max-age=0", Some(0), false),
+            ("no-cache", None, false),
+        ] {
+            let max_age = max_age.map(Duration::from_secs);
+            assert_eq!(check(fine), Ok(CacheControl { max_age, must_revalidate }), "{fine}");
         }
         for bad in ["max-age=x", "stale-if-error="] {
             assert_eq!(check(bad), Err(OptionsError::CacheControl), "{bad}");

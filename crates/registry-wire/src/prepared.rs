@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::catalog::CheckServiceNode;
+use crate::catalog::{CheckServiceNode, HealthCheck, Node, NodeService};
 
 /// What a template answers that is run by its id.
 pub const TEMPLATE_BY_ID: &str = "prepared query templates can only be resolved up by name, not by ID";
 
 /// A prepared query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.PreparedQuery", rename_all = "PascalCase", default)]
 pub struct Definition {
     /// A random UUID in lower case.
     #[serde(rename = "ID")]
@@ -50,7 +50,7 @@ pub struct Template {
 
 /// Which instances a query wants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.ServiceQuery", rename_all = "PascalCase", default)]
 pub struct ServiceQuery {
     /// The service's name.
     pub service: String,
@@ -114,7 +114,8 @@ pub struct Dns {
 pub struct Executed {
     /// The service's name.
     pub service: String,
-    /// The instances, in the order to be used.
+    /// The instances, in the order to be used; `Checks` is `null` where there are none.
+    #[serde(serialize_with = "without_empty_checks")]
     pub nodes: Vec<CheckServiceNode>,
     /// How DNS answers.
     #[serde(rename = "DNS")]
@@ -128,6 +129,21 @@ pub struct Executed {
     /// About the answer.
     #[serde(flatten)]
     pub meta: Meta,
+}
+
+fn without_empty_checks<S: Serializer>(nodes: &[CheckServiceNode], to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Shown<'a> {
+        node: &'a Node,
+        service: &'a NodeService,
+        checks: Option<&'a [HealthCheck]>,
+    }
+    to.collect_seq(nodes.iter().map(|CheckServiceNode { node, service, checks }| Shown {
+        node,
+        service,
+        checks: Some(&checks[..]).filter(|checks| !checks.is_empty()),
+    }))
 }
 
 /// `/v1/query/:name/explain`: what would be run.

@@ -82,8 +82,8 @@ pub struct ServiceBody {
     pub id: String,
     /// The service's name.
     pub service: String,
-    /// Labels.
-    pub tags: Vec<String>,
+    /// Labels; `None` when nobody said.
+    pub tags: Option<Vec<String>>,
     /// The instance's own address.
     pub address: String,
     /// Further addresses.

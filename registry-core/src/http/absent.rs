@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{
     Api,
     connected::{Nothing, nothing},
-    respond::{Family, encoded, read},
+    respond::{Family, encoded, failed_read, read},
 };
 
 const NO_PEERING: &str = "peering must be enabled to use this endpoint";
@@ -24,7 +24,7 @@ pub(super) async fn acl(_: Api, _: Call) -> Result<Answer, ApiError> {
 /// There is no mesh and no certificate authority.
 pub(super) async fn mesh(_: Api, call: Call) -> Result<Answer, ApiError> {
     call.read_options()?;
-    Err(ApiError::internal(NO_MESH))
+    Err(failed_read(ApiError::internal(NO_MESH)))
 }
 
 /// Lists that are empty because nothing of their kind can be made: peerings, exported services.
@@ -36,15 +36,18 @@ pub(super) async fn empty_list(api: Api, call: Call) -> Result<Answer, ApiError>
 
 /// The same for what belongs to a gateway, which must be named.
 pub(super) async fn of_gateway(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let asked = call.read_options()?;
+    call.refuse_enterprise()?;
     call.name_or("Missing gateway name")?;
-    empty_list(api, call).await
+    api.serves(asked.datacenter.as_deref()).map_err(failed_read)?;
+    nothing(&api, &asked, Family::Plain).await
 }
 
 /// `GET /v1/internal/ui/exported-services?peer=`: none, but the peer must be named.
 pub(super) async fn exported_to_peer(api: Api, call: Call) -> Result<Answer, ApiError> {
     match call.query.filled("peer") {
         Some(_) => empty_list(api, call).await,
-        None => Err(ApiError::internal("must provide PeerName")),
+        None => Err(failed_read(ApiError::internal("must provide PeerName"))),
     }
 }
 
@@ -63,7 +66,7 @@ pub(super) async fn metrics_proxy(_: Api, _: Call) -> Result<Answer, ApiError> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.PeeringGenerateTokenRequest", rename_all = "PascalCase", default)]
 struct TokenBody {
     peer_name: String,
     #[serde(rename = "Partition")]
@@ -86,7 +89,7 @@ pub(super) async fn peering_token(_: Api, mut call: Call) -> Result<Answer, ApiE
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.PeeringEstablishRequest", rename_all = "PascalCase", default)]
 struct EstablishBody {
     peer_name: String,
     peering_token: String,
@@ -128,7 +131,7 @@ pub(super) async fn federation_state(_: Api, call: Call) -> Result<Answer, ApiEr
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename = "AssignServiceManualVIPsRequest", rename_all = "PascalCase", default)]
+#[serde(rename = "structs.AssignServiceManualVIPsRequest", rename_all = "PascalCase", default)]
 struct VirtualIpBody {
     #[serde(rename = "Datacenter")]
     _datacenter: String,
@@ -142,6 +145,7 @@ struct VirtualIpBody {
 
 /// `PUT /v1/internal/service-virtual-ip`: no service has a virtual address that others could be added to.
 pub(super) async fn virtual_ip(_: Api, mut call: Call) -> Result<Answer, ApiError> {
+    call.refuse_enterprise()?;
     let sent: VirtualIpBody = call.decode(Unknown::Refuse).await?;
     if let Some(odd) = sent.manual_vips.iter().find(|vip| vip.parse::<std::net::Ipv4Addr>().is_err()) {
         return Err(ApiError::internal(format!("{odd:?} is not a valid IPv4 address")));
@@ -152,7 +156,7 @@ pub(super) async fn virtual_ip(_: Api, mut call: Call) -> Result<Answer, ApiErro
 /// `/v1/discovery-chain/:service`.
 pub(super) async fn discovery_chain(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.read_options()?;
-    call.refuse_enterprise()?;
     call.name_or("Missing chain name")?;
+    call.refuse_enterprise()?;
     mesh(api, call).await
 }

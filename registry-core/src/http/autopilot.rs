@@ -21,6 +21,7 @@ pub(super) async fn configuration(api: Api, mut call: Call) -> Result<Answer, Ap
         let number = |text| parse_u64(text);
         let cas = call.query.filled("cas").as_deref().map(number).transpose();
         let cas = cas.map_err(|e| ApiError::bad_request(format!("Error parsing cas value: {e}")))?;
+        api.serves_call(&call)?;
         let action = Action::AutopilotSet { settings: Box::new(settings), cas };
         return written(api.writer().write(action).await?.outcome, "");
     }
@@ -44,7 +45,7 @@ pub(super) async fn configuration(api: Api, mut call: Call) -> Result<Answer, Ap
 
 /// The body of a PUT; what it leaves out has its default.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "api.AutopilotConfiguration", rename_all = "PascalCase", default)]
 struct Sent {
     cleanup_dead_servers: bool,
     last_contact_threshold: Nanos,

@@ -23,22 +23,18 @@ use super::{
     Api,
     connected::of_peer,
     near,
-    respond::{Encoded, Family, Form, encoded, mark_cached, read},
+    respond::{Encoded, Family, Form, encoded, read},
     shape,
 };
 
 /// `GET /v1/catalog/datacenters`.
 pub(super) async fn datacenters(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let mut answer = Answer::json(&[&**api.datacenter()]);
-    let cached = match ReadOptions::parse(&call.query, &call.headers) {
+    match ReadOptions::parse(&call.query, &call.headers) {
         // There is nothing to wait for, so what cannot be read of it is not looked at.
-        Err(OptionsError::Index | OptionsError::Wait) => call.query.has("cached"),
-        asked => asked?.cached,
-    };
-    if cached {
-        mark_cached(&mut answer);
+        Err(OptionsError::Index | OptionsError::Wait) => {}
+        asked => drop(asked?),
     }
-    Ok(answer)
+    Ok(Answer::json(&[&**api.datacenter()]))
 }
 
 /// `GET /v1/catalog/nodes`.
@@ -60,11 +56,11 @@ pub(super) async fn services(api: Api, call: Call) -> Result<Answer, ApiError> {
     let question = CatalogServices { node_meta: node_meta(&call) };
     let form = Form::of(&api, &asked, &fields::SERVICE_NODE)?;
     if form.filter.is_some() {
-        return read(&api, &asked, Family::Cached, AllInstances(question), form, |i, form| names(i, form))
+        return read(&api, &asked, Family::Discovery, AllInstances(question), form, |i, form| names(i, form))
             .await;
     }
     let encode: fn(&BTreeMap<String, BTreeSet<String>>, &()) -> Encoded = |services, ()| encoded(services);
-    read(&api, &asked, Family::Cached, question, (), encode).await
+    read(&api, &asked, Family::Discovery, question, (), encode).await
 }
 
 /// The instances behind the names of [`CatalogServices`], which a filter looks at.
@@ -110,7 +106,7 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
     }
     CATALOG.asked(&call.name(), &question.tags);
     let service = call.name().into_owned();
-    let (from, family) = (near::From::of(&api, &call), Family::Cached);
+    let (from, family) = (near::From::of(&api, &call), Family::Discovery);
     let encode: fn(&Vec<ServiceInstance>, &Form) -> Encoded = |found, form| {
         form.list(found.iter().map(|i| shape::service_node(&i.node, &i.service, &form.datacenter)))
     };

@@ -16,16 +16,16 @@ use registry_wire::{
 };
 
 use super::{
-    Api,
+    Api, gateways,
     respond::{Encoded, Family, read, written},
 };
 
 /// `PUT /v1/config`.
 pub(super) async fn put(api: Api, mut call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
     let entry = config_entry::parse(&call.body().await?).map_err(refused)?;
+    call.refuse_enterprise()?;
     let cas = condition(&call)?;
-    let entry = ConfigEntry { kind: entry.kind.into(), name: entry.name, body: entry.body.into() };
+    let entry = stored_entry(entry);
     let put = Action::ConfigPut(Box::new(ConfigPut { entry, cas }));
     written(api.writer().write(put).await?.outcome, "")
 }
@@ -44,6 +44,7 @@ pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 async fn get(api: Api, call: Call, kind: &str, name: &str) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
+    api.serves(asked.datacenter.as_deref())?;
     let question =
         ConfigGet { kind: known_kind(kind).map_err(ApiError::internal)?, name: Caseless::new(name) };
     let encode: fn(&Option<Arc<Stored<ConfigEntry>>>, &()) -> Encoded =
@@ -60,6 +61,7 @@ async fn get(api: Api, call: Call, kind: &str, name: &str) -> Result<Answer, Api
 
 async fn list(api: Api, call: Call, kind: &str) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
+    api.serves(asked.datacenter.as_deref())?;
     let question = match kind {
         "" => ConfigList { kind: None },
         kind => ConfigList { kind: Some(known_kind(kind).map_err(ApiError::internal)?) },
@@ -105,6 +107,12 @@ async fn delete(api: Api, call: Call, kind: &str, name: &str) -> Result<Answer, 
         Outcome::Done if cas.is_none() => Ok(Answer::encoded(Bytes::from_static(b"{}"))),
         outcome => written(outcome, ""),
     }
+}
+
+/// An entry as the state keeps it.
+pub(super) fn stored_entry(entry: config_entry::ConfigEntry) -> ConfigEntry {
+    let services = gateways::services(&entry.kind, &entry.body);
+    ConfigEntry { kind: entry.kind.into(), name: entry.name, body: entry.body.into(), services }
 }
 
 fn known_kind(kind: &str) -> Result<Arc<str>, String> {

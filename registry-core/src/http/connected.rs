@@ -7,16 +7,17 @@ use std::collections::BTreeSet;
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
     Caseless, Index, Service, State, Topic,
-    read::{CatalogServices, HealthInstance, HealthService, HealthState, NodeMeta, Read},
+    read::{CatalogServices, HealthInstance, HealthService, NodeMeta, Read},
 };
 use registry_wire::{filter::fields, options::ReadOptions};
-use serde_json::Value;
 
 use crate::figures::{Asked, CATALOG_MESH, HEALTH_MESH};
 
 use super::{
     Api,
+    gateways::{self, LetIn, Link, Links, topics_of_instances},
     health::{refuse_sameness_group, service_question},
+    near,
     respond::{Encoded, Family, Form, encoded, read},
     shape,
 };
@@ -40,7 +41,7 @@ pub(super) async fn catalog_connect(api: Api, call: Call) -> Result<Answer, ApiE
         form.list(found.iter().map(|i| shape::service_node(&i.node, &i.service, &form.datacenter)))
     };
     let (service, tags) = (call.name().into_owned(), super::catalog::tags(&call));
-    let answer = read(&api, &asked, Family::Cached, Connected(of), form, encode);
+    let answer = read(&api, &asked, Family::Discovery, Connected(of), form, encode);
     counted(&service, &CATALOG_MESH, &tags, answer).await
 }
 
@@ -57,7 +58,7 @@ pub(super) async fn health_connect(api: Api, call: Call) -> Result<Answer, ApiEr
         |found, form| form.list(found.iter().map(|i| shape::health(i, &form.datacenter)));
     let (service, tags) = (call.name().into_owned(), of.tags.clone());
     let of = HealthService { tags: Vec::new(), ..of };
-    let answer = read(&api, &asked, Family::Cached, Connected(of), form, encode);
+    let answer = read(&api, &asked, Family::Discovery, Connected(of), form, encode);
     counted(&service, &HEALTH_MESH, &tags, answer).await
 }
 
@@ -76,28 +77,38 @@ async fn counted(
     Ok(answer)
 }
 
-/// `GET /v1/health/ingress/:service`: no gateway is configured to let anybody in.
+/// `GET /v1/health/ingress/:service`: the ingress gateways that let clients in to the service.
 pub(super) async fn ingress(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let (asked, _) = service_question(&call)?;
+    let (asked, of) = service_question(&call)?;
     refuse_sameness_group(&call)?;
-    Form::of(&api, &asked, &fields::HEALTH_INSTANCE).map_err(ApiError::bare)?;
+    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE).map_err(ApiError::bare)?;
+    if call.query.filled("peer").is_some() {
+        return of_peer(&api, &asked).await;
+    }
     api.serves(asked.datacenter.as_deref())?;
-    nothing(&api, &asked, Family::Cached).await
+    let encode: fn(&Vec<HealthInstance>, &Form) -> Encoded =
+        |found, form| form.list(found.iter().map(|i| shape::health(i, &form.datacenter)));
+    let from = near::From::of(&api, &call);
+    // Who asks for tags is told of the service itself (as recorded).
+    if call.query.has("tag") {
+        return near::read(&api, from, &asked, Family::Discovery, of, form, encode).await;
+    }
+    near::read(&api, from, &asked, Family::Discovery, LetIn(of), form, encode).await
 }
 
-/// `GET /v1/catalog/gateway-services/:gateway`: none.
+/// `GET /v1/catalog/gateway-services/:gateway`: the services that a gateway stands for.
 pub(super) async fn gateway_services(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
-    call.name_or("Missing gateway name")?;
-    api.serves(asked.datacenter.as_deref()).map_err(super::respond::failed_read)?;
-    nothing(&api, &asked, Family::Discovery).await
+    let gateway = Caseless::new(&call.name_or("Missing gateway name")?);
+    let encode: fn(&Vec<Link>, &()) -> Encoded = |links, ()| encoded(links);
+    read(&api, &asked, Family::Discovery, Links(Some(gateway)), (), encode).await
 }
 
 /// There are no peers, so none of them has instances.
 pub(super) async fn of_peer(api: &Api, asked: &ReadOptions) -> Result<Answer, ApiError> {
     api.serves(asked.datacenter.as_deref())?;
-    nothing(api, asked, Family::Cached).await
+    nothing(api, asked, Family::Discovery).await
 }
 
 /// The empty list that an endpoint answers whatever happens. Who waits for a change waits to the end.
@@ -121,18 +132,16 @@ impl Read for Nothing {
     }
 }
 
-/// The instances that speak for a service: proxies that name it as their destination, and its own that need none.
+/// The instances that speak for a service: proxies that name it as their destination, its own that need none, and terminating
+/// gateways that stand for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Connected(HealthService);
+pub(crate) struct Connected(pub(crate) HealthService);
 
 impl Connected {
     fn speaks(&self, service: &Service) -> bool {
-        match service.kind.as_str() {
-            "connect-proxy" => {
-                let proxy: Value = serde_json::from_str(&service.proxy).unwrap_or_default();
-                proxy["DestinationServiceName"].as_str().is_some_and(|name| self.0.service.is(name))
-            }
-            _ => self.0.service.is(&service.name) && shape::is_native(service),
+        match shape::destination(service) {
+            Some(destination) => self.0.service.is(&destination),
+            None => self.0.service.is(&service.name) && shape::is_native(service),
         }
     }
 }
@@ -141,16 +150,13 @@ impl Read for Connected {
     type Output = Vec<HealthInstance>;
 
     fn topics(&self) -> Vec<Topic> {
-        let services = CatalogServices { node_meta: NodeMeta::new() }.topics();
-        let checks = HealthState { state: Caseless::new("any"), node_meta: NodeMeta::new() }.topics();
-        services.into_iter().chain(checks).chain(self.0.topics()).collect()
+        topics_of_instances()
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
         let (names, _) = CatalogServices { node_meta: NodeMeta::new() }.run(state);
         let names: BTreeSet<Caseless> = names.keys().map(|name| Caseless::new(name)).collect();
-        let mut found = Vec::new();
-        let mut index = 0;
+        let (mut found, mut index) = (Vec::new(), 0);
         for service in names {
             let (mut instances, of_service) = HealthService { service, ..self.0.clone() }.run(state);
             instances.retain(|i| self.speaks(&i.service));
@@ -159,6 +165,10 @@ impl Read for Connected {
                 found.append(&mut instances);
             }
         }
-        if found.is_empty() { (found, self.0.run(state).1) } else { (found, index) }
+        if let Some((mut of_gateways, linked)) = gateways::instances(state, gateways::TERMINATING, &self.0) {
+            index = index.max(linked);
+            found.append(&mut of_gateways);
+        }
+        if found.is_empty() { (found, self.0.index_of_nothing(state)) } else { (found, index) }
     }
 }

@@ -23,7 +23,7 @@ use super::{
 
 /// The body of `PUT /v1/coordinate/update`.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "structs.CoordinateUpdateRequest", rename_all = "PascalCase", default)]
 struct UpdateBody {
     /// Taken and not looked at, as the registry asked is the one that writes.
     #[serde(rename = "Datacenter")]
@@ -80,6 +80,7 @@ pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
 pub(super) async fn update(api: Api, mut call: Call) -> Result<Answer, ApiError> {
     enabled(&api)?;
     let body: UpdateBody = call.decode(Unknown::Refuse).await?;
+    call.refuse_enterprise()?;
     api.serves_call(&call)?;
     if !body.coord.is_valid() {
         return Err(ApiError::internal("incompatible coordinate"));

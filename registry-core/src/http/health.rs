@@ -31,7 +31,7 @@ pub(super) async fn service(api: Api, call: Call) -> Result<Answer, ApiError> {
         return of_peer(&api, &asked).await;
     }
     api.serves(asked.datacenter.as_deref())?;
-    let (from, family) = (near::From::of(&api, &call), Family::Cached);
+    let (from, family) = (near::From::of(&api, &call), Family::Discovery);
     let encode: fn(&Vec<_>, &Form) -> Encoded =
         |found, form| form.list(found.iter().map(|i| shape::health(i, &form.datacenter)));
     let answer = near::read(&api, from, &asked, family, question, form, encode).await?;

@@ -21,8 +21,8 @@ use serde::Deserialize;
 use super::{
     Api,
     absent::NO_MESH,
-    config_entry::refused,
-    respond::{Encoded, Family, Form, encoded, read},
+    config_entry::{refused, stored_entry},
+    respond::{Encoded, Family, Form, encoded, failed_read, read},
 };
 use crate::ReadError;
 
@@ -48,21 +48,32 @@ pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
 /// `GET`, `PUT` and `DELETE` of `/v1/connect/intentions/exact?source=web&destination=db`.
 pub(super) async fn exact(api: Api, mut call: Call) -> Result<Answer, ApiError> {
     understood(&call)?;
-    let (source, destination) = (name_of(&call, "source")?, name_of(&call, "destination")?);
-    enabled(&api)?;
+    if call.method != Method::GET {
+        filled(&call, "source")?;
+        filled(&call, "destination")?;
+    }
+    let (source, destination) = (party(&call, "source")?, party(&call, "destination")?);
     match call.method {
         Method::PUT => {
             let sent: IntentionBody = call.decode(Unknown::Refuse).await?;
-            put(&api, &source, &destination, &sent).await?;
+            enabled(&api)?;
+            put(&api, &source.name, &destination.name, &sent).await?;
             Ok(Answer::encoded(Bytes::from_static(b"true")))
         }
         Method::DELETE => {
-            delete(&api, &source, &destination).await?;
+            enabled(&api)?;
+            missing(&source, &destination)
+                .map_err(|why| ApiError::internal(format!("Intention lookup failed: {why}")))?;
+            delete(&api, &source.name, &destination.name).await?;
             Ok(Answer::encoded(Bytes::from_static(b"true")))
         }
         _ => {
+            enabled(&api)?;
+            source.at_home(|namespace| format!("Invalid SourceNS {namespace:?}"))?;
+            destination.at_home(|namespace| format!("Invalid DestinationNS {namespace:?}"))?;
+            missing(&source, &destination).map_err(ApiError::internal)?;
             let is_it = |shown: &&Json| {
-                named(shown, "SourceName", &source) && named(shown, "DestinationName", &destination)
+                named(shown, "SourceName", &source.name) && named(shown, "DestinationName", &destination.name)
             };
             let all = known(&api).await?;
             let found = all.iter().find(is_it);
@@ -79,18 +90,32 @@ pub(super) async fn matching(api: Api, call: Call) -> Result<Answer, ApiError> {
         return Err(ApiError::internal("'by' parameter must be one of 'source' or 'destination'"));
     }
     required(&call, "name")?;
+    let texts: Vec<String> = call.query.all("name").map(|name| name.into_owned()).collect();
+    let parties: Vec<Party> = texts.iter().map(|text| Party::of(text, "name")).collect::<Result<_, _>>()?;
     enabled(&api)?;
+    for party in &parties {
+        party
+            .at_home(|namespace| format!("Invalid match entry namespace {namespace:?}"))
+            .map_err(failed_read)?;
+        if party.is_abroad() {
+            let partition = &party.partition;
+            return Err(failed_read(ApiError::internal(format!(
+                "Invalid match entry partition {partition:?}: Partitions is a Consul Enterprise feature"
+            ))));
+        }
+    }
     let field = if by == "source" { "SourceName" } else { "DestinationName" };
-    let names: Vec<String> = call.query.all("name").map(|name| name.into_owned()).collect();
+    let names: Vec<(String, String)> =
+        texts.into_iter().zip(parties).map(|(text, party)| (text, party.name)).collect();
     let asked = call.read_options()?;
     read(&api, &asked, Family::Discovery, all(), (field, names), |found, (field, names)| {
         let all = intentions(found);
         let shown: BTreeMap<&str, Option<Vec<&Json>>> = names
             .iter()
-            .map(|name| {
+            .map(|(text, name)| {
                 let counts = |shown: &&Json| named(shown, field, name) || named(shown, field, "*");
                 let found: Vec<_> = all.iter().filter(counts).collect();
-                (name.as_str(), Some(found).filter(|found| !found.is_empty()))
+                (text.as_str(), Some(found).filter(|found| !found.is_empty()))
             })
             .collect();
         encoded(&shown)
@@ -101,14 +126,16 @@ pub(super) async fn matching(api: Api, call: Call) -> Result<Answer, ApiError> {
 /// `GET /v1/connect/intentions/check?source=web&destination=db`: what the first that counts says; without one, yes.
 pub(super) async fn check(api: Api, call: Call) -> Result<Answer, ApiError> {
     understood(&call)?;
-    let (source, destination) = (name_of(&call, "source")?, name_of(&call, "destination")?);
-    if let Some(kind) = call.query.filled("source-type").filter(|kind| kind != "consul") {
+    let (source, destination) = (party(&call, "source")?, party(&call, "destination")?);
+    if let Some(kind) = call.query.text("source-type").filter(|kind| kind != "consul") {
         return Err(ApiError::internal(format!("unsupported SourceType: {kind:?}")));
     }
     enabled(&api)?;
+    source.at_home(|namespace| format!("Invalid source namespace {namespace:?}"))?;
+    destination.at_home(|namespace| format!("Invalid destination namespace {namespace:?}"))?;
     let counts = |shown: &&Json| {
-        (named(shown, "SourceName", &source) || named(shown, "SourceName", "*"))
-            && (named(shown, "DestinationName", &destination) || named(shown, "DestinationName", "*"))
+        (named(shown, "SourceName", &source.name) || named(shown, "SourceName", "*"))
+            && (named(shown, "DestinationName", &destination.name) || named(shown, "DestinationName", "*"))
     };
     let all = known(&api).await?;
     let allowed = all.iter().find(counts).is_none_or(|first| named(first, "Action", "allow"));
@@ -142,50 +169,100 @@ fn understood(call: &Call) -> Result<(), ApiError> {
 }
 
 fn enabled(api: &Api) -> Result<(), ApiError> {
-    if api.settings().connect { Ok(()) } else { Err(ApiError::internal(NO_MESH)) }
+    if api.settings().connect { Ok(()) } else { Err(failed_read(ApiError::internal(NO_MESH))) }
 }
 
 fn required(call: &Call, parameter: &str) -> Result<String, ApiError> {
-    let missing = || ApiError::internal(format!("required query parameter '{parameter}' not set"));
-    call.query.text(parameter).map(|text| text.into_owned()).ok_or_else(missing)
+    call.query.text(parameter).map(|text| text.into_owned()).ok_or_else(|| unset(parameter))
 }
 
-/// A parameter that is a service, `web`, `default/web` or `default/default/web`.
-fn name_of(call: &Call, parameter: &str) -> Result<String, ApiError> {
-    let text = required(call, parameter)?;
-    let parts: Vec<&str> = text.split('/').collect();
-    match parts.as_slice() {
-        [name] | ["default" | "", name] | ["default" | "", "default" | "", name] => Ok((*name).to_owned()),
-        [.., namespace, _] if parts.len() <= 3 => {
-            let side = if parameter == "source" { "Source" } else { "Destination" };
-            Err(ApiError::internal(format!(
-                "Invalid {side}NS {namespace:?}: Namespaces is a Consul Enterprise feature"
-            )))
-        }
-        _ => Err(ApiError::internal(format!(
-            "{parameter} {text:?} is invalid: input can contain at most two '/'"
-        ))),
+/// A service as a parameter names it: `web`, `default/web` or `default/default/web`.
+struct Party {
+    partition: String,
+    namespace: String,
+    name: String,
+}
+
+impl Party {
+    fn of(text: &str, parameter: &str) -> Result<Self, ApiError> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (partition, namespace, name) = match parts.as_slice() {
+            [name] => ("", "", *name),
+            [namespace, name] => ("", *namespace, *name),
+            [partition, namespace, name] => (*partition, *namespace, *name),
+            _ => {
+                let why = format!("{parameter} {text:?} is invalid: input can contain at most two '/'");
+                return Err(ApiError::internal(why));
+            }
+        };
+        let [partition, namespace, name] = [partition, namespace, name].map(str::to_owned);
+        Ok(Self { partition, namespace, name })
     }
+
+    /// Refuses another namespace than the one there is; `what` begins the text.
+    fn at_home(&self, what: impl FnOnce(&str) -> String) -> Result<(), ApiError> {
+        if ["", "default"].contains(&self.namespace.as_str()) {
+            return Ok(());
+        }
+        let what = what(&self.namespace);
+        Err(ApiError::internal(format!("{what}: Namespaces is a Consul Enterprise feature")))
+    }
+
+    /// Whether it names another partition than the one there is; only matches look at that (as recorded).
+    fn is_abroad(&self) -> bool {
+        !["", "default"].contains(&self.partition.as_str())
+    }
+}
+
+/// The service of a parameter that must be there.
+fn party(call: &Call, parameter: &str) -> Result<Party, ApiError> {
+    Party::of(&required(call, parameter)?, parameter)
+}
+
+/// Who writes must name something.
+fn filled(call: &Call, parameter: &str) -> Result<(), ApiError> {
+    match required(call, parameter)?.as_str() {
+        "" => Err(unset(parameter)),
+        _ => Ok(()),
+    }
+}
+
+fn unset(parameter: &str) -> ApiError {
+    ApiError::internal(format!("required query parameter '{parameter}' not set"))
+}
+
+fn missing(source: &Party, destination: &Party) -> Result<(), String> {
+    let named = [("Source", source), ("Destination", destination)].into_iter();
+    let missing = named.filter(|(_, party)| party.name.is_empty());
+    config_entry::several(missing.map(|(side, _)| format!("{side}Name is missing")).collect())
 }
 
 /// The body of `PUT …/exact`; the names of the query count.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(
+    rename = "struct { Hash string; CreatedAt string; UpdatedAt string; *structs.Alias }",
+    rename_all = "PascalCase",
+    default
+)]
 struct IntentionBody {
     #[serde(rename = "ID")]
     id: String,
     description: String,
     source_peer: String,
     source_sameness_group: String,
+    source_partition: String,
     #[serde(rename = "SourceNS")]
     source_ns: String,
     source_name: String,
+    destination_partition: String,
     #[serde(rename = "DestinationNS")]
     destination_ns: String,
     destination_name: String,
     source_type: String,
     action: String,
     permissions: Json,
+    #[serde(rename = "JWT")]
+    jwt: Json,
     default_addr: String,
     default_port: i64,
     meta: BTreeMap<String, String>,
@@ -198,8 +275,14 @@ struct IntentionBody {
 }
 
 async fn put(api: &Api, source: &str, destination: &str, sent: &IntentionBody) -> Result<(), ApiError> {
+    sent.without_peer()?;
     if !sent.meta.is_empty() {
-        return Err(ApiError::internal("Meta must not be specified"));
+        let why = "Meta must not be specified, or should be unchanged during an update.";
+        return Err(ApiError::internal(why));
+    }
+    if !sent.source_sameness_group.is_empty() {
+        let why = "Sources[0].SamenessGroup: Sameness groups are a Consul Enterprise feature. ";
+        return Err(ApiError::internal(why));
     }
     let text = |text: &str| Json::Text(text.to_owned());
     let fields = [
@@ -264,8 +347,7 @@ async fn change(
             }
             Next::Body(body) => {
                 let entry = parse(&body).map_err(refused)?;
-                let entry = ConfigEntry { kind: KIND.into(), name: entry.name, body: entry.body.into() };
-                Action::ConfigPut(Box::new(ConfigPut { entry, cas }))
+                Action::ConfigPut(Box::new(ConfigPut { entry: stored_entry(entry), cas }))
             }
         };
         match api.writer().write(action).await?.outcome {

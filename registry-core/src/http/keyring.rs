@@ -57,7 +57,7 @@ fn failures(api: &Api, everywhere: bool, why: &str, bad_key: Option<&str>) -> St
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "agent.keyringArgs", rename_all = "PascalCase", default)]
 struct Body {
     key: String,
 }

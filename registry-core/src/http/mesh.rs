@@ -1,5 +1,7 @@
 //! `/v1/connect/ca/roots`: the root certificate of a mesh that is not there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_api::{Answer, ApiError, Call};
@@ -7,8 +9,8 @@ use registry_state::{Index, State, Topic, read::Read};
 use serde_json::json;
 
 use super::{
-    Api, absent,
-    respond::{Encoded, Family, encoded, mark_cached, read},
+    Api, absent, cached,
+    respond::{Encoded, Family, encoded, read},
 };
 use crate::storage::MeshRoot;
 
@@ -41,9 +43,7 @@ pub(super) async fn roots(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/agent/connect/ca/roots`: the same, which Consul's agents keep in a cache.
 pub(super) async fn agent_roots(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let mut answer = roots(api, call).await?;
-    mark_cached(&mut answer);
-    Ok(answer)
+    Ok(cached::mark(roots(api, call).await?, Some(Duration::ZERO)))
 }
 
 fn shown(root: &MeshRoot) -> Encoded {

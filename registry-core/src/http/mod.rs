@@ -5,10 +5,12 @@
 
 mod absent;
 mod autopilot;
+mod cached;
 mod catalog;
 mod config_entry;
-mod connected;
+pub(crate) mod connected;
 mod coordinate;
+pub(crate) mod gateways;
 mod health;
 mod intention;
 mod internal;
@@ -100,16 +102,15 @@ struct Inner {
     /// The datacenter's name, shared with the answers that show it.
     datacenter: Arc<str>,
     recent: recent::Recent,
+    asked_before: cached::AskedBefore,
 }
 
 /// The router of all endpoints but `/v1/agent/*`.
 pub fn router(registry: Arc<Registry>, settings: Settings) -> Router<Api> {
     let table = routes::table(settings.indented);
     let datacenter = Arc::from(registry.settings().datacenter.as_str());
-    Router::new(
-        table,
-        Api(Arc::new(Inner { registry, settings, datacenter, recent: recent::Recent::default() })),
-    )
+    let (recent, asked_before) = (recent::Recent::default(), cached::AskedBefore::default());
+    Router::new(table, Api(Arc::new(Inner { registry, settings, datacenter, recent, asked_before })))
 }
 
 impl Api {

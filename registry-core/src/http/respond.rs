@@ -26,8 +26,6 @@ pub(super) enum Family {
     Plain,
     /// Catalog and health: with it.
     Discovery,
-    /// Those of catalog and health that `?cached` reaches.
-    Cached,
 }
 
 /// What shapes a body besides the question.
@@ -138,15 +136,6 @@ pub(super) fn read_headers(
     if family != Family::Plain {
         set(header::EFFECTIVE_CONSISTENCY, HeaderValue::from_static(asked.consistency.name()));
     }
-    if family == Family::Cached && asked.cached {
-        mark_cached(answer);
-    }
-}
-
-/// An answer to `?cached`: there is no cache, so it is always as fresh as a hit of age 0.
-pub(super) fn mark_cached(answer: &mut Answer) {
-    answer.headers.insert(header::CACHE, HeaderValue::from_static("HIT"));
-    answer.headers.insert(http::header::AGE, HeaderValue::from_static("0"));
 }
 
 /// The JSON of a value as a body.

@@ -4,8 +4,8 @@ use http::Method;
 use http_api::Table;
 
 use super::{
-    Api, absent, autopilot, catalog, config_entry, connected, coordinate, health, intention, internal,
-    keyring, kv, mesh, operator, query, register, session, snapshot, status, txn, usage,
+    Api, absent, autopilot, cached, cached::kept, catalog, config_entry, connected, coordinate, health,
+    intention, internal, keyring, kv, mesh, operator, query, register, session, snapshot, status, txn, usage,
 };
 
 const GET: &[Method] = &[Method::GET];
@@ -26,17 +26,17 @@ pub(super) fn table(indented: bool) -> Table<Api> {
         .add("/v1/txn", PUT, txn::serve)
         .add("/v1/catalog/register", PUT, register::register)
         .add("/v1/catalog/deregister", PUT, register::deregister)
-        .add("/v1/catalog/datacenters", GET, catalog::datacenters)
+        .add("/v1/catalog/datacenters", GET, kept(&cached::DATACENTERS, catalog::datacenters))
         .add("/v1/catalog/nodes", GET, catalog::nodes)
-        .add("/v1/catalog/services", GET, catalog::services)
-        .add("/v1/catalog/service/", GET, catalog::service)
-        .add("/v1/catalog/connect/", GET, connected::catalog_connect)
+        .add("/v1/catalog/services", GET, kept(&cached::CATALOG_SERVICES, catalog::services))
+        .add("/v1/catalog/service/", GET, kept(&cached::CATALOG_SERVICE, catalog::service))
+        .add("/v1/catalog/connect/", GET, kept(&cached::CATALOG_CONNECT, connected::catalog_connect))
         .add("/v1/catalog/node/", GET, catalog::node)
         .add("/v1/catalog/node-services/", GET, catalog::node_services)
         .add("/v1/catalog/gateway-services/", GET, connected::gateway_services)
-        .add("/v1/health/service/", GET, health::service)
-        .add("/v1/health/connect/", GET, connected::health_connect)
-        .add("/v1/health/ingress/", GET, connected::ingress)
+        .add("/v1/health/service/", GET, kept(&cached::HEALTH_SERVICE, health::service))
+        .add("/v1/health/connect/", GET, kept(&cached::HEALTH_CONNECT, connected::health_connect))
+        .add("/v1/health/ingress/", GET, kept(&cached::HEALTH_INGRESS, connected::ingress))
         .add("/v1/health/node/", GET, health::node)
         .add("/v1/health/checks/", GET, health::checks)
         .add("/v1/health/state/", GET, health::state)
@@ -79,7 +79,7 @@ fn add_operation(table: &mut Table<Api>) {
         .add("/v1/internal/ui/services", GET, internal::services)
         .add("/v1/internal/ui/catalog-overview", GET, internal::overview)
         .add("/v1/internal/ui/exported-services", GET, absent::exported_to_peer)
-        .add("/v1/internal/ui/gateway-services-nodes/", GET, absent::of_gateway)
+        .add("/v1/internal/ui/gateway-services-nodes/", GET, internal::of_gateway)
         .add("/v1/internal/ui/gateway-intentions/", GET, absent::of_gateway)
         .add("/v1/internal/ui/service-topology/", GET, internal::service_topology)
         .add("/v1/internal/ui/metrics-proxy/", GET, absent::metrics_proxy);

@@ -72,7 +72,8 @@ pub(super) async fn create(api: Api, mut call: Call) -> Result<Answer, ApiError>
     }
 }
 
-/// The checks of the node, and the old field. An empty one of either means that no agent has to be alive.
+/// The checks of the node, and the old field. An empty one of either means that no agent has to be alive. The old field does not count
+/// when it names no more than it always did, or when the new one is empty.
 fn checks(body: &SessionBody) -> (Option<Vec<String>>, Vec<String>) {
     let old = body.checks.0.clone().flatten();
     let node_checks = match (&body.node_checks.0, &body.checks.0) {
@@ -80,6 +81,8 @@ fn checks(body: &SessionBody) -> (Option<Vec<String>>, Vec<String>) {
         (None, Some(old)) if old.as_ref().is_none_or(Vec::is_empty) => Some(Vec::new()),
         _ => Some(vec![SERF_HEALTH.to_owned()]),
     };
+    let none = node_checks.as_ref().is_none_or(Vec::is_empty);
+    let old = old.filter(|old| !none && *old != [SERF_HEALTH]);
     (node_checks, old.unwrap_or_default())
 }
 

@@ -68,6 +68,18 @@ pub fn service(service: &Stored<Service>) -> wire::NodeService {
     }
 }
 
+/// An instance as its owner gave it: tags that nobody gave are `null`. Transactions, queries and the web page show it so.
+pub(super) fn service_as_given(stored: &Stored<Service>) -> wire::NodeService {
+    let tags = Some(stored.tags.clone()).filter(|tags| !tags.is_empty() || stored.empty_tags);
+    wire::NodeService { tags, ..service(stored) }
+}
+
+/// A check in the same form.
+pub(super) fn check_as_given(stored: &Stored<Check>) -> wire::HealthCheck {
+    let service_tags = Some(stored.service_tags.clone()).filter(|tags| !tags.is_empty());
+    wire::HealthCheck { service_tags, ..check(stored) }
+}
+
 /// An instance with its node in one object.
 pub fn service_node(node: &Stored<Node>, service: &Stored<Service>, datacenter: &str) -> wire::ServiceNode {
     wire::ServiceNode {
@@ -124,6 +136,15 @@ pub fn health(instance: &HealthInstance, datacenter: &str) -> wire::CheckService
         node: node(&instance.node, datacenter),
         service: service(&instance.service),
         checks: instance.checks.iter().map(|c| check(c)).collect(),
+    }
+}
+
+/// The same as its owners gave it.
+pub(super) fn health_as_given(instance: &HealthInstance, datacenter: &str) -> wire::CheckServiceNode {
+    wire::CheckServiceNode {
+        node: node(&instance.node, datacenter),
+        service: service_as_given(&instance.service),
+        checks: instance.checks.iter().map(|c| check_as_given(c)).collect(),
     }
 }
 
@@ -219,7 +240,8 @@ pub(super) fn service_from(body: ServiceBody) -> Service {
         id: body.id,
         name: body.service,
         kind: body.kind,
-        tags: body.tags,
+        empty_tags: body.tags.as_ref().is_some_and(Vec::is_empty),
+        tags: body.tags.unwrap_or_default(),
         address: body.address,
         tagged_addresses: body.tagged_addresses.into_iter().map(|(tag, a)| (tag, address(a))).collect(),
         meta: body.meta,
@@ -290,6 +312,12 @@ fn opaque(text: &str) -> Option<Value> {
 /// Whether an instance said `"Connect": {"Native": true}`.
 pub(super) fn is_native(service: &Service) -> bool {
     opaque(&service.connect).is_some_and(|connect| connect["Native"] == Value::Bool(true))
+}
+
+/// The service that a proxy speaks for.
+pub(super) fn destination(service: &Service) -> Option<String> {
+    let proxy = opaque(&service.proxy).filter(|_| service.kind == "connect-proxy")?;
+    proxy["DestinationServiceName"].as_str().map(str::to_owned)
 }
 
 fn connect(service: &Service) -> Value {

@@ -180,20 +180,12 @@ fn refused(errors: Vec<OpError>, meta: Option<QueryMeta>) -> Answer {
     Answer::json(&TxnAnswer { results: None, errors: Some(errors), meta }).status(StatusCode::CONFLICT)
 }
 
-/// A result as it is stored: lists without elements are `null` here.
+/// A result as it is stored.
 fn shown(result: &TxnResult, datacenter: &str) -> OpResult {
     match result {
         TxnResult::Kv(entry) => OpResult::Kv(shape::kv(entry)),
         TxnResult::Node(node) => OpResult::Node(shape::node(node, datacenter)),
-        TxnResult::Service(service) => {
-            let mut service = shape::service(service);
-            service.tags = service.tags.filter(|tags| !tags.is_empty());
-            OpResult::Service(Box::new(service))
-        }
-        TxnResult::Check(check) => {
-            let mut check = shape::check(check);
-            check.service_tags = check.service_tags.filter(|tags| !tags.is_empty());
-            OpResult::Check(Box::new(check))
-        }
+        TxnResult::Service(service) => OpResult::Service(Box::new(shape::service_as_given(service))),
+        TxnResult::Check(check) => OpResult::Check(Box::new(shape::check_as_given(check))),
     }
 }

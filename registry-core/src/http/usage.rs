@@ -7,6 +7,7 @@ use registry_state::{
     Caseless, Index, Service, State, Topic,
     read::{CatalogNode, CatalogNodes, CatalogServices, Read},
 };
+use registry_wire::options::ReadOptions;
 use serde::Serialize;
 
 use super::{
@@ -95,7 +96,8 @@ struct Shown<'a> {
 /// `GET /v1/operator/usage`.
 pub(super) async fn usage(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    let asked = call.read_options()?;
+    // One datacenter is counted, whichever is named (as recorded).
+    let asked = ReadOptions { datacenter: None, ..call.read_options()? };
     let form = (api.datacenter().clone(), asked.consistency.name());
     let question = Indexed(Usage);
     read(&api, &asked, Family::Discovery, question, form, |(counts, index), (datacenter, consistency)| {

@@ -68,6 +68,9 @@ impl Joins {
                 Err(error @ JoinError::OtherDatacenter { .. }) if self.targets.len() == 1 => {
                     return Err(error);
                 }
+                Err(JoinError::Nobody(reasons)) => {
+                    errors.push(format!("Failed to join {target}: {}", reasons.join("; ")));
+                }
                 Err(error) => errors.push(format!("Failed to join {target}: {error}")),
             }
         }

@@ -37,7 +37,9 @@ use tokio::{
 use self::remember::Remembered;
 use crate::coordinates::Coordinates;
 
-use super::{AddressOwner, Backend, BoxFuture, CLIENT_HEADER, Found, Lookup, NODE_HEADER, Unavailable};
+use super::{
+    AddressOwner, Backend, BoxFuture, CLIENT_HEADER, Found, Lookup, NODE_HEADER, Reach, Unavailable,
+};
 
 pub use join::{JoinError, Joins};
 
@@ -321,7 +323,14 @@ fn target(lookup: &Lookup) -> String {
         }
     };
     match lookup {
-        Lookup::Service { name, datacenter } => place("/v1/health/service/", name, "", datacenter),
+        Lookup::Service { name, reach, datacenter } => {
+            let path = match reach {
+                Reach::Itself => "/v1/health/service/",
+                Reach::Connect => "/v1/health/connect/",
+                Reach::Ingress => "/v1/health/ingress/",
+            };
+            place(path, name, "", datacenter)
+        }
         Lookup::Node { name, datacenter } => place("/v1/catalog/node/", name, "", datacenter),
         Lookup::Query { name, datacenter, .. } => place("/v1/query/", name, "/execute", datacenter),
         Lookup::Address(address) => format!("{}{address}", calls::ADDRESS),

@@ -238,8 +238,8 @@ impl Resolver {
     fn dispatch<'a>(&'a self, asked: &'a Asked<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             match question_of(asked) {
-                Question::Service { name, tag, place } => {
-                    match self.instances(&name, tag.as_deref(), &place).await {
+                Question::Service { name, reach, tag, place } => {
+                    match self.instances(&name, reach, tag.as_deref(), &place).await {
                         Ok(found) => self.service(asked, self.settings.ttl_of_service(&name), found).await,
                         Err(outcome) => outcome,
                     }

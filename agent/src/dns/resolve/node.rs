@@ -10,7 +10,7 @@ use registry_wire::catalog::Node;
 
 use super::{Asked, Outcome, Resolver, Verdict, lower_labels};
 use crate::{
-    backend::{AddressOwner, Found, Lookup},
+    backend::{AddressOwner, Found, Lookup, Reach},
     dns::{
         address::{self, Family},
         answer,
@@ -87,7 +87,9 @@ impl Resolver {
     pub(super) async fn name_servers(&self, asked: &Asked<'_>) -> (Vec<Record>, Vec<Record>) {
         let ttl = answer::ttl_seconds(self.settings.node_ttl);
         let (mut names, mut glue) = (Vec::new(), Vec::new());
-        let Ok(found) = self.instances(SERVERS, None, &Place::Here).await else { return (names, glue) };
+        let Ok(found) = self.instances(SERVERS, Reach::Itself, None, &Place::Here).await else {
+            return (names, glue);
+        };
         for instance in found.iter().filter(|instance| is_host_name(&instance.node.node)) {
             let Some(name) = answer::node_name(&instance.node, &self.settings, &asked.domain) else {
                 continue;

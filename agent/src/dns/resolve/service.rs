@@ -12,7 +12,7 @@ use registry_wire::catalog::CheckServiceNode;
 
 use super::{Asked, Outcome, Resolver, Verdict};
 use crate::{
-    backend::{Found, Lookup},
+    backend::{Found, Lookup, Reach},
     dns::{
         address::Family,
         answer::{self, Target},
@@ -29,12 +29,13 @@ impl Resolver {
     pub(super) async fn instances(
         &self,
         name: &str,
+        reach: Reach,
         tag: Option<&str>,
         place: &Place,
     ) -> Result<Instances, Outcome> {
         let datacenter = self.datacenter(place)?;
         let wan = self.settings.translate_wan_addrs && datacenter.is_some();
-        let lookup = Lookup::Service { name: name.to_owned(), datacenter };
+        let lookup = Lookup::Service { name: name.to_owned(), reach, datacenter };
         let Found::Service(all) = self.look_up(lookup.clone()).await? else {
             return Err(Verdict::Failed.into());
         };

@@ -211,7 +211,8 @@ pub(super) fn files(limit: Option<u64>, is_registry: bool) -> Finding {
 /// Whether all members are of one release, and all are there.
 pub(super) fn members(found: &[Value]) -> Vec<Finding> {
     let name = |member: &Value| member["Name"].as_str().unwrap_or_default().to_owned();
-    let builds: BTreeSet<&str> = found.iter().filter_map(|member| member["Tags"]["build"].as_str()).collect();
+    let builds = found.iter().filter_map(|member| member["Tags"]["build"].as_str()?.split(':').next());
+    let builds: BTreeSet<&str> = builds.collect();
     let versions = if builds.len() > 1 {
         let builds: Vec<&str> = builds.into_iter().collect();
         Finding::remark("versions", format!("the fleet runs several: {}", builds.join(", ")), "ryo members")

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Caseless, Index, Node, Service, State, Stored, Topic,
     catalog::NodeEntry,
-    read::{NodeMeta, Read, at_least_one, has_meta, has_tags},
+    read::{NodeMeta, Read, at_least_one, has_meta, has_tags, nodes_with},
 };
 
 /// All nodes, in order of their names: `GET /v1/catalog/nodes`.
@@ -23,7 +23,7 @@ impl Read for CatalogNodes {
     type Output = Vec<Arc<Stored<Node>>>;
 
     fn topics(&self) -> Vec<Topic> {
-        vec![Topic::Nodes]
+        vec![nodes_with(&self.node_meta).unwrap_or(Topic::Nodes)]
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
@@ -45,8 +45,7 @@ impl Read for CatalogServices {
     type Output = BTreeMap<String, BTreeSet<String>>;
 
     fn topics(&self) -> Vec<Topic> {
-        let nodes = (!self.node_meta.is_empty()).then_some(Topic::Nodes);
-        [Topic::Services].into_iter().chain(nodes).collect()
+        [Topic::Services].into_iter().chain(nodes_with(&self.node_meta)).collect()
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {

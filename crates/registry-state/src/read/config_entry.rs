@@ -1,4 +1,4 @@
-//! Configuration entries: one, those of a kind, or all.
+//! Configuration entries: one, those of a kind, those of gateways, or all.
 
 use std::sync::Arc;
 
@@ -53,5 +53,22 @@ impl Read for ConfigList {
             }
         };
         (found, at_least_one(state.indexes.config))
+    }
+}
+
+/// The entries of gateways that stand for services, ingress gateways first. The index moves also when the services do that a gateway
+/// for all of them stands for: `GET /v1/catalog/gateway-services/:gateway`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gateways;
+
+impl Read for Gateways {
+    type Output = Vec<Arc<Stored<ConfigEntry>>>;
+
+    fn topics(&self) -> Vec<Topic> {
+        vec![Topic::Gateways]
+    }
+
+    fn run(&self, state: &State) -> (Self::Output, Index) {
+        (state.gateways().cloned().collect(), at_least_one(state.indexes.gateways))
     }
 }

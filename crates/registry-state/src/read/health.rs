@@ -7,7 +7,7 @@ use crate::{
     read::{
         NodeMeta, Read, at_least_one,
         catalog::{node_of, service_index},
-        has_meta, has_tags,
+        has_meta, has_tags, nodes_with,
     },
 };
 
@@ -40,6 +40,17 @@ pub struct HealthService {
     pub node_meta: NodeMeta,
     /// Only instances all of whose checks pass.
     pub passing: bool,
+}
+
+impl HealthService {
+    /// The index of an answer that shows nothing that hangs on the service, as when no proxy speaks for it: that of the last service to
+    /// vanish, before any vanished its own.
+    pub fn index_of_nothing(&self, state: &State) -> Index {
+        match state.indexes.service_extinction {
+            0 => self.run(state).1,
+            vanished => vanished,
+        }
+    }
 }
 
 impl Read for HealthService {
@@ -145,8 +156,7 @@ impl Read for HealthState {
     fn topics(&self) -> Vec<Topic> {
         let any = self.state.as_str() == Self::ANY;
         let checks = if any { Topic::Checks } else { Topic::ChecksInState(self.state.clone()) };
-        let nodes = (!self.node_meta.is_empty()).then_some(Topic::Nodes);
-        [checks].into_iter().chain(nodes).collect()
+        [checks].into_iter().chain(nodes_with(&self.node_meta)).collect()
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {

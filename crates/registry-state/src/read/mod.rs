@@ -17,7 +17,7 @@ pub use catalog::{
     AddressOwner, CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, NodeServices,
     ServiceInstance,
 };
-pub use config_entry::{ConfigGet, ConfigList};
+pub use config_entry::{ConfigGet, ConfigList, Gateways};
 pub use coordinate::{CoordinateOf, Coordinates};
 pub use event::EventsAfter;
 pub use health::{HealthChecks, HealthInstance, HealthNode, HealthService, HealthState};
@@ -47,6 +47,11 @@ pub type NodeMeta = Vec<(String, String)>;
 fn has_meta(node: &Node, wanted: &NodeMeta) -> bool {
     let has = |(key, value): &(String, String)| node.meta.as_ref().and_then(|m| m.get(key)) == Some(value);
     wanted.iter().all(has)
+}
+
+/// What changes which nodes have all of these pairs, for they have the first one.
+fn nodes_with(wanted: &NodeMeta) -> Option<Topic> {
+    wanted.first().map(|(key, value)| Topic::NodesWith(key.clone(), value.clone()))
 }
 
 /// Whether an instance has all of these tags, in any case.

@@ -1,6 +1,6 @@
 //! Sessions: one, all, or those of a node.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use crate::{
     Caseless, Index, Session, SessionId, State, Stored, Topic,
@@ -26,7 +26,7 @@ impl Read for SessionInfo {
     }
 }
 
-/// All sessions, in order of their ids: `GET /v1/session/list`.
+/// All sessions, the newest first; Consul's order, that of their ids, is chance: `GET /v1/session/list`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionList;
 
@@ -38,11 +38,12 @@ impl Read for SessionList {
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
-        (state.sessions.by_id.values().cloned().collect(), at_least_one(state.indexes.sessions))
+        let sessions = newest_first(state.sessions.by_id.values().cloned());
+        (sessions, at_least_one(state.indexes.sessions))
     }
 }
 
-/// The sessions of a node, in order of their ids: `GET /v1/session/node/:node`.
+/// The sessions of a node, the newest first: `GET /v1/session/node/:node`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionsOfNode {
     /// The node's name.
@@ -58,7 +59,13 @@ impl Read for SessionsOfNode {
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
         let ids = state.sessions.of_node(&self.node);
-        let sessions = ids.iter().filter_map(|id| state.sessions.by_id.get(id).cloned()).collect();
+        let sessions = newest_first(ids.iter().filter_map(|id| state.sessions.by_id.get(id).cloned()));
         (sessions, at_least_one(state.indexes.sessions))
     }
+}
+
+fn newest_first(sessions: impl Iterator<Item = Arc<Stored<Session>>>) -> Vec<Arc<Stored<Session>>> {
+    let mut sessions: Vec<_> = sessions.collect();
+    sessions.sort_by_key(|session| Reverse(session.create_index));
+    sessions
 }

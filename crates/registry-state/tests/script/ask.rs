@@ -6,8 +6,9 @@ use registry_state::{
     Caseless, Check, Key, State, Stored,
     read::{
         CatalogAddress, CatalogNode, CatalogNodes, CatalogService, CatalogServices, ConfigGet, ConfigList,
-        CoordinateOf, Coordinates, EventsAfter, HealthChecks, HealthNode, HealthService, HealthState, KvGet,
-        KvKeys, KvList, QueryGet, QueryList, QueryNamed, Read, SessionInfo, SessionList, SessionsOfNode,
+        CoordinateOf, Coordinates, EventsAfter, Gateways, HealthChecks, HealthNode, HealthService,
+        HealthState, KvGet, KvKeys, KvList, QueryGet, QueryList, QueryNamed, Read, SessionInfo, SessionList,
+        SessionsOfNode,
     },
 };
 
@@ -58,6 +59,7 @@ pub(crate) fn answer(state: &State, words: &Words) -> String {
             let kind = Some(words.at(0)).filter(|kind| !kind.is_empty()).map(Arc::from);
             ask(state, &ConfigList { kind }, |l| l.iter().map(|e| show::config(e)).collect())
         }
+        "gateways" => ask(state, &Gateways, |l| l.iter().map(|e| show::config(e)).collect()),
         "autopilot-get" => {
             let settings = state.autopilot();
             format!(

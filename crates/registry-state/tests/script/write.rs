@@ -34,6 +34,7 @@ pub(crate) fn action(words: &Words) -> Option<Action> {
                 kind: words.at(0).into(),
                 name: words.at(1).to_owned(),
                 body: words.at(2).to_owned().into_bytes().into(),
+                services: words.all("service").map(str::to_owned).collect(),
             },
             cas: words.get("cas").map(|_| words.number("cas")),
         })),

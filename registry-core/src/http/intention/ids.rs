@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use http::Method;
+use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
 use registry_state::{ConfigEntry, Stored};
 use registry_wire::{
@@ -18,7 +18,11 @@ use crate::http::Api;
 pub(super) async fn create(api: &Api, mut call: Call) -> Result<Answer, ApiError> {
     let undecoded = |e: json::DecodeError| ApiError::internal(format!("Failed to decode request body: {e}"));
     let sent: IntentionBody = json::decode(&call.body().await?, Unknown::Refuse).map_err(undecoded)?;
+    sent.in_one_partition()?;
     sent.in_one_namespace()?;
+    if sent.destination_name.is_empty() {
+        return Err(denied());
+    }
     sent.without_peer()?;
     if !sent.id.is_empty() {
         return Err(ApiError::internal("ID must be empty when creating a new intention"));
@@ -38,12 +42,17 @@ pub(super) async fn create(api: &Api, mut call: Call) -> Result<Answer, ApiError
 
 /// `GET`, `PUT` and `DELETE` of `/v1/connect/intentions/:id`.
 pub(in crate::http) async fn by_id(api: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
     enabled(&api)?;
     let id = call.name().into_owned();
     if uuid::Uuid::try_parse(&id).is_err() {
-        return Err(ApiError::bad_request(
-            "failed config entry lookup: index error: UUID must be 36 characters",
-        ));
+        let why = "failed config entry lookup: index error: UUID must be 36 characters";
+        return Err(match call.method {
+            Method::DELETE if id.is_empty() => denied(),
+            Method::PUT | Method::DELETE => ApiError::internal(format!("Intention lookup failed: {why}")),
+            _ if id.is_empty() => ApiError::not_found("Intention not found"),
+            _ => ApiError::bad_request(why),
+        });
     }
     match call.method {
         Method::PUT => update(&api, call, &id).await,
@@ -125,6 +134,18 @@ impl IntentionBody {
         Json::Object(fields.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
+    fn in_one_partition(&self) -> Result<(), ApiError> {
+        for (side, partition) in
+            [("source", &self.source_partition), ("destination", &self.destination_partition)]
+        {
+            if !partition.is_empty() {
+                let why = format!("Cannot specify a {side} partition with this endpoint");
+                return Err(ApiError::bad_request(why));
+            }
+        }
+        Ok(())
+    }
+
     fn in_one_namespace(&self) -> Result<(), ApiError> {
         for (side, namespace) in [("Source", &self.source_ns), ("Destination", &self.destination_ns)] {
             if !["", "default"].contains(&namespace.as_str()) {
@@ -136,7 +157,7 @@ impl IntentionBody {
         Ok(())
     }
 
-    fn without_peer(&self) -> Result<(), ApiError> {
+    pub(super) fn without_peer(&self) -> Result<(), ApiError> {
         if self.source_peer.is_empty() {
             return Ok(());
         }
@@ -167,6 +188,11 @@ impl IntentionBody {
         }
         config_entry::several(complaints).map_err(ApiError::internal)
     }
+}
+
+/// Who names nothing has, for Consul, no right to it.
+fn denied() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "Permission denied")
 }
 
 fn text<'a>(shown: &'a Json, field: &str) -> &'a str {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use agent::definition::validate_meta;
 use bytes::Bytes;
-use http::{HeaderValue, Method, header::ALLOW};
+use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
     Action, Outcome, Query, QueryId, State, Stored, WriteError,
@@ -25,7 +25,8 @@ use registry_wire::{
 pub(crate) use self::run::{Asked, resolve, run};
 use super::{
     Api, asking_client, asking_node,
-    respond::{Encoded, Family, encoded, read, read_headers, reader_options},
+    cached::{self, Noted},
+    respond::{Encoded, Family, encoded, failed_read, read, read_headers, reader_options},
 };
 use crate::{Consistency, Options};
 
@@ -62,7 +63,18 @@ pub(super) async fn one(api: Api, call: Call) -> Result<Answer, ApiError> {
     let running = part("/execute").map(|n| (n, true)).or_else(|| part("/explain").map(|n| (n, false)));
     let methods = if running.is_some() { "GET" } else { "GET,PUT,DELETE" };
     match (&call.method, running) {
-        (&Method::GET, Some((name, true))) => execute(api, call, &name).await,
+        (&Method::GET, Some((name, true))) => {
+            let noted = Noted::of(&cached::QUERY, &api, &call);
+            let answer = execute(api, call, &name).await.map_err(|error| match &noted {
+                // Out of the cache comes no status (as recorded).
+                Some(_) => ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error }.bare(),
+                None => error,
+            })?;
+            Ok(match noted {
+                Some(noted) => noted.tell(answer),
+                None => answer,
+            })
+        }
         (&Method::GET, Some((name, false))) => explain(api, call, &name).await,
         (&Method::GET, None) => get(api, call, &name).await,
         (&Method::PUT, None) => update(api, call, &name).await,
@@ -77,17 +89,18 @@ pub(super) async fn one(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 async fn get(api: Api, call: Call, id: &str) -> Result<Answer, ApiError> {
     let asked = call.read_options()?;
-    api.serves(asked.datacenter.as_deref())?;
-    let question = QueryGet { id: query_id(id).map_err(ApiError::internal)? };
+    api.serves(asked.datacenter.as_deref()).map_err(failed_read)?;
+    let id = query_id(id).map_err(|why| failed_read(ApiError::internal(why)))?;
+    let question = QueryGet { id };
     if find(&api, &question).await?.is_empty() {
-        return Err(ApiError::not_found(NOT_FOUND));
+        return Err(failed_read(ApiError::not_found(NOT_FOUND)));
     }
     let encode = |found: &Vec<Arc<Stored<Query>>>, (): &()| -> Encoded {
         encoded(&found.iter().map(|query| shown(query)).collect::<Vec<_>>()).filter(|_| !found.is_empty())
     };
     let answer = read(&api, &asked, Family::Discovery, question, (), encode).await?;
-    if answer.status == http::StatusCode::NOT_FOUND {
-        return Err(ApiError::not_found(NOT_FOUND));
+    if answer.status == StatusCode::NOT_FOUND {
+        return Err(failed_read(ApiError::not_found(NOT_FOUND)));
     }
     Ok(answer)
 }
@@ -218,7 +231,7 @@ async fn execute(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
     let datacenter = api.datacenter().clone();
     let client = asking_client(&call);
     let asked = Asked { agent: &agent, client, near: near.as_deref(), limit, connect };
-    about(&api, call.read_options()?, Family::Cached, |state, meta| {
+    about(&api, call.read_options()?, Family::Discovery, |state, meta| {
         let Some(query) = resolve(state, name)? else { return Ok(None) };
         let mut ran = run(state, &query, &asked, &datacenter);
         ran.meta = meta;
@@ -228,6 +241,7 @@ async fn execute(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
 }
 
 async fn explain(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
+    limit(&call)?;
     about(&api, call.read_options()?, Family::Discovery, |state, meta| {
         Ok(resolve(state, name)?.and_then(|query| encoded(&Explained { query, meta })))
     })
@@ -240,11 +254,13 @@ async fn about(
     family: Family,
     look: impl FnOnce(&State, Meta) -> Result<Encoded, String>,
 ) -> Result<Answer, ApiError> {
-    api.serves(asked.datacenter.as_deref())?;
+    api.serves(asked.datacenter.as_deref()).map_err(failed_read)?;
     let options = Options { wait: None, ..reader_options(api, &asked) };
     let meta = Meta { consistency_level: asked.consistency.name().to_owned(), ..Meta::default() };
     let found = api.reader().look_up(options.consistency, |state| (look(state, meta), 1)).await?;
-    let body = found.value.map_err(ApiError::internal)?.ok_or_else(|| ApiError::not_found(NOT_FOUND))?;
+    let body =
+        found.value.map_err(ApiError::internal).and_then(|b| b.ok_or_else(|| ApiError::not_found(NOT_FOUND)));
+    let body = body.map_err(failed_read)?;
     let mut answer = Answer::encoded(body);
     read_headers(&mut answer, 1, found.known_leader, found.last_contact_ms, family, &asked);
     Ok(answer)

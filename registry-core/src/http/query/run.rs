@@ -10,7 +10,7 @@ use registry_state::{
 use registry_wire::prepared::{Definition, Executed, ServiceQuery, TEMPLATE_BY_ID};
 
 use super::{shown, template};
-use crate::http::{near, shape};
+use crate::http::{connected::Connected, near, shape};
 
 /// An instance of the near node comes first when sorting or shuffling left it among so many (as recorded).
 const NEAR_FIRST_OF: usize = 10;
@@ -25,7 +25,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) near: Option<&'a str>,
     /// 0 is no limit.
     pub(crate) limit: usize,
-    /// Whether only instances of a mesh are wanted.
+    /// Whether those are wanted that speak for the service in a mesh.
     pub(crate) connect: bool,
 }
 
@@ -51,10 +51,9 @@ pub(crate) fn run(state: &State, query: &Definition, asked: &Asked<'_>, datacent
         return Executed { peer_name: wanted.peer.clone(), ..ran };
     }
     let question = HealthService { service: Caseless::new(&wanted.service), ..HealthService::default() };
-    let (mut found, _) = question.run(state);
-    found.retain(|instance| {
-        fits(instance, wanted) && (!(wanted.connect || asked.connect) || shape::is_native(&instance.service))
-    });
+    let (mut found, _) =
+        if wanted.connect || asked.connect { Connected(question).run(state) } else { question.run(state) };
+    found.retain(|instance| fits(instance, wanted));
     found.shuffle(&mut rand::rng());
     if let Some(node) = near_node(state, wanted, asked) {
         near::sort(state, &node, &mut found);
@@ -66,7 +65,7 @@ pub(crate) fn run(state: &State, query: &Definition, asked: &Asked<'_>, datacent
     if found.is_empty() {
         return failed_over(ran, wanted, datacenter);
     }
-    let nodes = found.iter().map(|instance| shape::health(instance, datacenter)).collect();
+    let nodes = found.iter().map(|instance| shape::health_as_given(instance, datacenter)).collect();
     Executed { nodes, datacenter: datacenter.to_owned(), ..ran }
 }
 

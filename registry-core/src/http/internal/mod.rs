@@ -1,18 +1,14 @@
-//! `/v1/internal/ui/`: what the web interface shows, each page in one answer.
+//! `/v1/internal/ui/`: what the web interface shows, each page in one answer. Lists of services stand in `services`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+mod services;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::StatusCode;
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
     Caseless, Check, Index, Node, Service, State, Status, Stored, Topic,
-    read::{
-        CatalogNode, CatalogNodes, CatalogServices, HealthInstance, HealthNode, HealthService, HealthState,
-        Read,
-    },
+    read::{CatalogNode, CatalogNodes, CatalogServices, HealthNode, HealthState, Read},
 };
 use registry_wire::{
     catalog::{HealthCheck, NodeService, TextMap},
@@ -26,6 +22,8 @@ use super::{
     shape,
 };
 use crate::ReadError;
+use services::Instances;
+pub(super) use services::{of_gateway, services};
 
 /// A node with everything on it.
 struct NodeInfo {
@@ -58,25 +56,6 @@ impl Read for NodeInfos {
     }
 }
 
-/// The instances of all services.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Instances;
-
-impl Read for Instances {
-    type Output = Vec<HealthInstance>;
-
-    fn topics(&self) -> Vec<Topic> {
-        vec![Topic::Nodes, Topic::Services, Topic::Checks]
-    }
-
-    fn run(&self, state: &State) -> (Self::Output, Index) {
-        let (names, _) = CatalogServices::default().run(state);
-        let names: BTreeSet<Caseless> = names.keys().map(|name| Caseless::new(name)).collect();
-        let of = |service| HealthService { service, ..HealthService::default() }.run(state).0;
-        (names.into_iter().flat_map(of).collect(), tables_index(state))
-    }
-}
-
 /// The newest change of nodes, services or checks.
 fn tables_index(state: &State) -> Index {
     let (_, nodes) = CatalogNodes::default().run(state);
@@ -105,8 +84,8 @@ fn shown_node(info: &NodeInfo) -> ShownNode {
         address: info.node.address.clone(),
         tagged_addresses: info.node.tagged_addresses.clone(),
         meta: info.node.meta.clone(),
-        services: info.services.iter().map(|s| shape::service(s)).collect(),
-        checks: info.checks.iter().map(|c| shape::check(c)).collect(),
+        services: info.services.iter().map(|s| shape::service_as_given(s)).collect(),
+        checks: info.checks.iter().map(|c| shape::check_as_given(c)).collect(),
     }
 }
 
@@ -124,6 +103,9 @@ pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     let asked = call.read_options()?;
     let question = NodeInfos(Some(call.name_or("Missing node name")?));
+    if call.query.filled("peer").is_some() {
+        return Ok(Answer::empty().status(StatusCode::NOT_FOUND));
+    }
     let encode: fn(&Vec<NodeInfo>, &()) -> Encoded =
         |found, ()| found.first().and_then(|info| encoded(&shown_node(info)));
     let found = read(&api, &asked, Family::Plain, question, (), encode).await?;
@@ -131,72 +113,6 @@ pub(super) async fn node(api: Api, call: Call) -> Result<Answer, ApiError> {
         StatusCode::NOT_FOUND => Ok(Answer::empty().status(StatusCode::NOT_FOUND)),
         _ => Ok(found),
     }
-}
-
-/// A service in the list of services.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Summary {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    kind: String,
-    name: String,
-    datacenter: String,
-    tags: Option<BTreeSet<String>>,
-    nodes: BTreeSet<String>,
-    external_sources: Option<BTreeSet<String>>,
-    instance_count: u64,
-    checks_passing: u64,
-    checks_warning: u64,
-    checks_critical: u64,
-    gateway_config: BTreeMap<String, String>,
-    transparent_proxy: bool,
-    connect_native: bool,
-    connected_with_proxy: bool,
-    connected_with_gateway: bool,
-}
-
-impl Summary {
-    fn add(&mut self, instance: &HealthInstance) {
-        let service = &instance.service;
-        self.kind.clone_from(&service.kind);
-        self.instance_count += 1;
-        self.nodes.insert(instance.node.name.clone());
-        self.connect_native |= shape::is_native(service);
-        if !service.tags.is_empty() {
-            self.tags.get_or_insert_default().extend(service.tags.iter().cloned());
-        }
-        if let Some(source) = service.meta.as_ref().and_then(|meta| meta.get("external-source")) {
-            self.external_sources.get_or_insert_default().insert(source.clone());
-        }
-        for check in &instance.checks {
-            match check.state() {
-                Status::Passing => self.checks_passing += 1,
-                Status::Warning => self.checks_warning += 1,
-                Status::Critical => self.checks_critical += 1,
-            }
-        }
-    }
-}
-
-/// `GET /v1/internal/ui/services`.
-pub(super) async fn services(api: Api, call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
-    let asked = call.read_options()?;
-    let form = Form::of(&api, &asked, &fields::HEALTH_INSTANCE)?;
-    read(&api, &asked, Family::Plain, Instances, form, |found, form| {
-        let mut summaries: BTreeMap<&str, Summary> = BTreeMap::new();
-        for instance in found.iter().filter(|i| form.keeps(&shape::health(i, &form.datacenter))) {
-            let name = instance.service.name.as_str();
-            let summary = summaries.entry(name).or_insert_with(|| Summary {
-                name: name.to_owned(),
-                datacenter: form.datacenter.to_string(),
-                ..Summary::default()
-            });
-            summary.add(instance);
-        }
-        encoded(&summaries.into_values().collect::<Vec<_>>())
-    })
-    .await
 }
 
 /// How many there are, by their health.
@@ -254,6 +170,8 @@ pub(super) async fn overview(api: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/internal/ui/service-topology/:service`: there is no mesh to have a topology.
 pub(super) async fn service_topology(_: Api, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
+    call.refuse_enterprise()?;
     call.name_or("Missing service name")?;
     if !call.query.has("kind") {
         return Err(ApiError::bad_request("Missing service kind"));
