@@ -14,6 +14,7 @@ use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     level_filters::LevelFilter,
+    subscriber::Interest,
 };
 use tracing_subscriber::{
     Layer, Registry,
@@ -100,11 +101,24 @@ impl<S> Filter<S> for OurLevel {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         shows(self.0, metadata)
     }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        interest(shows(self.0, metadata))
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.0)
+    }
 }
 
-/// Whether a log of this level shows such an event.
+/// What holds for a line of code until the filters change; who changes one says so.
+fn interest(shown: bool) -> Interest {
+    if shown { Interest::always() } else { Interest::never() }
+}
+
+/// Whether a log of this level shows such an event. Spans, of which the engine has many, are never in it.
 fn shows(level: LevelFilter, metadata: &Metadata<'_>) -> bool {
-    if *metadata.level() > level {
+    if *metadata.level() > level || metadata.is_span() {
         return false;
     }
     let target = metadata.target();

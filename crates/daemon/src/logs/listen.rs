@@ -2,24 +2,22 @@
 
 use std::sync::{
     Arc, PoisonError, RwLock,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use tokio::sync::mpsc;
-use tracing::{Event, Metadata, Subscriber, level_filters::LevelFilter};
+use tracing::{Event, Metadata, Subscriber, callsite, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{
     Layer,
     layer::{Context, Filter},
 };
 
-use super::{Style, line, shows};
+use super::{Style, interest, line, shows};
 
 /// How many lines wait for one listener; more are counted and dropped, for the log waits for nobody.
 const WAITING_MAX: usize = 512;
 
 static LISTENERS: RwLock<Vec<Arc<Listener>>> = RwLock::new(Vec::new());
-/// How many there are, so that a program that nobody listens to looks no further.
-static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Debug)]
 struct Listener {
@@ -40,10 +38,17 @@ pub struct Listening {
 pub fn listen(level: LevelFilter, style: Style) -> Listening {
     let (sender, lines) = mpsc::channel(WAITING_MAX);
     let listener = Arc::new(Listener { level, style, lines: sender, dropped: AtomicU64::new(0) });
-    let mut listeners = LISTENERS.write().unwrap_or_else(PoisonError::into_inner);
-    listeners.push(listener.clone());
-    COUNT.store(listeners.len(), Relaxed);
+    change(|listeners| listeners.push(listener.clone()));
     Listening { lines, listener }
+}
+
+/// Changes who listens, and lets what logs look again whether anybody wants its lines.
+fn change(how: impl FnOnce(&mut Vec<Arc<Listener>>)) {
+    let mut listeners = LISTENERS.write().unwrap_or_else(PoisonError::into_inner);
+    how(&mut listeners);
+    // What looks again reads the list.
+    drop(listeners);
+    callsite::rebuild_interest_cache();
 }
 
 impl Listening {
@@ -65,9 +70,7 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let mut listeners = LISTENERS.write().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| !Arc::ptr_eq(listener, &self.listener));
-        COUNT.store(listeners.len(), Relaxed);
+        change(|listeners| listeners.retain(|listener| !Arc::ptr_eq(listener, &self.listener)));
     }
 }
 
@@ -90,14 +93,25 @@ impl<S: Subscriber> Layer<S> for Listeners {
 /// Lets through what at least one listener wants.
 pub(super) struct Wanted;
 
+impl Wanted {
+    fn wants(metadata: &Metadata<'_>) -> bool {
+        let listeners = LISTENERS.read().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().any(|listener| shows(listener.level, metadata))
+    }
+}
+
 impl<S> Filter<S> for Wanted {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        COUNT.load(Relaxed) > 0
-            && LISTENERS
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter()
-                .any(|listener| shows(listener.level, metadata))
+        Self::wants(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        interest(Self::wants(metadata))
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let listeners = LISTENERS.read().unwrap_or_else(PoisonError::into_inner);
+        Some(listeners.iter().map(|listener| listener.level).max().unwrap_or(LevelFilter::OFF))
     }
 }
 
@@ -122,6 +136,6 @@ mod tests {
             (0..WAITING_MAX + 9).for_each(|_| tracing::info!(target: "agent", "many"));
             assert_eq!((all.dropped(), warnings.dropped()), (10, 0));
         });
-        assert_eq!(COUNT.load(Relaxed), 0);
+        assert!(LISTENERS.read().unwrap().is_empty());
     }
 }
