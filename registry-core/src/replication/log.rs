@@ -35,9 +35,9 @@ use super::{
 use crate::figures;
 
 /// A file of the log: small, for only whole files leave the cache and, after a snapshot, the disk.
-const CHUNK_BYTES: usize = 4 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
 /// How much of the log stays in memory, beside the file being written.
-const CACHE_BYTES: usize = 2 << 20;
+const CACHE_BYTES: usize = 1 << 20;
 const READ_BUFFER_BYTES: usize = 1 << 20;
 
 /// The log; clones share it.
