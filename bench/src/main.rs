@@ -5,7 +5,7 @@
 //! starts programs, `process` asks the kernel about them, `fleet` fills a registry. `measure` is one round, `figures` the
 //! table with its goals, `compare` runs the rounds.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, ValueEnum as _};
 
@@ -14,6 +14,7 @@ mod dns;
 mod figures;
 mod fleet;
 mod flushed;
+mod functions;
 mod held;
 mod http;
 mod limits;
@@ -78,6 +79,11 @@ enum Tool {
         /// Where to listen.
         #[arg(long)]
         http: SocketAddr,
+    },
+    /// Print the functions that a registry, an agent and a watcher run, in the order the linker should lay them out
+    Functions {
+        /// A binary with its symbols.
+        bin: PathBuf,
     },
     /// Run subjects in turn and print medians and ratios as a table
     Compare(CompareFlags),
@@ -159,6 +165,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
         Tool::Hold { holder, http } => held::serve(holder, http)?,
+        Tool::Functions { bin } => print(&functions::record(&bin)?.join("\n")),
         Tool::Compare(flags) => run_comparison(&flags)?,
     }
     Ok(())

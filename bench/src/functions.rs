@@ -1,0 +1,177 @@
+//! Which functions a registry, an agent and a watcher run: what the linker lays side by side.
+//!
+//! A program's code comes into memory in pieces of 64 kB around what runs. A tenth of the binary's functions run from
+//! start to idle; spread over all of it they bring nearly all of it along. Laid together they bring little else.
+//! valgrind's callgrind writes down what runs, here while the three programs do what they do all day.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use conformance::{
+    client,
+    dns::wire::{self, Head},
+    pause,
+    subject::{self, Ports, Server},
+};
+use serde_json::{Value, json};
+
+use crate::fleet;
+
+const TRACE: &str = "valgrind --tool=callgrind --demangle=no --callgrind-out-file={dir}/functions {bin}";
+/// How long the programs work: longer than every pause between things that they do again and again.
+const WORK: Duration = Duration::from_secs(35);
+/// How long a traced program may take to end and to write down what it ran.
+const END_MAX: Duration = Duration::from_secs(60);
+/// What is read over HTTP, of both programs.
+const READS: [&str; 8] = [
+    "/v1/kv/bench/key",
+    "/v1/kv/bench/?recurse",
+    "/v1/catalog/services",
+    "/v1/health/service/web?passing",
+    "/v1/health/service/web?index=1&wait=1s",
+    "/v1/agent/self",
+    "/v1/agent/checks",
+    "/v1/agent/metrics",
+];
+const TEMPLATE: &str =
+    "{{ range service \"web\" }}{{ .Address }}:{{ .Port }}\n{{ end }}{{ key \"bench/key\" }}\n";
+
+/// The symbols of all functions that run, those of most programs first.
+///
+/// `bin` must have its symbols. Errors when valgrind is not installed or a program does not do its work.
+pub(crate) fn record(bin: &Path) -> anyhow::Result<Vec<String>> {
+    let agent_command = format!("{TRACE} agent -config-file {{config}}");
+    let registry = Server::start(&agent_command, bin, registry_config, |server| {
+        fleet::put(server.http(), "/v1/kv/bench/key", "0").is_ok()
+    })
+    .context("valgrind has to be installed (apt install valgrind)")?;
+    let join = format!("127.0.0.1:{}", registry.ports.serf_lan);
+    let agent = Server::start(
+        &agent_command,
+        bin,
+        |ports, folder| agent_config(ports, folder, &join, registry.http()),
+        |server| server.get("/v1/health/service/web").is_ok_and(|answer| answer.text().contains("passing")),
+    )?;
+    let watch =
+        format!("{TRACE} template -consul-addr {} -template {{dir}}/in:{{dir}}/out:true", registry.http());
+    let watcher = Server::start(
+        &watch,
+        bin,
+        |_, folder| {
+            fs::write(folder.join("in"), TEMPLATE).expect("the folder is new and ours");
+            json!({})
+        },
+        |server| server.folder().join("out").exists(),
+    )?;
+    work(&registry, &agent)?;
+    let traces = [registry, agent, watcher].map(|mut server| {
+        server.interrupt(END_MAX);
+        let path = server.folder().join("functions");
+        let trace = fs::read(&path).with_context(|| format!("no trace; it said: {}", server.log_tail()))?;
+        anyhow::Ok(functions(&String::from_utf8_lossy(&trace)))
+    });
+    let traces = traces.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(traces.iter().all(|trace| !trace.is_empty()), "{} has no symbols", bin.display());
+    Ok(in_order(&traces))
+}
+
+fn work(registry: &Server, agent: &Server) -> anyhow::Result<()> {
+    let end = Instant::now() + WORK;
+    let mut round = 0_u32;
+    while Instant::now() < end {
+        round += 1;
+        for server in [registry, agent] {
+            fleet::put(server.http(), "/v1/kv/bench/key", &round.to_string())?;
+            for path in READS {
+                client::get(server.http(), path)?;
+            }
+            for kind in ["A", "SRV"] {
+                ask((Ipv4Addr::LOCALHOST, server.ports.dns).into(), kind)?;
+            }
+        }
+        pause(Duration::from_secs(1));
+    }
+    Ok(())
+}
+
+fn ask(server: SocketAddr, kind: &str) -> anyhow::Result<()> {
+    let question = ("web.service.consul".to_owned(), kind.to_owned(), "IN".to_owned());
+    let message = wire::query(&Head { flags: 0x0100, edns: None }, &[question])?;
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    socket.send_to(&[&[0, 1], &message[..]].concat(), server)?;
+    socket.recv(&mut [0; 512]).context("no answer over DNS")?;
+    Ok(())
+}
+
+fn registry_config(ports: &Ports, folder: &Path) -> Value {
+    let own = json!({ "server": true, "bootstrap_expect": 1, "node_name": "registry" });
+    subject::merge(config(ports, folder), &own)
+}
+
+fn agent_config(ports: &Ports, folder: &Path, join: &str, web: SocketAddr) -> Value {
+    let checks = json!([
+        { "http": format!("http://{web}/v1/status/leader"), "interval": "1s" },
+        { "tcp": web.to_string(), "interval": "1s" },
+        { "args": ["true"], "interval": "1s" },
+    ]);
+    let own = json!({
+        "node_name": "agent", "retry_join": [join], "enable_local_script_checks": true,
+        "services": [{ "name": "web", "port": web.port(), "checks": checks }],
+    });
+    subject::merge(config(ports, folder), &own)
+}
+
+fn config(ports: &Ports, folder: &Path) -> Value {
+    json!({
+        "data_dir": folder.join("data"),
+        "bind_addr": "127.0.0.1",
+        "client_addr": "127.0.0.1",
+        "ports": subject::ports_config(ports, false),
+    })
+}
+
+/// The mangled names in callgrind's output, `fn=(12) _ZN…` and `cfn=…`; a name stands there once, later its number does.
+fn functions(trace: &str) -> BTreeSet<String> {
+    let called = |line: &str| {
+        let name = line.strip_prefix("fn=").or(line.strip_prefix("cfn="))?.split_once(' ')?.1;
+        // A function that calls itself is written once more as `name'2`.
+        let name = name.split('\'').next().unwrap_or(name);
+        name.starts_with('_').then(|| name.to_owned())
+    };
+    trace.lines().filter_map(called).collect()
+}
+
+/// Functions that the same programs run side by side; those of the most programs first.
+fn in_order(traces: &[BTreeSet<String>]) -> Vec<String> {
+    let mut runs_in = BTreeMap::<&String, Vec<usize>>::new();
+    for (program, trace) in traces.iter().enumerate() {
+        for function in trace {
+            runs_in.entry(function).or_default().push(program);
+        }
+    }
+    let mut order: Vec<_> = runs_in.into_iter().collect();
+    order.sort_by(|(a, a_in), (b, b_in)| b_in.len().cmp(&a_in.len()).then(a_in.cmp(b_in)).then(a.cmp(b)));
+    order.into_iter().map(|(function, _)| function.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{functions, in_order};
+
+    #[test]
+    fn names_are_read_once_and_shared_ones_come_first() {
+        let trace =
+            "ob=(1) /bin/x\nfn=(1) _ZN1aE\n12 3\ncfn=(2) _ZN1bE'2\ncalls=1 0\nfn=(1)\ncfn=(3) memcpy\n";
+        let first = functions(trace);
+        assert_eq!(first.iter().collect::<Vec<_>>(), ["_ZN1aE", "_ZN1bE"]);
+        let second = functions("fn=(1) _ZN1bE\nfn=(2) _ZN0cE\n");
+        assert_eq!(in_order(&[first, second]), ["_ZN1bE", "_ZN1aE", "_ZN0cE"]);
+    }
+}
