@@ -137,13 +137,14 @@ fn config(ports: &Ports, folder: &Path) -> Value {
     })
 }
 
-/// The mangled names in callgrind's output, `fn=(12) _ZN…` and `cfn=…`; a name stands there once, later its number does.
+/// The names in callgrind's output, `fn=(12) _ZN…` and `cfn=…`; a name stands there once, later its number does.
 fn functions(trace: &str) -> BTreeSet<String> {
     let called = |line: &str| {
         let name = line.strip_prefix("fn=").or(line.strip_prefix("cfn="))?.split_once(' ')?.1;
         // A function that calls itself is written once more as `name'2`.
         let name = name.split('\'').next().unwrap_or(name);
-        name.starts_with('_').then(|| name.to_owned())
+        // Places without a name are `0x4011d6` and `(below main)`.
+        (!name.starts_with("0x") && !name.starts_with('(')).then(|| name.to_owned())
     };
     trace.lines().filter_map(called).collect()
 }
@@ -167,8 +168,7 @@ mod tests {
 
     #[test]
     fn names_are_read_once_and_shared_ones_come_first() {
-        let trace =
-            "ob=(1) /bin/x\nfn=(1) _ZN1aE\n12 3\ncfn=(2) _ZN1bE'2\ncalls=1 0\nfn=(1)\ncfn=(3) memcpy\n";
+        let trace = "ob=(1) /bin/x\nfn=(1) _ZN1aE\n12 3\ncfn=(2) _ZN1bE'2\ncalls=1 0\nfn=(1)\ncfn=(3) 0x1040\ncfn=(4) (below main)\n";
         let first = functions(trace);
         assert_eq!(first.iter().collect::<Vec<_>>(), ["_ZN1aE", "_ZN1bE"]);
         let second = functions("fn=(1) _ZN1bE\nfn=(2) _ZN0cE\n");
