@@ -180,6 +180,19 @@ fn old_spellings_work_with_consuls_warning_and_what_has_no_effect_is_named() {
 }
 
 #[test]
+fn a_host_that_looks_for_other_datacenters_starts_and_says_that_there_are_none() {
+    let text = r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1","server":true,"retry_join_wan":["fd10::1"],
+        "retry_interval_wan":"10s"}"#;
+    for (keys, flags) in
+        [(text, &[][..]), (r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1"}"#, &["-join-wan=fd10::1"])]
+    {
+        let config = read(&[("a.json", keys)], flags).unwrap();
+        let said = "configuration key retry_join_wan has no effect: there is one datacenter so far";
+        assert_eq!(config.notices, [said], "{keys} {flags:?}");
+    }
+}
+
+#[test]
 fn later_files_and_flags_win_and_fragments_win_over_all() {
     let base = r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1","node_name":"first","retry_join":["file"],
         "node_meta":{"a":"1","b":"1"},"service":{"name":"single"}}"#;

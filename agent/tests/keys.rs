@@ -96,10 +96,14 @@ const KNOWN: &str = "
     check.output_max_size check.tcp check.tcp_use_tls check.udp check.interval check.docker_container_id check.shell
     check.grpc check.grpc_use_tls check.tls_server_name check.tls_skip_verify check.alias_node check.alias_service
     check.timeout check.ttl check.h2ping check.h2ping_use_tls check.os_service check.success_before_passing
-    check.failures_before_warning check.failures_before_critical check.deregister_critical_service_after";
+    check.failures_before_warning check.failures_before_critical check.deregister_critical_service_after ae_interval
+    check_deregister_interval_min check_reap_interval segment_limit segment_name_limit sync_coordinate_interval_min
+    sync_coordinate_rate_target consul.coordinate.update_batch_size consul.coordinate.update_max_batches
+    consul.coordinate.update_period consul.raft.election_timeout consul.raft.heartbeat_timeout
+    consul.raft.leader_lease_timeout consul.server.health_interval";
 
 const UNKNOWN: &str = "acl.disabled_ttl connect.enable_serverless_plugin cloud.node_id cloud.node_name audit.rpc_enforcement ui_config.hcp_enabled \
-    enable_ui bind_wan service.namespace check.namespace check.partition acl.tokens.nosuch nosuch";
+    enable_ui bind_wan service.namespace check.namespace check.partition acl.tokens.nosuch consul.serf consul.raft.nosuch nosuch";
 
 /// Reads a file with the two keys that each needs, and one at a path.
 fn read(path: &str, value: Value) -> Result<Vec<String>, (String, String)> {
@@ -145,6 +149,8 @@ fn what_consul_refuses_is_refused_with_its_place() {
 fn what_has_no_effect_is_named_once() {
     for (path, value, named) in [
         ("acl.tokens.default", json!("x"), "acl"),
+        ("consul.raft.heartbeat_timeout", json!("1s"), "consul"),
+        ("check_reap_interval", json!("1s"), "check_reap_interval"),
         ("gossip_lan.probe_interval", json!("1s"), "gossip_lan"),
         ("raft_logstore.wal.segment_size_mb", json!(64), "raft_logstore"),
         ("ui_config.metrics_proxy.base_url", json!("http://x/"), "ui_config.metrics_proxy"),

@@ -90,6 +90,7 @@ const GRPC: &str = "gRPC is not served";
 const ENTERPRISE: &str = "it belongs to Consul Enterprise";
 const CIRCONUS: &str = "metrics are not sent to Circonus";
 const BUILD: &str = "it belongs to Consul's own builds";
+const FIXED: &str = "the value is fixed, in Consul too";
 
 const PORTS: &[Key] = &[
     key("dns", Int),
@@ -264,6 +265,7 @@ pub(super) const ROOT: &[Key] = &[
     key("advertise_addr_wan_ipv4", Text),
     key("advertise_addr_wan_ipv6", Text),
     without("advertise_reconnect_timeout", Text, GOSSIP),
+    without("ae_interval", Text, FIXED),
     key("alt_domain", Text),
     enterprise("audit", Object(idle::AUDIT)),
     key("auto_config", Object(idle::AUTO_CONFIG)),
@@ -275,7 +277,9 @@ pub(super) const ROOT: &[Key] = &[
     key("bootstrap_expect", Int),
     without("cache", Object(idle::CACHE), "answers are remembered within fixed bounds"),
     key("check", Object(&CHECK)),
+    without("check_deregister_interval_min", Text, FIXED),
     key("check_output_max_size", Int),
+    without("check_reap_interval", Text, FIXED),
     key("check_update_interval", Text),
     key("checks", Objects(&CHECK)),
     key("client_addr", Text),
@@ -286,6 +290,7 @@ pub(super) const ROOT: &[Key] = &[
         Object(idle::CONNECT),
         "there is no service mesh, only a root certificate for those who ask for one",
     ),
+    without("consul", Object(idle::CONSUL), FIXED),
     key("container_source", Object(CONTAINER_SOURCE)),
     key("data_dir", Text),
     key("datacenter", Text),
@@ -359,6 +364,8 @@ pub(super) const ROOT: &[Key] = &[
     key("retry_max_wan", Int),
     without("rpc", Object(idle::RPC), GOSSIP),
     key("segment", Text),
+    without("segment_limit", Int, FIXED),
+    without("segment_name_limit", Int, FIXED),
     key("segments", Objects(idle::SEGMENT)),
     key("serf_lan", Text),
     without("serf_lan_allowed_cidrs", Texts, GOSSIP),
@@ -373,6 +380,8 @@ pub(super) const ROOT: &[Key] = &[
     key("session_ttl_min", Text),
     key("skip_leave_on_interrupt", Bool),
     without("snapshot_agent", Any, ENTERPRISE),
+    without("sync_coordinate_interval_min", Text, FIXED),
+    without("sync_coordinate_rate_target", Float, FIXED),
     key("syslog_facility", Text),
     key("tagged_addresses", TextMap),
     key("telemetry", Object(TELEMETRY)),

@@ -68,6 +68,18 @@ pub(super) const CONNECT: &[Key] = &[
     key("test_ca_leaf_root_change_spread", Text),
 ];
 
+pub(super) const CONSUL: &[Key] = &[
+    key("coordinate", Object(COORDINATE)),
+    key("raft", Object(RAFT_TIMES)),
+    key("server", Object(&[key("health_interval", Text)])),
+];
+
+const COORDINATE: &[Key] =
+    &[key("update_batch_size", Int), key("update_max_batches", Int), key("update_period", Text)];
+
+const RAFT_TIMES: &[Key] =
+    &[key("election_timeout", Text), key("heartbeat_timeout", Text), key("leader_lease_timeout", Text)];
+
 pub(super) const GOSSIP: &[Key] = &[
     key("gossip_nodes", Int),
     key("gossip_interval", Text),
