@@ -29,6 +29,8 @@ pub(crate) enum AddError {
     NoPorts,
     #[error("error updating service registration: {0}")]
     Sidecar(Box<Self>),
+    #[error("cannot be kept on disk: {0}")]
+    NotKept(#[from] std::io::Error),
     #[error(transparent)]
     NotHere(#[from] NotHere),
 }

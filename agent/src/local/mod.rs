@@ -7,6 +7,7 @@
 mod alias;
 mod containers;
 mod error;
+mod keep;
 mod maintenance;
 mod read;
 mod reload;
@@ -22,7 +23,10 @@ use std::{
 use registry_wire::catalog::{HealthCheck, NodeService};
 use tokio::{sync::watch, time::Instant};
 
-use self::store::{Folder, KeptCheck, KeptService, KeptWord, Store};
+use self::{
+    keep::Disk,
+    store::{Folder, KeptCheck, KeptService, KeptWord, Store},
+};
 use crate::{
     backend::Backend,
     checks::{self, Checks, Observed, Running, Status, Ttl},
@@ -135,12 +139,22 @@ impl Local {
     /// Registers a service with its checks, or changes it.
     ///
     /// A check that is there already keeps its status unless the definition gives one. With `replace_checks`, checks of
-    /// the service that the definition does not name are removed.
+    /// the service that the definition does not name are removed. Errors change nothing.
     pub(crate) fn add_service(
         &self,
         definition: ServiceDefinition,
         source: Source,
         replace_checks: bool,
+    ) -> Result<(), AddError> {
+        self.put_service(definition, source, replace_checks, Disk::Write)
+    }
+
+    fn put_service(
+        &self,
+        definition: ServiceDefinition,
+        source: Source,
+        replace_checks: bool,
+        disk: Disk,
     ) -> Result<(), AddError> {
         for check in &definition.checks {
             self.allowed(&check.runs, source)?;
@@ -149,6 +163,9 @@ impl Local {
         warn_about_names(&definition.service);
         {
             let mut state = self.state();
+            if disk == Disk::Write {
+                self.keep_service(&state, &definition, source)?;
+            }
             let wanted: Vec<&str> = definition.checks.iter().map(|check| check.id.as_str()).collect();
             let gone: Vec<String> = state
                 .checks
@@ -160,14 +177,13 @@ impl Local {
             for check in gone.into_iter().filter(|_| replace_checks) {
                 self.drop_check(&mut state, &check);
             }
-            self.keep_service(&definition, source);
             let service = definition.service.clone();
             let held =
                 Service { service, token: definition.token, source, is_sidecar: definition.is_sidecar };
             state.services.insert(id.clone(), held);
             state.unsynced.insert(Item::Service(id));
             for check in definition.checks {
-                self.put_check(&mut state, check, source);
+                self.hold_check(&mut state, check, source);
             }
             let State { services, checks, .. } = &mut *state;
             for held in checks.values_mut().filter(|held| held.check.service_id == definition.service.id) {
@@ -182,8 +198,12 @@ impl Local {
         }
     }
 
-    /// Registers a check, or changes it; it keeps its status unless the definition gives one.
+    /// Registers a check, or changes it; it keeps its status unless the definition gives one. Errors change nothing.
     pub(crate) fn add_check(&self, definition: CheckDefinition, source: Source) -> Result<(), AddError> {
+        self.put_check(definition, source, Disk::Write)
+    }
+
+    fn put_check(&self, definition: CheckDefinition, source: Source, disk: Disk) -> Result<(), AddError> {
         self.allowed(&definition.runs, source)?;
         {
             let mut state = self.state();
@@ -191,7 +211,11 @@ impl Local {
             if !service.is_empty() && !state.services.contains_key(service) {
                 return Err(AddError::NoService(service.clone()));
             }
-            self.put_check(&mut state, definition, source);
+            if disk == Disk::Write {
+                let service = state.services.get(service).map(|held| &held.service);
+                self.keep_check(&definition, service, source)?;
+            }
+            self.hold_check(&mut state, definition, source);
             alias::evaluate(&mut state, &self.node);
         }
         self.changed();
@@ -356,7 +380,7 @@ impl Local {
     }
 
     /// Puts a check into its place and starts it.
-    fn put_check(&self, state: &mut State, definition: CheckDefinition, source: Source) {
+    fn hold_check(&self, state: &mut State, definition: CheckDefinition, source: Source) {
         let id = definition.id.clone();
         let mut check = definition.health_check(&self.node);
         let mut critical_since = (check.status == "critical").then(Instant::now);
@@ -367,17 +391,6 @@ impl Local {
             critical_since = old.critical_since;
         }
         name_service(&mut check, &state.services);
-        if let Some(source) = store::kept_source(source) {
-            let kept = KeptCheck {
-                check: check.clone(),
-                chk_type: Some(definition.runs.clone()),
-                token: definition.token.clone(),
-                source: source.into(),
-            };
-            self.kept(self.store.keep(Folder::Checks, &id, &kept), &id);
-        } else {
-            self.store.forget(Folder::Checks, &id);
-        }
         if duration(definition.runs.interval) < Duration::from_secs(1) && definition.runs.interval.0 > 0 {
             tracing::warn!(target: "agent", check = id, "check has interval below minimum of 1s");
         }
@@ -436,31 +449,14 @@ impl Local {
         }
         self.changed();
     }
-
-    fn keep_service(&self, definition: &ServiceDefinition, source: Source) {
-        let id = &definition.service.id;
-        let Some(source) = store::kept_source(source) else {
-            return self.store.forget(Folder::Services, id);
-        };
-        let kept = KeptService {
-            token: definition.token.clone(),
-            service: definition.service.clone(),
-            source: source.into(),
-            is_sidecar: definition.is_sidecar,
-        };
-        self.kept(self.store.keep(Folder::Services, id, &kept), id);
-    }
-
-    fn kept(&self, outcome: std::io::Result<()>, id: &str) {
-        if let Err(error) = outcome {
-            tracing::warn!(target: "agent", id, %error, "registered, but cannot be kept on disk: a restart forgets it");
-        }
-    }
 }
 
 /// Gives a check its service's name and tags.
 fn name_service(check: &mut HealthCheck, services: &BTreeMap<String, Service>) {
-    let service = services.get(&check.service_id).map(|held| &held.service);
+    name_after(check, services.get(&check.service_id).map(|held| &held.service));
+}
+
+fn name_after(check: &mut HealthCheck, service: Option<&NodeService>) {
     check.service_name = service.map(|service| service.service.clone()).unwrap_or_default();
     check.service_tags = service.and_then(|service| service.tags.clone());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Folder, KeptCheck, KeptService, KeptWord, Local, Source,
+    Disk, Folder, KeptCheck, KeptService, KeptWord, Local, Source,
     error::{DefineError, judge_check, judge_service},
     store,
 };
@@ -125,7 +125,7 @@ impl Local {
                 sidecar: None,
                 is_sidecar: kept.is_sidecar,
             };
-            if let Err(error) = self.add_service(definition, source, false) {
+            if let Err(error) = self.put_service(definition, source, false, Disk::HasIt) {
                 tracing::warn!(target: "agent", service = id, %error, "cannot restore service");
             }
         }
@@ -162,7 +162,7 @@ impl Local {
             shown_timeout: kept.check.timeout,
             runs,
         };
-        if let Err(error) = self.add_check(definition, source) {
+        if let Err(error) = self.put_check(definition, source, Disk::HasIt) {
             tracing::warn!(target: "agent", check = id, %error, "cannot restore check");
         }
     }
