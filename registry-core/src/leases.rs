@@ -97,7 +97,8 @@ impl Leases {
         self.leadership.leading().await.map_err(WriteFailed::from)?;
         let sign = self.table().keep(&lease, Instant::now() + LEASE_TTL).map_err(LeaseRefused::Unfit)?;
         self.touched.notify_one();
-        if sign != Sign::Known || !is_alive(&self.store.state(), &lease) {
+        let taken_in = sign != Sign::Known || !is_alive(&self.store.state(), &lease);
+        if taken_in {
             let written = self.writer.write(Action::Register(Box::new(alive(&lease)))).await?;
             if let Outcome::Failed(error) = written.outcome {
                 self.table().forget(&lease.node);
@@ -115,7 +116,8 @@ impl Leases {
         }
         let servers = self.leadership.leader().into_iter().collect();
         let (coordinate, located) = self.places(&lease.node);
-        Ok(Granted { version: VERSION, ttl_ms: LEASE_TTL.as_millis() as u64, servers, coordinate, located })
+        let ttl_ms = LEASE_TTL.as_millis() as u64;
+        Ok(Granted { version: VERSION, ttl_ms, servers, coordinate, located, taken_in })
     }
 
     /// Where this node is, if that is of interest, and whether the catalog knows where another one is.

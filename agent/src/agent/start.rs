@@ -195,7 +195,8 @@ async fn assemble(
     }
     let attachment = remote.as_ref().map(|lease| lease.remote.attachment());
     let watches = Watches::new(door.behind(), attachment.clone());
-    tasks.push(tokio::spawn(sync.run(attachment.clone(), shutdown.clone())));
+    let returns = remote.as_ref().map(|lease| lease.remote.returns());
+    tasks.push(tokio::spawn(sync.run(returns, shutdown.clone())));
     tasks.push(tokio::spawn(remove_critical(local.clone(), shutdown.clone())));
     let supervisor = Supervisor::default();
     tasks.push(tokio::spawn(supervisor.clone().follow(attachment, shutdown.clone())));

@@ -25,7 +25,6 @@ use crate::{
     backend::{
         Backend, Unavailable,
         ask::{Failed, ask},
-        remote::Attachment,
     },
     local::{Item, Local},
 };
@@ -107,11 +106,7 @@ impl Sync {
     }
 
     /// Syncs until shutdown: all of it at the start, from time to time and when the registry comes back; changes at once.
-    pub(crate) async fn run(
-        mut self,
-        mut attachment: Option<watch::Receiver<Attachment>>,
-        shutdown: Shutdown,
-    ) {
+    pub(crate) async fn run(mut self, mut returns: Option<watch::Receiver<u64>>, shutdown: Shutdown) {
         let mut changes = self.local.changes();
         let mut full_at = Instant::now();
         let mut retry_at: Option<Instant> = None;
@@ -125,8 +120,8 @@ impl Sync {
             let wake = next.map_or(full_at, |next| next.min(full_at));
             let mut flushed = None;
             let returned = async {
-                match attachment.as_mut() {
-                    Some(attachment) => attachment.changed().await.is_ok(),
+                match returns.as_mut() {
+                    Some(returns) => returns.changed().await.is_ok(),
                     None => std::future::pending().await,
                 }
             };
@@ -134,13 +129,7 @@ impl Sync {
                 () = &mut end => return,
                 Some(waiting) = self.flushes.recv() => flushed = Some(waiting),
                 Ok(()) = changes.changed() => {}
-                true = returned => {
-                    let attached = attachment.as_ref().is_some_and(|a| *a.borrow() == Attachment::Attached);
-                    if !attached {
-                        continue;
-                    }
-                    full_at = Instant::now();
-                }
+                true = returned => full_at = Instant::now(),
                 () = sleep_until(wake) => {}
             }
             changes.borrow_and_update();

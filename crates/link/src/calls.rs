@@ -82,6 +82,8 @@ pub struct Granted {
     pub coordinate: Option<Coordinate>,
     /// Whether the catalog knows where the holder is.
     pub located: bool,
+    /// Whether the catalog lacked the holder, and has its node from now on: what else it had told may be missing too.
+    pub taken_in: bool,
 }
 
 /// A node as `/v1/agent/members` shows it.

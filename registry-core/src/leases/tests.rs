@@ -59,12 +59,12 @@ async fn pass(seconds: f64) {
 #[tokio::test(start_paused = true)]
 async fn a_node_lives_as_long_as_its_lease_is_kept_and_an_idle_fleet_writes_nothing() {
     let fleet = Fleet::start();
-    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    assert!(fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap().taken_in);
     assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
     let live = async |seconds| {
         for _ in 0..seconds {
             pass(1.0).await;
-            fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+            assert!(!fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap().taken_in);
         }
     };
     // The registry's own place is written by then.

@@ -26,9 +26,9 @@ pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), 
     let mut refused = false;
     while !shutdown.is_requested() {
         let pause = match beat(&remote).await {
-            Ok(()) => {
+            Ok(taken_in) => {
                 (failures, refused) = (0, false);
-                attached(&remote);
+                attached(&remote, taken_in);
                 BEAT
             }
             Err(Failed::Refused(reason)) => {
@@ -56,7 +56,7 @@ pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), 
 /// Errors when the registry refuses this node.
 pub(super) async fn take(remote: &Remote) -> Result<(), JoinError> {
     match beat(remote).await {
-        Ok(()) => attached(remote),
+        Ok(taken_in) => attached(remote, taken_in),
         Err(Failed::Refused(reason)) => return Err(JoinError::Nobody(vec![reason])),
         Err(Failed::Away(_)) => {}
     }
@@ -68,8 +68,8 @@ enum Failed {
     Refused(String),
 }
 
-/// One sign of life; looks for registries first when none is known or none answers.
-async fn beat(remote: &Remote) -> Result<(), Failed> {
+/// One sign of life; looks for registries first when none is known or none answers. Whether the catalog took us in anew.
+async fn beat(remote: &Remote) -> Result<bool, Failed> {
     let attached = matches!(*remote.attachment.borrow(), Attachment::Attached);
     if !attached || remote.servers.addresses().is_empty() {
         match remote.settings.joins.find().await {
@@ -96,7 +96,7 @@ async fn beat(remote: &Remote) -> Result<(), Failed> {
             if let Some(registry) = granted.coordinate.filter(|_| attached) {
                 remote.coordinates.measured(&registry, granted.located, asked_at.elapsed());
             }
-            Ok(())
+            Ok(granted.taken_in)
         }
         status if status.is_client_error() => Err(Failed::Refused(text.into_owned())),
         _ => {
@@ -110,8 +110,8 @@ fn nobody(reason: String) -> Failed {
     Failed::Away(JoinError::Nobody(vec![reason]))
 }
 
-fn attached(remote: &Remote) {
-    remote.attachment.send_if_modified(|attachment| {
+fn attached(remote: &Remote, taken_in: bool) {
+    let returned = remote.attachment.send_if_modified(|attachment| {
         match attachment {
             Attachment::Attached => return false,
             Attachment::Never => {
@@ -128,6 +128,10 @@ fn attached(remote: &Remote) {
         *attachment = Attachment::Attached;
         true
     });
+    // A registry that lost its disk may be back before anybody missed it.
+    if returned || taken_in {
+        remote.returns.send_modify(|count| *count += 1);
+    }
 }
 
 fn away(remote: &Remote, error: &JoinError, failures: u32) -> Result<(), JoinError> {

@@ -73,7 +73,7 @@ pub enum Attachment {
     Never,
     /// One did, but now none answers.
     Away,
-    /// One does. Each return is a change of the channel, so that whoever syncs looks again.
+    /// One does.
     Attached,
 }
 
@@ -85,6 +85,8 @@ pub struct Remote {
     lease: RwLock<Lease>,
     remembered: Mutex<Remembered>,
     attachment: watch::Sender<Attachment>,
+    /// How often there was reason to compare everything with the catalog.
+    returns: watch::Sender<u64>,
     coordinates: Arc<Coordinates>,
 }
 
@@ -97,6 +99,7 @@ impl Remote {
             lease: RwLock::new(settings.lease.clone()),
             settings,
             attachment: watch::channel(Attachment::Never).0,
+            returns: watch::channel(0).0,
             coordinates: Arc::default(),
         });
         let task = tokio::spawn(lease::keep(remote.clone(), shutdown));
@@ -122,6 +125,11 @@ impl Remote {
     /// Follows whether a registry holds our lease.
     pub fn attachment(&self) -> watch::Receiver<Attachment> {
         self.attachment.subscribe()
+    }
+
+    /// Changes whenever the catalog may lack what it was told: a registry answers again, or took this node in anew.
+    pub(crate) fn returns(&self) -> watch::Receiver<u64> {
+        self.returns.subscribe()
     }
 
     /// Finds the registry at one more address, as `join` on the command line asks, and takes the lease there: whoever

@@ -49,6 +49,7 @@ fn remote(server: SocketAddr, hold: Duration) -> Arc<Remote> {
             hold,
         },
         attachment: watch::channel(Attachment::Attached).0,
+        returns: watch::channel(0).0,
         coordinates: Arc::default(),
     };
     remote.learn(&[server]);
