@@ -2,9 +2,12 @@
 //!
 //! A registry that lost its state, or has not yet heard of its nodes again, answers truthfully with nothing. Within a
 //! time after such a break, an answer that empties what was full is held back; a full answer ends the doubt, and so does
-//! the time.
+//! the time. Keys that were there after the break are not doubted again: they have no health that could be late.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -16,12 +19,14 @@ pub(crate) struct Guard {
     grace: Duration,
     doubt_until: Option<Instant>,
     held: HashMap<Query, Answer>,
+    /// Keys that the registry still had after the break.
+    kept: HashSet<Query>,
 }
 
 impl Guard {
     /// A guard that doubts for `grace` after a break; zero never doubts.
     pub(crate) fn new(grace: Duration) -> Self {
-        Self { grace, doubt_until: None, held: HashMap::new() }
+        Self { grace, doubt_until: None, held: HashMap::new(), kept: HashSet::new() }
     }
 
     /// Doubts for another time from the next break on.
@@ -40,8 +45,9 @@ impl Guard {
     ) -> Option<Answer> {
         if after_break {
             self.doubt_until = Some(now + self.grace);
+            self.kept.clear();
         }
-        let doubted = self.doubt_until.is_some_and(|until| now < until);
+        let doubted = self.doubt_until.is_some_and(|until| now < until) && !self.kept.contains(query);
         if doubted && is_empty(&new) && known.is_some_and(|known| !is_empty(known)) {
             if self.held.is_empty() {
                 let grace = registry_wire::duration::format(self.grace);
@@ -54,6 +60,9 @@ impl Guard {
             return None;
         }
         self.held.remove(query);
+        if matches!(new, Answer::Key(_) | Answer::Pairs(_)) && !is_empty(&new) {
+            self.kept.insert(query.clone());
+        }
         Some(new)
     }
 
@@ -118,6 +127,23 @@ mod tests {
         assert_eq!(guard.admit(&query, Some(&full()), empty(), true, start), None);
         assert_eq!(guard.admit(&query, Some(&full()), full(), false, start), Some(full()));
         assert_eq!(guard.release(start + GRACE), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_are_deleted_after_a_break_are_gone_at_once() {
+        let (query, start) = (Query::key("a").unwrap(), Instant::now());
+        let mut guard = Guard::new(GRACE);
+        let there = Answer::Key(KeyAnswer { now: Some(Default::default()), ..KeyAnswer::default() });
+        let gone = Answer::Key(KeyAnswer::default());
+        assert_eq!(guard.admit(&query, None, there.clone(), true, start), Some(there.clone()));
+        assert_eq!(guard.admit(&query, Some(&there), gone.clone(), false, start), Some(gone.clone()));
+        // Another break, and the registry has lost it.
+        assert_eq!(guard.admit(&query, Some(&there), there.clone(), false, start), Some(there.clone()));
+        assert_eq!(guard.admit(&query, Some(&there), gone, true, start), None);
+        // Instances may have been shown before their nodes were missed.
+        let services = Query::services("").unwrap();
+        assert_eq!(guard.admit(&services, None, full(), true, start), Some(full()));
+        assert_eq!(guard.admit(&services, Some(&full()), empty(), false, start), None);
     }
 
     #[tokio::test(start_paused = true)]
