@@ -100,7 +100,7 @@ pub(crate) fn question(name: &str, kind: RecordType) -> Vec<u8> {
 
 /// One question over UDP. Errors when there is no answer within ten seconds.
 pub(crate) fn dns(to: SocketAddr, name: &str, kind: RecordType) -> Result<Records, String> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut buffer = [0; 4096];
     let length = socket

@@ -49,6 +49,45 @@ fn keys_nobody_knows_and_values_of_another_type_are_named() {
     );
 }
 
+/// What the modules of configuration management wrote for older agents: each ends the start with the words that are known.
+#[test]
+fn old_spellings_end_the_start_with_consuls_words_and_a_page_of_ones_own_with_a_warning() {
+    let unknown = |key: &str| format!("a.json: 1 error occurred:\n\t* invalid config key {key}\n");
+    let unit = |id: &str| {
+        format!("* check[{id}].interval: invalid duration: \"60\": time: missing unit in duration \"60\"\n")
+    };
+    let text = "expected type 'string', got unconvertible type 'float64', value: '60'\n";
+    for (file, said) in [
+        (r#"{"recusors":["8.8.8.8","192.168.0.1"]}"#, unknown("recusors")),
+        (r#"{"recursor":"8.8.8.8"}"#, unknown("recursor")),
+        (r#"{"ports":{"rpc":8400}}"#, unknown("ports.rpc")),
+        (r#"{"check":{"name":"c","script":"true","interval":"10s"}}"#, unknown("check.script")),
+        (r#"{"service":{"name":"c","check":{"script":"true"}}}"#, unknown("service.check.script")),
+        (
+            r#"{"check":{"name":"c","tcp":"localhost:8140","interval":60}}"#,
+            format!("* 'check.interval' {text}"),
+        ),
+        (r#"{"check":{"id":"c","tcp":"localhost:8140","interval":"60"}}"#, unit("c")),
+        (r#"{"service":{"name":"w","check":{"tcp":"localhost:80","interval":"60"}}}"#, unit("")),
+    ] {
+        let stage = Stage::new();
+        let node = stage.agent("web1", 11);
+        node.write("ryo.d/a.json", file);
+        for command in [&mut node.command(), ryo().arg("validate").arg(node.folder.join("ryo.d"))] {
+            let (code, text) = run(command);
+            assert!(code == 1 && text.contains(said.trim_end()), "{file}: {code} {text}");
+        }
+    }
+    let stage = Stage::new();
+    let node = stage.registry();
+    node.write("ryo.d/a.json", &format!(r#"{{"ui_dir":{:?}}}"#, stage.folder()));
+    let warning = "The 'ui_dir' field is deprecated. Use the 'ui_config.dir' field instead.\n";
+    let (code, text) = run(ryo().arg("validate").arg(node.folder.join("ryo.d")));
+    assert!(code == 0 && text.contains(warning) && text.contains("Configuration is valid!\n"), "{text}");
+    let process = node.start_and_wait();
+    assert_eq!(process.log().matches(warning.trim()).count(), 1, "{}", process.log());
+}
+
 /// Runs the watcher once and expects this exit code and all of these words, and that the old file stays.
 fn watcher_refuses(files: &[(&str, &str)], words: &[&str], code: i32, said_of: &[&str]) {
     let folder = tempfile::tempdir().unwrap();

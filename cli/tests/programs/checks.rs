@@ -1,37 +1,17 @@
 //! Checks: each kind's verdict reaches the catalog, and DNS follows it.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::TcpListener,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering::Relaxed},
-    },
-};
+use std::{fs, net::TcpListener};
 
 use hickory_proto::rr::RecordType;
 
 use crate::{
     ask::{LONG, until},
     stage::{Node, Stage, list},
+    web::Web,
 };
 
-/// Answers every request with the status that is set.
-fn answer(listener: TcpListener, status: Arc<AtomicU16>) {
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut asked = [0; 1024];
-            let _ = stream.read(&mut asked);
-            let head = format!("HTTP/1.1 {} x\r\nContent-Length: 2\r\n\r\nok", status.load(Relaxed));
-            let _ = stream.write_all(head.as_bytes());
-        }
-    });
-}
-
 /// Waits until the service's own check has this status, and DNS gives the service unless it is critical.
-fn becomes(node: &Node, service: &str, status: &str) {
+pub(crate) fn becomes(node: &Node, service: &str, status: &str) {
     until(LONG, &format!("{service} is {status}"), || {
         let checks = node.try_get(&format!("/v1/health/checks/{service}"))?.json();
         let now = list(&checks).first().map(|check| check["Status"].clone()).unwrap_or_default();
@@ -44,11 +24,9 @@ fn becomes(node: &Node, service: &str, status: &str) {
 fn the_verdict_of_each_kind_reaches_the_catalog_and_dns() {
     let stage = Stage::new();
     let node = stage.registry();
-    let (code, status) = (node.write("code", "0"), Arc::new(AtomicU16::new(200)));
-    let web = TcpListener::bind((node.address, 0)).unwrap();
-    let (web_at, port) = (web.local_addr().unwrap(), TcpListener::bind((node.address, 0)).unwrap());
+    let (code, web) = (node.write("code", "0"), Web::at((node.address, 0).into(), "ok"));
+    let (web_at, port) = (web.address(), TcpListener::bind((node.address, 0)).unwrap());
     let port_at = port.local_addr().unwrap();
-    answer(web, status.clone());
     let services = format!(
         "enable_local_script_checks = true\n\
          services {{ name = \"script\" port = 1 check {{ args = [\"/bin/sh\", \"-c\", \"exit $(cat {})\"] interval = \"1s\" }} }}\n\
@@ -66,11 +44,11 @@ fn the_verdict_of_each_kind_reaches_the_catalog_and_dns() {
     becomes(&node, "ttl", "passing");
 
     fs::write(&code, "1").unwrap();
-    status.store(429, Relaxed);
+    web.set_status(429);
     becomes(&node, "script", "warning");
     becomes(&node, "http", "warning");
     fs::write(&code, "2").unwrap();
-    status.store(500, Relaxed);
+    web.set_status(500);
     drop(port);
     for service in ["script", "http", "tcp", "ttl"] {
         becomes(&node, service, "critical");
@@ -81,7 +59,7 @@ fn the_verdict_of_each_kind_reaches_the_catalog_and_dns() {
     assert!(list(&said)[0]["Output"].as_str().unwrap().starts_with("TTL expired"), "{said}");
 
     fs::write(&code, "0").unwrap();
-    status.store(204, Relaxed);
+    web.set_status(204);
     let _port = TcpListener::bind(port_at).unwrap();
     for service in ["script", "http", "tcp"] {
         becomes(&node, service, "passing");

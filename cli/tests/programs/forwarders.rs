@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     ask::{LONG, Records, dns, dns_over_tcp, until},
-    process::Process,
+    process::{Process, installed},
     stage::{Node, Stage},
 };
 
@@ -89,15 +89,7 @@ const BIND: Kind = Kind {
 
 impl Kind {
     pub(crate) fn path(self) -> PathBuf {
-        let folders = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
-        let found =
-            folders.split(':').map(|folder| Path::new(folder).join(self.program)).find(|path| path.exists());
-        found.unwrap_or_else(|| {
-            panic!(
-                "{} is missing; install it: apt-get install --no-install-recommends {}",
-                self.program, self.package
-            )
-        })
+        installed(self.program, self.package)
     }
 
     fn start(self, stage: &Stage, own: SocketAddr, agent: SocketAddr) -> Process {

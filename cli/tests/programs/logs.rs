@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     ask::{LONG, until},
     process::Process,
-    stage::{Stage, run, ryo},
+    stage::{Stage, not_run, run, ryo},
 };
 
 #[test]
@@ -79,9 +79,9 @@ fn syslog_gets_what_alerts_wait_for() {
     };
     let (code, said) = run(&mut inside(&["true"]));
     if code != 0 {
-        println!(
-            "NOT RUN: a mount namespace, which root may make, is needed to stand in for /dev/log: {said}"
-        );
+        not_run(&format!(
+            "a mount namespace, which root may make, is needed to stand in for /dev/log: {said}"
+        ));
         return;
     }
     let node = stage.registry();

@@ -2,6 +2,42 @@
 //!
 //! `stage` starts programs, asks them and ends them; the other files are what users rely on, by topic. Limits are at
 //! least five times what is expected, so that a busy machine passes.
+//!
+//! # What is shown where
+//!
+//! | What users rely on | Test |
+//! | --- | --- |
+//! | the version's first line, the binary under Consul's names | `dropin` |
+//! | the files, calls and templates of the first users, unchanged | `dropin` |
+//! | a service's skeleton beside the agent's file is valid; two in one block are not | `services::a_service_file_…` |
+//! | old spellings and slips end the start with the key named; `ui_dir` with a warning | `bad_files` |
+//! | `validate` says what the agent says | `reload::validate_…` |
+//! | an agent before its registry waits, and joins by name | `nodes::an_agent_started_first_…` |
+//! | an empty folder: a leader and a durable write within a second | `nodes::a_registry_on_an_empty_folder_…` |
+//! | addresses of every kind, none, several, later ones, both families | `addresses` |
+//! | a file becomes a service; a second by HUP, gone by `reload`; a new join address | `services::files_…`, `reload` |
+//! | a registry on its old folder, after a stop and after kill -9 | `nodes::a_registry_replaced_…` |
+//! | `leave`: gone at once, a sole registry keeps all; how it finds its agent | `nodes::leaving_…`, `dropin::leave_…` |
+//! | a container of the same name with another address | `nodes::a_container_of_the_same_name_…` |
+//! | all of that between packet filters that let in 8301 alone | `firewall` |
+//! | by version and health: one question over HTTP and DNS | `services::one_question_…` |
+//! | scaling up and down; a feature switched by one key | `services` |
+//! | an instance that dies: critical in an interval, removed in the end | `services::an_instance_…`, `outage::an_instance_…` |
+//! | a service that stops and comes back; a second machine of the role; who watches is told | `outage` |
+//! | checks of each kind, in a container too | `checks`, `podman` |
+//! | forms of names, orders, TTLs, external names, prepared queries, `ANY`, port 53 | `names` |
+//! | `members`; the page on every node | `names` |
+//! | dnsmasq, unbound and bind9 in front, recursors behind, each restarted | `forwarders` |
+//! | HAProxy's `server-template` by DNS; HAProxy's file by the watcher | `haproxy`, `watcher` |
+//! | the watcher: keys early and late, bursts, commands that fail | `watcher` |
+//! | values byte for byte; locks | `keys` |
+//! | a backup, as a snapshot and as text | `observe` |
+//! | playbooks, registrator, Traefik, Spring Cloud, call by call | `playbooks`, `registrator`, `clients` |
+//! | StatsD's names; syslog and what alerts wait for | `metrics`, `logs` |
+//! | systemd's notices, signals, exit codes; watches in the configuration | `supervised`, `watches` |
+//! | kills while it writes, torn files, a full disk, a registry that restarts, empties or stands still | `faults`, `disk` |
+//!
+//! A test that cannot run on a machine says so where `RYO_TESTS_NOT_RUN` names a file; `./test` counts these.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::print_stdout, reason = "what a failed test's programs said")]
@@ -11,10 +47,14 @@ mod ask;
 mod bad_files;
 mod bad_requests;
 mod checks;
+mod clients;
 mod dev;
 mod disk;
 mod dropin;
+mod faults;
+mod firewall;
 mod forwarders;
+mod haproxy;
 mod https;
 mod keys;
 mod logs;
@@ -23,6 +63,7 @@ mod names;
 mod namespace;
 mod nodes;
 mod observe;
+mod outage;
 mod playbooks;
 mod podman;
 mod process;
@@ -34,3 +75,4 @@ mod supervised;
 mod terminal;
 mod watcher;
 mod watches;
+mod web;

@@ -1,6 +1,6 @@
 //! Names and pages as people ask for them: the forms they type, how long an answer holds, and port 53 itself.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, process::Command};
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use serde_json::json;
@@ -103,7 +103,7 @@ fn squeezed(lines: &[String]) -> Vec<String> {
 #[test]
 fn members_and_the_registrys_own_names_are_the_same_from_everywhere() {
     let stage = Stage::new();
-    let (registry, web) = (stage.registry(), stage.agent("web1.example.lan", 11));
+    let (registry, web) = (stage.registry(), stage.agent("alpha.example.lan", 11));
     let _registry = registry.start_and_wait();
     let _agent = web.start_and_wait();
     web.put_ok("/v1/agent/service/register", r#"{"Name":"puppetmaster","Port":8140,"Tags":["puppet"]}"#);
@@ -116,7 +116,7 @@ fn members_and_the_registrys_own_names_are_the_same_from_everywhere() {
         let server = (format!("{}:8301", registry.address), "server", "<all>");
         let client = (format!("{}:8301", web.address), "client", "<default>");
         for (row, name, (address, kind, segment)) in
-            [(&rows[1], "registry", server), (&rows[2], "web1.example.lan", client)]
+            [(&rows[1], "registry", server), (&rows[2], "alpha.example.lan", client)]
         {
             assert_eq!(row[..4], [name, &address, "alive", kind], "{members}");
             assert_eq!(row[5..], ["2", "dc1", "default", segment], "{members}");
@@ -125,8 +125,8 @@ fn members_and_the_registrys_own_names_are_the_same_from_everywhere() {
         let any = node.dns("consul.service.dc1.consul.", RecordType::ANY);
         assert_eq!(any.answers, [registry.address.to_string()]);
         let srv = node.dns("puppetmaster.service.dc1.consul.", RecordType::SRV);
-        assert_eq!(srv.answers, ["1 1 8140 web1.example.lan.node.dc1.consul."]);
-        let address = node.dns("web1.example.lan.node.dc1.consul.", RecordType::A);
+        assert_eq!(srv.answers, ["1 1 8140 alpha.example.lan.node.dc1.consul."]);
+        let address = node.dns("alpha.example.lan.node.dc1.consul.", RecordType::A);
         assert_eq!(address.answers, [web.address.to_string()]);
     }
 }
@@ -151,6 +151,34 @@ fn a_folder_with_a_page_is_served_and_the_root_leads_to_it() {
         // The client follows: the root answers with where the page is.
         assert_eq!(node.get("/").text, "<h1>ours</h1>");
     }
+}
+
+#[test]
+fn the_built_in_page_is_on_every_node_where_it_is_asked_for() {
+    let stage = Stage::new();
+    let (registry, web) = (stage.registry(), stage.agent("web1", 11));
+    let plain = stage.agent("web2", 12);
+    for node in [&registry, &web] {
+        node.write("ryo.d/ui.hcl", "ui_config = { enabled = true }\n");
+    }
+    // A folder without a page of its own, as old images name one.
+    let empty = stage.folder().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let old = stage.agent("web3", 13);
+    old.write("ryo.d/ui.json", &json!({"ui_dir": empty}).to_string());
+    let _processes = [&registry, &web, &plain, &old].map(|node| node.start_and_wait());
+    for node in [&registry, &web, &old] {
+        let page = node.get("/ui/");
+        assert_eq!(page.status, 200, "{}", node.name);
+        assert!(page.text.starts_with("<!doctype html>"), "{}", page.text);
+        for (path, redirect) in [("/", "http/1.1 301"), ("/ui", "http/1.1 307")] {
+            let (code, said) =
+                run(Command::new("curl").args(["-sSi", &format!("http://{}{path}", node.http())]));
+            let head = said.to_ascii_lowercase();
+            assert!(code == 0 && head.starts_with(redirect) && head.contains("location: /ui/\r\n"), "{said}");
+        }
+    }
+    assert_eq!((plain.get("/ui/").status, plain.get("/").status), (404, 200));
 }
 
 #[test]

@@ -1,32 +1,35 @@
 //! Network namespaces: interfaces, addresses and ports of a test's own.
 
 use std::{
-    fs,
+    fs::{self, File},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use nix::sched::{CloneFlags, setns};
+
 use crate::{
     process::Process,
-    stage::{Node, run, ryo},
+    stage::{Node, not_run, run, ryo},
 };
 
 /// A network namespace with a resolver of its own, which `ip netns exec` puts in place.
 pub(crate) struct Namespace(String);
 
 impl Namespace {
-    /// `None`, and a line that says so, where none may be made.
+    /// `None`, which is counted, where none may be made.
     pub(crate) fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !nix::unistd::getuid().is_root() {
-            println!("NOT RUN: a network namespace is root's");
+            not_run("a network namespace is root's");
             return None;
         }
         let name = format!("ryo-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let (code, said) = run(Command::new("ip").args(["netns", "add", &name]));
         if code != 0 {
-            println!("NOT RUN: no network namespace may be made here: {said}");
+            not_run(&format!("no network namespace may be made here: {said}"));
             return None;
         }
         let namespace = Self(name);
@@ -50,6 +53,26 @@ impl Namespace {
             self.ip(&format!("address add {address} dev {name}{nodad}"));
         }
         self.ip(&format!("link set {name} up"));
+    }
+
+    /// Joins this namespace to a bridge of another, as a host does with a container: `eth0`, with an address there.
+    pub(crate) fn plug_into(&self, host: &Self, bridge: &str, address: &str) {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let plug = format!("veth{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        host.ip(&format!("link add {plug} type veth peer name eth0 netns {}", self.0));
+        host.ip(&format!("link set {plug} master {bridge} up"));
+        self.ip(&format!("address add {address} dev eth0"));
+        self.ip("link set eth0 up");
+    }
+
+    /// Does something in a thread that sees this namespace's network.
+    pub(crate) fn within<T: Send>(&self, ask: impl FnOnce() -> T + Send) -> T {
+        let place = File::open(Path::new("/run/netns").join(&self.0)).unwrap();
+        let inside = || {
+            setns(&place, CloneFlags::CLONE_NEWNET).unwrap();
+            ask()
+        };
+        std::thread::scope(|all| all.spawn(inside).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn files(&self) -> PathBuf {

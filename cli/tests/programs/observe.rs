@@ -1,6 +1,9 @@
 //! Looking after a fleet: its log from afar, and its whole state as a file.
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
 
 use base64::Engine as _;
 use nix::sys::signal::Signal;
@@ -111,4 +114,62 @@ fn a_large_state_is_saved_and_restored_through_an_agent() {
     let (code, said) = web.ryo(&["snapshot", "restore", &file]);
     assert!(code == 1 && said.contains("Error restoring snapshot"), "{said}");
     assert_eq!(list(&web.get("/v1/kv/k/?keys").json()).len(), TRANSACTIONS * KEYS_EACH);
+}
+
+/// Keys, two ways: as a snapshot and as plain text, both made while somebody writes.
+#[test]
+fn a_backup_of_a_busy_registry_brings_back_what_was_acknowledged_before_it() {
+    let stage = Stage::new();
+    let registry = stage.registry();
+    let mut process = registry.start_and_wait();
+    // What templates read: empty values and bytes that are no text.
+    registry.put_ok("/v1/kv/service/haproxy/backends/ssl/gitea", "");
+    registry.put_ok("/v1/kv/service/haproxy/acl/gitea/host?flags=42", "git.example.org");
+    let bytes: Vec<u8> = (0..=255).collect();
+    crate::ask::http(registry.http(), "PUT", "/v1/kv/bytes", &bytes).unwrap();
+    let (written, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let saved = registry.folder.join("backup.snap").display().to_string();
+    let (before, exported) =
+        std::thread::scope(|all| {
+            all.spawn(|| {
+                for n in 0.. {
+                    registry.put_ok(&format!("/v1/kv/busy/{n:06}"), &n.to_string());
+                    written.store(n + 1, SeqCst);
+                    if over.load(SeqCst) {
+                        return;
+                    }
+                }
+            });
+            until(LONG, "somebody writes", || {
+                if written.load(SeqCst) > 20 { Ok(()) } else { Err(String::new()) }
+            });
+            let before = written.load(SeqCst);
+            let (code, said) = registry.ryo(&["snapshot", "save", &saved]);
+            let (exporting, exported) = registry.ryo(&["kv", "export"]);
+            over.store(true, SeqCst);
+            assert_eq!((code, exporting), (0, 0), "{said} {exported}");
+            (before, exported)
+        });
+    let text = registry.write("keys.json", &exported);
+    for words in [&["snapshot", "restore", &saved][..], &["kv", "import", &format!("@{}", text.display())]] {
+        process.kill();
+        fs::remove_dir_all(registry.data()).unwrap();
+        process = registry.start_and_wait();
+        assert_eq!(registry.get("/v1/kv/?recurse").status, 404);
+        let (code, said) = registry.ryo(words);
+        assert_eq!(code, 0, "{words:?}: {said}");
+        for n in 0..before {
+            let found = registry.get(&format!("/v1/kv/busy/{n:06}?raw"));
+            assert_eq!((found.status, found.text), (200, n.to_string()), "{words:?}");
+        }
+        let entry = |key: &str| list(&registry.get(&format!("/v1/kv/{key}")).json())[0].clone();
+        assert_eq!(entry("bytes")["Value"], base64::prelude::BASE64_STANDARD.encode(&bytes), "{words:?}");
+        assert_eq!(entry("service/haproxy/backends/ssl/gitea")["Value"], Value::Null, "{words:?}");
+        let host = entry("service/haproxy/acl/gitea/host");
+        assert_eq!((&host["Flags"], &host["Value"]), (&json!(42), &json!("Z2l0LmV4YW1wbGUub3Jn")));
+    }
+    // The last one is on disk as if it had always been there.
+    process.kill();
+    let _process = registry.start_and_wait();
+    assert_eq!(registry.get("/v1/kv/busy/000000?raw").text, "0");
 }

@@ -1,28 +1,12 @@
 //! Services and checks registered over HTTP by configuration management, call by call as its playbooks make them.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpListener,
-};
-
 use serde_json::{Value, json};
 
 use crate::{
     ask::{LONG, until},
     stage::Stage,
+    web::Web,
 };
-
-/// Answers every request on this listener with 200 and no body, as long as the test's process lives.
-fn serve(listener: TcpListener) {
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            // A checker that hangs up is its own business.
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        }
-    });
-}
 
 #[test]
 fn two_playbooks_see_the_lists_outputs_and_ids_they_know() {
@@ -30,9 +14,8 @@ fn two_playbooks_see_the_lists_outputs_and_ids_they_know() {
     let demo = stage.registry();
     demo.write("ryo.d/scripts.hcl", "enable_script_checks = true\n");
     let _demo = demo.start_and_wait();
-    let listener = TcpListener::bind((demo.address, 0)).unwrap();
-    let web = listener.local_addr().unwrap();
-    serve(listener);
+    let serving = Web::at((demo.address, 0).into(), "");
+    let web = serving.address();
     let services = || demo.get("/v1/catalog/services").json();
 
     // The first: what is there, three services, what is there then.

@@ -17,6 +17,15 @@ use crate::ask::until;
 /// How long a program may take to end once it is asked to.
 const END_MAX: Duration = Duration::from_secs(30);
 
+/// Where a program of the system is. Fails with the name of Debian's package when it is missing; `./test` installs those.
+pub(crate) fn installed(program: &str, package: &str) -> PathBuf {
+    let folders = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin:/sbin";
+    let found = folders.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
+    found.unwrap_or_else(|| {
+        panic!("{program} is missing; install it: apt-get install --no-install-recommends {package}")
+    })
+}
+
 /// A running program with a log of its own; killed when dropped.
 pub(crate) struct Process {
     child: Child,

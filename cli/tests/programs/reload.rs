@@ -54,6 +54,25 @@ fn changed_files_are_taken_over_by_themselves_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn an_address_that_a_reload_adds_is_joined() {
+    let stage = Stage::new();
+    let (registry, web) = (stage.registry(), stage.agent("web1", 11));
+    let file = fs::read_to_string(web.folder.join("ryo.d/ryo.hcl")).unwrap();
+    let nobody = stage.address(99);
+    web.write("ryo.d/ryo.hcl", &file.replace(&format!("\"{}\"", registry.address), &format!("\"{nobody}\"")));
+    let _registry = registry.start_and_wait();
+    let mut agent = web.start();
+    until(LONG, "it says that nobody answers", || {
+        let log = agent.log();
+        if log.contains("Join cluster failed, will retry") { Ok(()) } else { Err(log) }
+    });
+    // The old address stays: a list only grows.
+    web.write("ryo.d/join.hcl", &format!("retry_join = [\n  \"{}\",\n]\n", registry.address));
+    agent.signal(Signal::SIGHUP);
+    web.wait_for_registry(&mut agent);
+}
+
+#[test]
 fn the_meta_of_a_node_follows_its_file() {
     let stage = Stage::new();
     let (registry, web) = (stage.registry(), stage.agent("web1", 11));

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -36,6 +37,17 @@ pub(crate) fn ryo() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Says that a test, or a part of one, cannot run here: a line in the file that `RYO_TESTS_NOT_RUN` names, where `./test`
+/// counts them.
+pub(crate) fn not_run(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    println!("NOT RUN: {test}: {why}");
+    if let Some(file) = std::env::var_os("RYO_TESTS_NOT_RUN") {
+        let mut file = fs::File::options().create(true).append(true).open(file).unwrap();
+        writeln!(file, "{test}: {}", why.trim()).unwrap();
+    }
 }
 
 /// What a command printed, both streams, and its exit code.
