@@ -39,6 +39,8 @@ pub use start::{StartError, start, start_client};
 
 /// How long leaving may take; a supervisor waits longer.
 const LEAVE_LIMIT: Duration = Duration::from_secs(15);
+/// How long what is just being told to the catalog may take before the goodbye.
+const TELLING_LIMIT: Duration = Duration::from_secs(2);
 /// How long the parts have to end once they are told to.
 const END_LIMIT: Duration = Duration::from_secs(8);
 
@@ -51,6 +53,7 @@ pub struct Agent {
     containers: Option<Following>,
     identity: Arc<Mutex<Identity>>,
     remote: Option<Lease>,
+    syncing: Syncing,
     door: Arc<Door>,
     secure: Secure,
     dns: watch::Sender<Arc<dns::Settings>>,
@@ -68,6 +71,26 @@ struct Lease {
     remote: Arc<Remote>,
     keeping: JoinHandle<Result<(), JoinError>>,
     end: Shutdown,
+}
+
+/// What tells the catalog; it ends before the goodbye.
+struct Syncing {
+    task: Option<JoinHandle<()>>,
+    end: Shutdown,
+}
+
+impl Syncing {
+    /// Lets it finish what it has begun.
+    async fn end(&mut self) {
+        self.end.request();
+        let Some(mut task) = self.task.take() else { return };
+        match timeout(TELLING_LIMIT, &mut task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(target: "agent", %error, "a part of the agent ended badly"),
+            // Whoever does not answer by now has no use for the rest.
+            Err(_) => task.abort(),
+        }
+    }
 }
 
 /// How a wish to end was answered.
@@ -177,7 +200,8 @@ impl Agent {
         self.supervisor.stopping();
         self.leave_containers().await;
         let Some(lease) = &mut self.remote else { return };
-        // No sign of life may follow the goodbye, or the node would come back as a ghost.
+        // Neither a sign of life nor a registration may follow the goodbye, or the node would come back as a ghost.
+        self.syncing.end().await;
         lease.end.request();
         let _ = (&mut lease.keeping).await;
         let remote = lease.remote.clone();
@@ -235,6 +259,7 @@ impl Agent {
         }
         let tasks = std::mem::take(&mut self.tasks);
         let all = async {
+            self.syncing.end().await;
             self.watches.end().await;
             for task in tasks {
                 if let Err(error) = task.await {

@@ -15,7 +15,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Agent, Lease, follow_containers};
+use super::{Agent, Lease, Syncing, follow_containers};
 use crate::{
     api::{self, Context},
     backend::{
@@ -196,7 +196,8 @@ async fn assemble(
     let attachment = remote.as_ref().map(|lease| lease.remote.attachment());
     let watches = Watches::new(door.behind(), attachment.clone());
     let returns = remote.as_ref().map(|lease| lease.remote.returns());
-    tasks.push(tokio::spawn(sync.run(returns, shutdown.clone())));
+    let end = Shutdown::default();
+    let syncing = Syncing { task: Some(tokio::spawn(sync.run(returns, end.clone()))), end };
     tasks.push(tokio::spawn(remove_critical(local.clone(), shutdown.clone())));
     let supervisor = Supervisor::default();
     tasks.push(tokio::spawn(supervisor.clone().follow(attachment, shutdown.clone())));
@@ -209,6 +210,7 @@ async fn assemble(
         containers,
         identity,
         remote,
+        syncing,
         door,
         secure,
         dns,

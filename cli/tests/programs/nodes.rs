@@ -191,6 +191,24 @@ fn leaving_takes_an_agent_out_at_once_and_a_sole_registry_comes_back() {
 }
 
 #[test]
+fn an_agent_that_leaves_while_it_registers_leaves_nothing_behind() {
+    let stage = Stage::new();
+    let (registry, web) = (stage.registry(), stage.agent("web1", 11));
+    let service =
+        |n: u32| format!("services {{\n id = \"s{n}\"\n name = \"web\"\n port = {}\n}}\n", 1000 + n);
+    web.write("ryo.d/services.hcl", &(0..100).map(service).collect::<String>());
+    let _registry = registry.start_and_wait();
+    for _ in 0..5 {
+        let agent = web.start_and_wait();
+        assert_eq!(agent.stop(Signal::SIGTERM), 0);
+        for path in ["/v1/catalog/node/web1", "/v1/catalog/service/web"] {
+            let page = registry.get(path);
+            assert!(["null", "[]"].contains(&page.text.trim()), "{path}: {page:?}");
+        }
+    }
+}
+
+#[test]
 fn a_container_of_the_same_name_takes_over_and_leaves_no_ghost() {
     let stage = Stage::new();
     let (registry, asker) = (stage.registry(), stage.agent("proxy", 20));
