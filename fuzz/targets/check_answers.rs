@@ -1,14 +1,14 @@
-//! What the thing under check says: whatever the bytes, HTTP, gRPC, HTTP/2 ping, TCP and UDP checks come to a verdict, and keep no
-//! more of it than they may.
+//! What the thing under check says: whatever the bytes, HTTP, gRPC, HTTP/2 ping, TCP and UDP checks and programs come to a verdict,
+//! and keep no more of it than they may.
 #![no_main]
 
-use std::{cell::RefCell, net::SocketAddr, time::Duration};
+use std::{cell::RefCell, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use agent::{checks::Checks, definition::CheckDefinition};
 use libfuzzer_sys::fuzz_target;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     runtime::{Builder, Runtime},
     time::timeout,
 };
@@ -30,14 +30,35 @@ async fn say(listener: &TcpListener, bytes: &[u8]) {
     let _ = stream.shutdown().await;
 }
 
+/// Answers each datagram with the bytes, as many as one holds.
+async fn send(socket: &UdpSocket, bytes: &[u8]) {
+    let Ok((_, from)) = socket.recv_from(&mut [0; 4096]).await else { return };
+    let _ = socket.send_to(&bytes[..bytes.len().min(60_000)], from).await;
+}
+
+/// The bytes as a file, for a program to print; in memory, and of this process alone.
+fn as_file(bytes: &[u8]) -> PathBuf {
+    let path = PathBuf::from(format!("/dev/shm/ryo-fuzz-{}", std::process::id()));
+    fs::write(&path, bytes).expect("memory for a small file");
+    path
+}
+
 async fn check(kind: u8, bytes: &[u8]) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let at: SocketAddr = listener.local_addr().expect("it is bound");
-    let what = match kind % 4 {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    let what = match kind % 6 {
         0 => format!(r#""HTTP":"http://{at}/""#),
         1 => format!(r#""GRPC":"{at}/web""#),
         2 => format!(r#""H2PING":"{at}","H2PingUseTLS":false"#),
-        _ => format!(r#""TCP":"{at}""#),
+        3 => format!(r#""TCP":"{at}""#),
+        4 => format!(r#""UDP":"{}""#, socket.local_addr().expect("it is bound")),
+        // Both streams, and an exit code of the fuzzer's choice.
+        _ => format!(
+            r#""Args":["/bin/sh","-c","cat {0}; tail -c 100 {0} >&2; exit {1}"]"#,
+            as_file(bytes).display(),
+            kind / 6 % 4
+        ),
     };
     let body = format!(r#"{{"Name":"c",{what},"Interval":"1s","Timeout":"200ms"}}"#);
     let definition = CheckDefinition::from_api(body.as_bytes()).expect("a check as clients send it");
@@ -48,6 +69,7 @@ async fn check(kind: u8, bytes: &[u8]) {
     let observed = tokio::select! {
         observed = checks.run_once(&definition.runs) => observed.expect("it looks at the world"),
         () = async { loop { say(&listener, bytes).await } } => unreachable!("it goes on"),
+        () = async { loop { send(&socket, bytes).await } } => unreachable!("it goes on"),
     };
     let kept = observed.output.len();
     // Bytes that are no text become three each.
