@@ -8,6 +8,7 @@ use std::{
 use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::unix::pipe,
     sync::mpsc,
 };
 
@@ -43,18 +44,20 @@ impl Child<'_> {
         let (program, args) = self.args.split_first().ok_or_else(|| io::Error::other("no program"))?;
         let input = if self.input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let variables = self.variables.iter().map(|(name, value)| (*name, value));
+        // One pipe for both streams, or their order would be lost.
+        let (heard, own) = io::pipe()?;
+        let both = own.try_clone()?;
         let mut child = CommandWrap::with_new(program, |command| {
-            command.args(args).envs(variables).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.args(args).envs(variables).stdin(input).stdout(own).stderr(both);
         })
         .wrap(ProcessGroup::leader())
         .wrap(KillOnDrop)
         .spawn()?;
-        let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let stdin = child.stdin().take();
         let mut guard = Group(child);
-        if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
-            // Together: a program that first speaks and then reads would wait for ever otherwise.
-            tokio::join!(feed(stdin, self.input), read_both(stdout, stderr, hearer)).1?;
-        }
+        let heard = pipe::Receiver::from_owned_fd(heard.into())?;
+        // Together: a program that first speaks and then reads would wait for ever otherwise.
+        tokio::join!(feed(stdin, self.input), listen(heard, hearer)).1?;
         guard.0.wait().await
     }
 }
@@ -113,27 +116,15 @@ async fn feed(stdin: Option<impl AsyncWrite + Unpin>, input: &[u8]) {
     }
 }
 
-/// Reads both streams as they come, so that what is shown has the program's order.
-async fn read_both(
-    mut stdout: impl AsyncRead + Unpin,
-    mut stderr: impl AsyncRead + Unpin,
-    mut hearer: Hearer<'_>,
-) -> io::Result<()> {
-    let (mut from_out, mut from_err) = ([0; 4096], [0; 4096]);
-    let (mut out_open, mut err_open) = (true, true);
-    while out_open || err_open {
-        tokio::select! {
-            read = stdout.read(&mut from_out), if out_open => match read? {
-                0 => out_open = false,
-                n => hearer.hear(&from_out[..n]).await,
-            },
-            read = stderr.read(&mut from_err), if err_open => match read? {
-                0 => err_open = false,
-                n => hearer.hear(&from_err[..n]).await,
-            },
+/// Reads until nobody holds the other end.
+async fn listen(mut heard: impl AsyncRead + Unpin, mut hearer: Hearer<'_>) -> io::Result<()> {
+    let mut piece = [0; 4096];
+    loop {
+        match heard.read(&mut piece).await? {
+            0 => return Ok(()),
+            length => hearer.hear(&piece[..length]).await,
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -151,6 +142,14 @@ mod tests {
         let status = child.run(&mut said).await.unwrap();
         assert_eq!(status.code(), Some(3));
         assert_eq!(said.into_text(), "Captured 10 of 200006 bytes\n...\nxxxxxxxno\n");
+    }
+
+    #[tokio::test]
+    async fn both_streams_keep_their_order() {
+        let args = ["/bin/sh", "-c", "for i in 1 2 3 4; do echo out; echo err >&2; done"].map(str::to_owned);
+        let mut said = Tail::new(100);
+        Child { args: &args, variables: &[], input: &[] }.run(&mut said).await.unwrap();
+        assert_eq!(said.into_text(), "out\nerr\n".repeat(4));
     }
 
     #[tokio::test]
