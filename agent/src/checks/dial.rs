@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, OnceLock},
 };
 
@@ -142,7 +143,7 @@ fn tls_error(error: &io::Error) -> String {
 pub(super) async fn dial_error(network: &str, target: &str, error: &io::Error) -> String {
     let address = match lookup_host(target).await {
         Ok(mut found) => found.next().map_or_else(|| target.to_owned(), |address| address.to_string()),
-        Err(_) => return format!("dial {network}: lookup {}: no such host", host(target)),
+        Err(_) => return format!("dial {network}: lookup {}{}: no such host", host(target), asked_of()),
     };
     match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("dial {network} {address}: connect: connection refused"),
@@ -152,6 +153,22 @@ pub(super) async fn dial_error(network: &str, target: &str, error: &io::Error) -
             format!("dial {network} {address}: connect: network is unreachable")
         }
         _ => format!("dial {network} {address}: {error}"),
+    }
+}
+
+/// ` on 10.0.0.2:53`: whom this machine asks for names.
+fn asked_of() -> String {
+    let settings = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let server = settings.lines().find_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
+    server.map(|ip| format!(" on {}", SocketAddr::new(ip, 53))).unwrap_or_default()
+}
+
+/// An error of a connection that speaks HTTP/2, as Go says it.
+pub(super) fn http2_error(error: &h2::Error) -> String {
+    match error.get_io().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionReset) => "read: connection reset by peer".to_owned(),
+        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) => "EOF".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -53,9 +53,7 @@ impl Docker {
     async fn execute(&self, said: &mut Tail) -> Result<Option<i32>, String> {
         let container = &self.container;
         let engine = self.engine.get_or_try_init(connect).await.map_err(|error| {
-            format!(
-                "create exec failed for container {container}: the container engine does not answer: {error}"
-            )
+            format!("create exec failed for container {container}: {}", unreached(container, &error))
         })?;
         let options = CreateExecOptions {
             attach_stdout: Some(true),
@@ -79,6 +77,17 @@ impl Docker {
         let ended = engine.inspect_exec(&created.id).await.map_err(failed)?;
         Ok(ended.exit_code.and_then(|code| i32::try_from(code).ok()))
     }
+}
+
+/// Why the engine does not answer, in Go's words where its socket is not there.
+fn unreached(container: &str, error: &Error) -> String {
+    let Error::SocketNotFoundError(path) = error else {
+        return format!("the container engine does not answer: {error}");
+    };
+    let escaped = path.replace('/', "%2F");
+    format!(
+        "Post \"http://{escaped}/containers/{container}/exec\": dial unix {path}: connect: no such file or directory"
+    )
 }
 
 /// The engine, spoken to in the newest version that it knows.

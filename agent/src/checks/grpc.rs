@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Observed, Status,
-    dial::{self, Tls},
+    dial::{self, Tls, http2_error},
     limit,
 };
 use crate::definition::CheckType;
@@ -49,8 +49,11 @@ impl Grpc {
     }
 
     pub(super) async fn run(&self) -> Observed {
-        let answered = timeout(self.limit, self.ask()).await.unwrap_or_else(|_| {
-            Err(Failed { code: code::DEADLINE_EXCEEDED, words: "context deadline exceeded".into() })
+        let mut connected = false;
+        let answered = timeout(self.limit, self.ask(&mut connected)).await.unwrap_or_else(|_| {
+            let waiting = "received context error while waiting for new LB policy update: ";
+            let words = format!("{}context deadline exceeded", if connected { "" } else { waiting });
+            Err(Failed { code: code::DEADLINE_EXCEEDED, words })
         });
         match answered {
             Ok(Health::Serving) => {
@@ -63,7 +66,7 @@ impl Grpc {
         }
     }
 
-    async fn ask(&self) -> Result<Health, Failed> {
+    async fn ask(&self, connected: &mut bool) -> Result<Health, Failed> {
         let dialed = |reason| Failed::connecting(&format!("transport: Error while dialing: {reason}"));
         let stream = dial::tcp(&self.target).await.map_err(dialed)?;
         match &self.tls {
@@ -71,9 +74,13 @@ impl Grpc {
                 let secured = tls.over(stream, &self.target).await.map_err(|reason| {
                     Failed::connecting(&format!("transport: authentication handshake failed: {reason}"))
                 })?;
+                *connected = true;
                 call(secured, &self.target, &self.service).await
             }
-            None => call(stream, &self.target, &self.service).await,
+            None => {
+                *connected = true;
+                call(stream, &self.target, &self.service).await
+            }
         }
     }
 }
@@ -135,7 +142,7 @@ impl Failed {
 
 impl From<h2::Error> for Failed {
     fn from(error: h2::Error) -> Self {
-        Self::connecting(&format!("error reading server preface: {error}"))
+        Self::connecting(&format!("error reading server preface: {}", http2_error(&error)))
     }
 }
 
@@ -148,8 +155,7 @@ async fn call(
     tokio::select! {
         answered = exchange(requests, target, service) => answered,
         ended = connection => {
-            let error = ended.err().unwrap_or_else(|| h2::Reason::CONNECT_ERROR.into());
-            Err(error.into())
+            Err(ended.err().map_or_else(|| Failed::connecting("error reading server preface: EOF"), Failed::from))
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     Observed, Status,
-    dial::{self, Tls},
+    dial::{self, Tls, http2_error},
     limit,
 };
 use crate::definition::CheckType;
@@ -59,18 +59,20 @@ impl H2ping {
                 ping(stream).await
             }
         };
-        pinged.map_err(|error| format!("HTTP2 ping failed: {error}"))
+        pinged.map_err(|reason| format!("HTTP2 ping failed: {reason}"))
     }
 }
 
 /// One ping and its answer; the connection ends with the future.
-async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), h2::Error> {
+async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
     // The handle for requests keeps the connection open.
-    let (_requests, mut connection) = client::handshake(stream).await?;
+    let (_requests, mut connection) = client::handshake(stream).await.map_err(|error| http2_error(&error))?;
     let mut ping = connection.ping_pong().expect("asked for once");
     tokio::select! {
-        answered = ping.ping(Ping::opaque()) => answered.map(drop),
-        ended = connection => Err(ended.err().unwrap_or_else(|| h2::Reason::CONNECT_ERROR.into())),
+        // What became of the connection says more than that the ping is lost with it.
+        biased;
+        ended = connection => Err(ended.err().map_or("EOF".to_owned(), |error| http2_error(&error))),
+        answered = ping.ping(Ping::opaque()) => answered.map(drop).map_err(|error| http2_error(&error)),
     }
 }
 
