@@ -78,7 +78,8 @@ impl Listeners {
                 }
             }
         };
-        tasks.push(tokio::spawn(link::serve(self.link, answer, registry.shutdown().clone())));
+        let per_client = registry.settings().links_per_client;
+        tasks.push(tokio::spawn(link::serve(self.link, per_client, answer, registry.shutdown().clone())));
         tasks
     }
 }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub bootstrap_expect: usize,
     /// Whether `encrypt` holds a key. Not supported yet: a registry with one refuses to start.
     pub encrypt: bool,
+    /// How many links one address may have; `None` for as many as there are places.
+    pub links_per_client: Option<usize>,
     /// Whether the registry's own place in the space of round trips is written: not with `disable_coordinates`.
     pub coordinates: bool,
     /// The cluster's name for clients of a mesh, when the configuration has `connect.enabled`; empty takes the cluster's id.
@@ -63,6 +65,7 @@ impl Settings {
             grpc_port: config.ports.grpc.unwrap_or(0),
             bootstrap_expect: config.bootstrap_expect as usize,
             encrypt: config.encrypt.is_some(),
+            links_per_client: config.limits.rpc_max_conns_per_client,
             coordinates: config.coordinates,
             mesh: config.mesh.clone(),
             reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
@@ -97,6 +100,7 @@ impl Settings {
             grpc_port: 0,
             bootstrap_expect: 1,
             encrypt: false,
+            links_per_client: None,
             coordinates: true,
             mesh: None,
             reap_after: Duration::from_secs(600),

@@ -161,11 +161,7 @@ const LIMITS: &[Key] = &[
     without("rpc_handshake_timeout", Text, GOSSIP),
     without("rpc_client_timeout", Text, GOSSIP),
     key("rpc_max_burst", Int),
-    without(
-        "rpc_max_conns_per_client",
-        Int,
-        "an agent keeps one connection, and a server takes 10,000 in all",
-    ),
+    key("rpc_max_conns_per_client", Int),
     key("rpc_rate", Float),
 ];
 

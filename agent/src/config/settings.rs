@@ -282,6 +282,8 @@ pub struct Limits {
     pub rpc_rate: f64,
     /// How many of them may come at once.
     pub rpc_max_burst: u32,
+    /// How many links to a registry one address may have; `None` when the operator did not say: no bound of its own.
+    pub rpc_max_conns_per_client: Option<usize>,
 }
 
 /// `limits.request_limits`: how many requests a server answers in all. Rates are a second; infinite is no bound.

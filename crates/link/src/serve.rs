@@ -1,6 +1,13 @@
 //! The listener's end.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    time::Duration,
+};
 
 use daemon::Shutdown;
 use http::{Request, Response};
@@ -21,27 +28,41 @@ const CONNECTIONS_MAX: usize = 10_000;
 /// How long calls may take to end once shutdown was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
-/// Accepts links on `listener` and answers every call by `handler`, until shutdown.
+/// Accepts links on `listener` and answers every call by `handler`, until shutdown. An address may have at most
+/// `per_client` of them, where that is given; further ones are closed at once.
 ///
 /// `handler` gets the peer's address and the request; when the peer goes away its future is dropped. Returns once all
 /// connections have ended, at most two seconds after shutdown was asked for.
-pub async fn serve<H, F>(listener: TcpListener, handler: H, shutdown: Shutdown)
+pub async fn serve<H, F>(listener: TcpListener, per_client: Option<usize>, handler: H, shutdown: Shutdown)
 where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
+    let mut clients = Clients { per_client: per_client.unwrap_or(CONNECTIONS_MAX), ..Clients::default() };
     let mut end = pin!(shutdown.requested());
     let mut failing = false;
     loop {
         tokio::select! {
             () = &mut end => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                // A task is not aborted here, and one that panicked is our own fault: its client keeps a place less.
+                if let Ok(ip) = ended {
+                    clients.left(ip);
+                }
+            }
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((tcp, peer)) => {
                     failing = false;
                     metrics::counter!("rpc.accept_conn").increment(1);
-                    connections.spawn(connection(tcp, peer, handler.clone(), shutdown.clone()));
+                    let ip = peer.ip().to_canonical();
+                    if clients.admits(ip) {
+                        let serving = connection(tcp, peer, handler.clone(), shutdown.clone());
+                        connections.spawn(async move {
+                            serving.await;
+                            ip
+                        });
+                    }
                 }
                 Err(error) => {
                     // Out of descriptors, or the peer was gone before it was accepted: neither ends the listener.
@@ -57,6 +78,39 @@ where
     let drained = async { while connections.join_next().await.is_some() {} };
     // What has not ended by then is aborted with the set.
     let _ = timeout(DRAIN_LIMIT, drained).await;
+}
+
+/// How many connections each address has.
+#[derive(Default)]
+struct Clients {
+    per_client: usize,
+    counts: HashMap<IpAddr, usize>,
+    /// Whether the log says that somebody has too many.
+    told: HashSet<IpAddr>,
+}
+
+impl Clients {
+    fn admits(&mut self, ip: IpAddr) -> bool {
+        let count = self.counts.entry(ip).or_default();
+        if *count < self.per_client {
+            *count += 1;
+            return true;
+        }
+        if self.told.insert(ip) {
+            tracing::warn!(target: "agent.server", client = %ip, limit = self.per_client, "a client has too many links: limits.rpc_max_conns_per_client");
+        }
+        false
+    }
+
+    fn left(&mut self, ip: IpAddr) {
+        if let Some(count) = self.counts.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&ip);
+                self.told.remove(&ip);
+            }
+        }
+    }
 }
 
 async fn connection<H, F>(tcp: TcpStream, peer: SocketAddr, handler: H, shutdown: Shutdown)

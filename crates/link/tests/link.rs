@@ -22,7 +22,7 @@ async fn server(says: &'static str) -> (SocketAddr, Shutdown, JoinHandle<()>) {
         }
         Response::new(body::full(format!("{says} {target} {}", String::from_utf8_lossy(&sent))))
     };
-    let task = tokio::spawn(link::serve(listener, handler, shutdown.clone()));
+    let task = tokio::spawn(link::serve(listener, None, handler, shutdown.clone()));
     (address, shutdown, task)
 }
 
@@ -80,7 +80,7 @@ async fn a_server_that_comes_back_is_found_again() {
     while link.call(get("/x")).await.is_ok() {}
     let listener = TcpListener::bind(address).await.unwrap();
     let handler = |_, _| async { Response::new(body::full("after")) };
-    tokio::spawn(link::serve(listener, handler, Shutdown::default()));
+    tokio::spawn(link::serve(listener, None, handler, Shutdown::default()));
     let answer = loop {
         match link.call(get("/x")).await {
             Ok(answer) => break answer,
@@ -129,4 +129,25 @@ async fn a_peer_that_says_nothing_does_not_keep_its_place() {
     let mut said = Vec::new();
     let end = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut said);
     assert_eq!(tokio::time::timeout(std::time::Duration::from_secs(20), end).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_client_has_no_more_links_than_it_may() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let handler = |_, _: Request<Body>| async { Response::new(body::full("served")) };
+    tokio::spawn(link::serve(listener, Some(2), handler, Shutdown::default()));
+    let links = [Link::new(address), Link::new(address), Link::new(address)];
+    for link in &links[..2] {
+        assert_eq!(text(link.call(get("/")).await.unwrap()).await, "served");
+    }
+    links[2].call(get("/")).await.map(drop).unwrap_err();
+    drop(links);
+    // A place is free once the server has seen that a link is gone.
+    let later = async {
+        while Link::new(address).call(get("/")).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), later).await.unwrap();
 }

@@ -31,7 +31,7 @@ impl Registry {
                 Response::new(body::full(sent))
             }
         };
-        tokio::spawn(link::serve(listener, handler, Shutdown::default()))
+        tokio::spawn(link::serve(listener, None, handler, Shutdown::default()))
     }
 }
 

@@ -28,5 +28,6 @@ pub(super) fn read(r: &mut Reader<'_>) -> Limits {
         requests,
         rpc_rate: r.rate("limits.rpc_rate"),
         rpc_max_burst: r.number("limits.rpc_max_burst", 1000),
+        rpc_max_conns_per_client: r.given_number("limits.rpc_max_conns_per_client").filter(|most| *most > 0),
     }
 }
