@@ -1,7 +1,7 @@
 //! Load tools that take any address or binary, and `compare`, which sets subjects side by side in one run.
 //!
 //! `http` and `dns` make load, `watcher` makes work for a watcher, `limits` finds what the machine can do at best, for which
-//! `held` serves. `subject`
+//! `held` serves, `agents` starts agents with services. `subject`
 //! starts programs, `process` asks the kernel about them, `fleet` fills a registry. `measure` is one round, `figures` the
 //! table with its goals, `compare` runs the rounds.
 
@@ -9,6 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, ValueEnum as _};
 
+mod agents;
 mod compare;
 mod dns;
 mod figures;
@@ -35,7 +36,8 @@ use subject::Subject;
     bench compare ryo=target/release/ryo consul=consul --rounds 3\n  \
     bench compare ryo=target/release/ryo --watcher 'ryo=target/release/ryo template' --only watcher\n  \
     bench kv put --http 127.0.0.1:8500 --clients 64\n  \
-    bench waiters key --http 127.0.0.1:8500 --pid 4711")]
+    bench waiters key --http 127.0.0.1:8500 --pid 4711\n  \
+    bench agent ryo=target/release/ryo")]
 enum Tool {
     /// Write or read a thousand keys
     Kv {
@@ -62,6 +64,11 @@ enum Tool {
     },
     /// Hold blocking queries, write, and see when each is answered
     Waiters(WaiterFlags),
+    /// Start a registry and agents with services, and see what they take
+    Agent {
+        /// NAME=BIN, a program that answers to `agent -config-file FILE`.
+        subject: Subject,
+    },
     /// Measure what this machine can do at best
     Limits {
         /// Seconds that each load runs.
@@ -159,6 +166,11 @@ fn main() -> anyhow::Result<()> {
         }
         Tool::Dns { load, dns } => run_dns(&load, dns)?,
         Tool::Waiters(flags) => run_waiters(&flags)?,
+        Tool::Agent { subject } => {
+            for (key, value) in agents::measure(&subject)? {
+                print(&format!("{}: {value:.2}", figures::title(key)));
+            }
+        }
         Tool::Limits { seconds, waiters } => {
             for (key, value) in limits::measure(Duration::from_secs(seconds), waiters)? {
                 print(&format!("{}: {value:.0}", figures::title(key)));

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use conformance::pause;
 
 use crate::{
+    agents,
     dns::{Questions, Rate},
     fleet,
     http::{
@@ -51,7 +52,7 @@ pub(crate) enum Part {
     Dns,
     /// Held blocking queries.
     Waiters,
-    /// Memory of an agent beside a registry.
+    /// Memory and processor time of an agent with services, idle and with many checks.
     Agent,
     /// Memory, delay and processor time of watchers.
     Watcher,
@@ -85,10 +86,7 @@ impl Effort {
             self.waiters(subject, &mut values)?;
         }
         if self.wants(Part::Agent) {
-            let registry = Running::registry(&subject.bin)?;
-            let agent = Running::agent(&subject.bin, &registry)?;
-            pause(SETTLE);
-            values.insert("agent_memory", megabytes(agent.pid())?);
+            values.extend(agents::measure(subject)?);
         }
         Ok(values)
     }

@@ -58,12 +58,13 @@ impl Running {
         })
     }
 
-    /// An agent that joins a registry.
-    pub(crate) fn agent(bin: &Path, registry: &Self) -> anyhow::Result<Self> {
+    /// An agent with these services that joins a registry.
+    pub(crate) fn agent(bin: &Path, registry: &Self, services: &Value) -> anyhow::Result<Self> {
         let join = format!("127.0.0.1:{}", registry.server.ports.serf_lan);
         Self::start(bin, |ports, folder| {
             let config = json!({
                 "server": false, "node_name": "agent", "retry_join": [join], "ports": { "serf_wan": -1 },
+                "services": services,
             });
             subject::merge(common_config(ports, folder), &config)
         })
