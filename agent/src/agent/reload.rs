@@ -15,13 +15,12 @@ use tokio::{
 
 use super::{
     Agent, follow_containers,
-    start::{dns_settings, refuse_watch},
+    start::{dns_settings, https, refuse_watch},
 };
 use crate::{
     api::Order,
     config::{self, Config, Listen},
     identity::{self, identity},
-    tls,
 };
 
 impl Agent {
@@ -44,7 +43,7 @@ impl Agent {
         let wanted = new.log.filter().map_err(|error| keeping_the_old(&error))?;
         refuse_watch(&new).map_err(|error| keeping_the_old(&error))?;
         let dns = dns_settings(&new).await.map_err(|error| keeping_the_old(&error))?;
-        let https = tls::server_config(&new.https).map_err(|error| keeping_the_old(&error))?;
+        let https = https(&new).map_err(|error| keeping_the_old(&error))?;
         self.local.reload(&new).map_err(|error| keeping_the_old(&error))?;
         let new = Arc::new(new);
         for warning in new.warnings.iter().chain(&new.notices) {

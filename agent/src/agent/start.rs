@@ -31,7 +31,7 @@ use crate::{
     local::Local,
     supervisor::Supervisor,
     sync::Sync,
-    tls::{self, TlsError},
+    tls,
     watches::Watches,
 };
 
@@ -59,8 +59,8 @@ pub enum StartError {
     #[error(transparent)]
     Recursor(#[from] dns::BadRecursor),
     /// The certificates cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
+    #[error("{0}")]
+    Tls(String),
     /// The signals cannot be listened to.
     #[error("cannot listen to signals: {0}")]
     Signals(io::Error),
@@ -182,7 +182,7 @@ async fn assemble(
     let door = Door::new(&config, api::router(context), backend.clone());
     let (dns, dns_settings) = watch::channel(dns_settings(&config).await?);
     tasks.extend(started);
-    let secure = Secure::new(tls::server_config(&config.https)?, config.limits.https_handshake_timeout);
+    let secure = Secure::new(https(&config)?, config.limits.https_handshake_timeout);
     tasks.extend(front_door::serve_http(&config, &door, &secure, &shutdown).await?);
     tasks.extend(
         front_door::serve_dns(&config.dns_listen, dns_settings, backend, &shutdown)
@@ -228,6 +228,11 @@ async fn assemble(
 pub(super) async fn dns_settings(config: &Config) -> Result<Arc<dns::Settings>, dns::BadRecursor> {
     let recursors = dns::find_recursors(&config.recursors).await?;
     Ok(Arc::new(dns::Settings { recursors, ..config.dns.clone() }))
+}
+
+/// How HTTPS is served; an error says where the key stands that it is about.
+pub(super) fn https(config: &Config) -> Result<Option<rustls::ServerConfig>, StartError> {
+    tls::server_config(&config.https).map_err(|error| StartError::Tls(error.placed(&config.https)))
 }
 
 /// Removes services that have been critical for longer than they allow.

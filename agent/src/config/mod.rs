@@ -88,7 +88,12 @@ struct Remarks {
     said: Vec<String>,
     without: Vec<(String, &'static str)>,
     watches: watches::Watches,
+    /// Where the keys of TLS stand, the last file's last: their files are only read when the agent starts.
+    places: Vec<(String, String)>,
 }
+
+/// The keys of files of TLS, and of the rules that ask for them.
+const TLS_KEYS: [&str; 5] = ["cert_file", "key_file", "ca_file", "ca_path", "verify_incoming"];
 
 impl Remarks {
     /// Notes what a file is remarkable for; its settings without that.
@@ -97,8 +102,17 @@ impl Remarks {
         self.said.extend(shaped.said);
         self.without.extend(shaped.without);
         self.watches.take(document, &mut shaped.settings);
+        for path in TLS_KEYS.iter().flat_map(|key| tls_paths(key)) {
+            let place = document.place_of(&path);
+            self.places.extend(place.map(|place| (path, place.to_string())));
+        }
         shaped.settings
     }
+}
+
+/// Where a key of TLS may stand for HTTPS; the first counts.
+fn tls_paths(key: &str) -> [String; 3] {
+    [format!("tls.https.{key}"), format!("tls.defaults.{key}"), key.to_owned()]
 }
 
 /// Why a configuration cannot be used.

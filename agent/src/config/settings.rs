@@ -205,6 +205,8 @@ pub struct HttpsTls {
     pub min_version: TlsVersion,
     /// The suites of TLS 1.2 that are spoken; empty: all good ones.
     pub cipher_suites: Vec<String>,
+    /// Where the keys above stand that a file has set: `("tls.https.cert_file", "/etc/ryo.d/tls.hcl:3:5")`.
+    pub places: Vec<(String, String)>,
 }
 
 /// A version of TLS.

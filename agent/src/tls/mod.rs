@@ -53,6 +53,22 @@ pub enum TlsError {
     Refused(#[from] rustls::Error),
 }
 
+impl TlsError {
+    /// The text, and where the keys stand that it is about: `… (/etc/ryo.d/tls.hcl:3:5: tls.https.cert_file)`.
+    pub(crate) fn placed(&self, settings: &HttpsTls) -> String {
+        let keys: &[&str] = match self {
+            Self::Pair(_) => &["cert_file", "key_file"],
+            Self::Authorities { .. } => &["ca_file", "ca_path"],
+            Self::NoAuthorities | Self::NoPair | Self::Verifier(_) => &["verify_incoming"],
+            Self::Refused(_) => &[],
+        };
+        let about = |path: &str| keys.iter().any(|key| path.rsplit('.').next() == Some(*key));
+        let places = settings.places.iter().filter(|(path, _)| about(path));
+        let places: Vec<String> = places.map(|(path, place)| format!("{place}: {path}")).collect();
+        if places.is_empty() { self.to_string() } else { format!("{self} ({})", places.join(", ")) }
+    }
+}
+
 /// Reads the files and says how HTTPS is served; `None` where no certificate is configured.
 ///
 /// Errors when a file cannot be read or does not fit; nothing has been changed then.

@@ -6,6 +6,7 @@ use super::*;
 
 fn settings(folder: &Path, certificate: &str, key: &str) -> HttpsTls {
     HttpsTls {
+        places: Vec::new(),
         ca_file: None,
         ca_path: None,
         cert_file: Some(folder.join(certificate)),
@@ -86,4 +87,20 @@ fn versions_and_suites_are_those_that_were_chosen() {
     assert!(knows_suite("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"));
     assert!(!knows_suite("TLS_RSA_WITH_AES_128_CBC_SHA") && !knows_suite("TLS13_AES_128_GCM_SHA256"));
     assert_eq!(versions(&HttpsTls { min_version: TlsVersion::V1_3, ..chosen }).len(), 1);
+}
+
+#[test]
+fn an_error_says_where_the_key_stands() {
+    let places = vec![
+        ("tls.https.cert_file".to_owned(), "/a.hcl:3:5".to_owned()),
+        ("tls.defaults.ca_file".to_owned(), "/b.hcl:1:1".to_owned()),
+    ];
+    let of = |error: TlsError| {
+        error.placed(&HttpsTls { places: places.clone(), ..settings(Path::new("/"), "a", "b") })
+    };
+    assert_eq!(
+        of(TlsError::Pair("x".into())),
+        "Failed to load cert/key pair: x (/a.hcl:3:5: tls.https.cert_file)"
+    );
+    assert!(of(TlsError::NoPair).ends_with("be enabled"));
 }

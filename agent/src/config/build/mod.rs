@@ -63,9 +63,10 @@ fn assemble(
     let checks = definitions::checks(r, settings);
     let services = definitions::services(r, settings);
     let watches = std::mem::take(&mut remarks.watches);
+    let places = std::mem::take(&mut remarks.places);
     let (mut warnings, mut notices) = spoken(remarks);
     notices.extend(watches.notices);
-    let https_tls = tls::read(r, &mut notices)?;
+    let https_tls = tls::read(r, &mut notices, &places)?;
     notices.extend(addresses.remark);
     warnings.extend(addresses.warnings);
     let telemetry = telemetry::read(r, &mut warnings);

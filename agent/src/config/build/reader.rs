@@ -40,6 +40,10 @@ impl<'a> Reader<'a> {
         steps.try_fold(first, |value, step| value.get(step).or_else(|| value.get(0)?.get(step)))
     }
 
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.get(path).is_some()
+    }
+
     pub(super) fn text(&self, path: &str) -> Option<&'a str> {
         self.get(path)?.as_str()
     }

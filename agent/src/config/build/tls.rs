@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::Reader;
 use crate::{
     config::{
-        ConfigError,
+        ConfigError, TLS_KEYS,
         settings::{HttpsTls, TlsVersion},
+        tls_paths,
     },
     tls::knows_suite,
 };
@@ -21,7 +22,11 @@ const WEAK: [&str; 4] = [
 ];
 
 /// Reads what holds for HTTPS; `notices` gets what has no effect.
-pub(super) fn read(r: &mut Reader<'_>, notices: &mut Vec<String>) -> Result<HttpsTls, ConfigError> {
+pub(super) fn read(
+    r: &mut Reader<'_>,
+    notices: &mut Vec<String>,
+    places: &[(String, String)],
+) -> Result<HttpsTls, ConfigError> {
     for key in ["auto_encrypt.tls", "auto_encrypt.allow_tls", "auto_config.enabled"] {
         if r.bool(key, false) {
             return Err(ConfigError::new(format!(
@@ -31,10 +36,8 @@ pub(super) fn read(r: &mut Reader<'_>, notices: &mut Vec<String>) -> Result<Http
             )));
         }
     }
-    let file = |r: &Reader<'_>, key: &str| {
-        let all = [format!("tls.https.{key}"), format!("tls.defaults.{key}"), key.to_owned()];
-        all.iter().find_map(|key| r.owned(key)).map(PathBuf::from)
-    };
+    let file =
+        |r: &Reader<'_>, key: &str| tls_paths(key).iter().find_map(|path| r.owned(path)).map(PathBuf::from);
     let verifies = r.bool("tls.defaults.verify_incoming", r.bool("verify_incoming", false));
     let verify_incoming = r.bool("tls.https.verify_incoming", r.bool("verify_incoming_https", verifies));
     if verifies || r.bool("verify_incoming_rpc", false) || r.bool("tls.internal_rpc.verify_incoming", false) {
@@ -53,7 +56,14 @@ pub(super) fn read(r: &mut Reader<'_>, notices: &mut Vec<String>) -> Result<Http
         verify_incoming,
         cipher_suites: cipher_suites(r, min_version, notices),
         min_version,
+        places: TLS_KEYS.iter().filter_map(|key| place(r, key, places)).collect(),
     })
+}
+
+/// The path of a key that counts, and where it stands: `("tls.https.cert_file", "/etc/ryo.d/tls.hcl:3:5")`.
+fn place(r: &Reader<'_>, key: &str, places: &[(String, String)]) -> Option<(String, String)> {
+    let path = tls_paths(key).into_iter().find(|path| r.has(path))?;
+    places.iter().rev().find(|(own, _)| *own == path).cloned()
 }
 
 /// The key's text in the block that counts, with the path to name in an error.
