@@ -180,7 +180,7 @@ impl Checks {
     /// Runs a check once, without a schedule; `None` for a kind that does not look at the world. For fuzzing.
     #[cfg(fuzzing)]
     pub async fn run_once(&self, check: &CheckType) -> Option<Observed> {
-        Some(self.probe(check.kind()?, check)?.run().await)
+        Some(schedule::Look::look(&self.probe(check.kind()?, check)?).await)
     }
 
     fn follow(&self, check: &CheckType, report: Report) -> Option<JoinHandle<()>> {
@@ -202,8 +202,8 @@ enum Probe {
     OsService(os_service::OsService),
 }
 
-impl Probe {
-    async fn run(&self) -> Observed {
+impl schedule::Look for Probe {
+    async fn look(&self) -> Observed {
         match self {
             Self::Http(check) => check.run().await,
             Self::Tcp(check) => check.run().await,

@@ -113,20 +113,27 @@ impl Sidecar {
         let mut definition = *self.definition;
         definition.set_port(port);
         if definition.checks.is_empty() {
-            let listening = CheckType {
-                name: "Connect Sidecar Listening".into(),
-                tcp: format!("127.0.0.1:{port}"),
-                interval: Nanos(10_000_000_000),
-                ..CheckType::default()
-            };
-            let same = CheckType {
-                name: format!("Connect Sidecar Aliasing {}", self.of),
-                alias_service: self.of,
-                ..CheckType::default()
-            };
-            definition.set_checks(vec![listening, same]);
+            definition.set_sidecar_checks(&self.of);
         }
         definition
+    }
+}
+
+impl ServiceDefinition {
+    /// The two checks of the sidecar of a service, `of`, that names none: that it listens, and what the service's say.
+    pub(crate) fn set_sidecar_checks(&mut self, of: &str) {
+        let listening = CheckType {
+            name: "Connect Sidecar Listening".into(),
+            tcp: format!("127.0.0.1:{}", self.service.port),
+            interval: Nanos(10_000_000_000),
+            ..CheckType::default()
+        };
+        let same = CheckType {
+            name: format!("Connect Sidecar Aliasing {of}"),
+            alias_service: of.to_owned(),
+            ..CheckType::default()
+        };
+        self.set_checks(vec![listening, same]);
     }
 }
 

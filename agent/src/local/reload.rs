@@ -108,6 +108,7 @@ impl Local {
 
     /// What containers had stays until the engine says which of them still run; nobody asks it unless it is followed.
     fn restore(&self, follows_containers: bool) {
+        let checks = self.store.load::<KeptCheck>(Folder::Checks);
         for kept in self.store.load::<KeptService>(Folder::Services) {
             let id = kept.service.id.clone();
             let source = store::source_of_kept(&kept.source);
@@ -118,18 +119,23 @@ impl Local {
             if id.is_empty() || self.state().services.contains_key(&id) {
                 continue;
             }
-            let definition = ServiceDefinition {
+            let mut definition = ServiceDefinition {
                 service: kept.service,
                 checks: Vec::new(),
                 token: kept.token,
                 sidecar: None,
                 is_sidecar: kept.is_sidecar,
             };
+            // Consul keeps the checks of a sidecar only where they were given.
+            let none = || !checks.iter().any(|kept| kept.check.service_id == id);
+            if let Some(of) = id.strip_suffix("-sidecar-proxy").filter(|_| definition.is_sidecar && none()) {
+                definition.set_sidecar_checks(of);
+            }
             if let Err(error) = self.put_service(definition, source, false, Disk::HasIt) {
                 tracing::warn!(target: "agent", service = id, %error, "cannot restore service");
             }
         }
-        for kept in self.store.load::<KeptCheck>(Folder::Checks) {
+        for kept in checks {
             self.restore_check(kept);
         }
         for word in self.store.load::<KeptWord>(Folder::Words) {

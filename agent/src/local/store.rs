@@ -30,7 +30,11 @@ pub(super) struct KeptService {
     pub(super) token: String,
     pub(super) service: NodeService,
     pub(super) source: String,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        rename = "LocallyRegisteredAsSidecar",
+        alias = "IsSidecar",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub(super) is_sidecar: bool,
 }
 

@@ -227,3 +227,25 @@ async fn maintenance_and_words_outlive_a_kill() {
     local.load(&config).unwrap();
     assert_eq!(statuses(&local), pairs(&[("d", "warning")]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_consul_kept_has_its_checks_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(Some(dir.path()), &[]);
+    let local = Local::new(&config, None);
+    let web = r#"{"Name":"web","Port":80,"Connect":{"SidecarService":{}}}"#;
+    local.add_service(service(web), Source::Api, false).unwrap();
+    let before: Vec<_> =
+        local.checks().into_iter().map(|check| (check.check_id, check.name, check.kind)).collect();
+    assert_eq!(before.len(), 2);
+    drop(local);
+    // Consul writes no file for checks that come with a sidecar by themselves.
+    std::fs::remove_dir_all(dir.path().join("checks")).unwrap();
+    let local = Local::new(&config, None);
+    local.load(&config).unwrap();
+    let after: Vec<_> =
+        local.checks().into_iter().map(|check| (check.check_id, check.name, check.kind)).collect();
+    assert_eq!(after, before);
+    assert!(local.remove_service("web"));
+    assert!(local.services().is_empty(), "the sidecar goes with its service");
+}

@@ -179,6 +179,14 @@ async fn what_is_compressed_because_we_asked_is_read() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_up_on_tls_is_an_end() {
+    let at = saying(b"").await;
+    let said = run(&format!("https://{at}/"), |_| {}).await.output;
+    // Whether the end comes with or without a reset is up to the kernel.
+    assert!(said.ends_with(": EOF") || said.ends_with("connection reset by peer"), "{said}");
+}
+
+#[tokio::test]
 async fn an_error_names_the_place_that_a_redirect_led_to() {
     let loops = saying(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n").await;
     let gone =

@@ -50,6 +50,8 @@ fn of_connection(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
         io::ErrorKind::ConnectionReset => Some("read: connection reset by peer"),
         io::ErrorKind::UnexpectedEof => Some("EOF"),
+        // Wrapped in an error of another kind on its way up.
+        _ if error.to_string() == "tls handshake eof" => Some("EOF"),
         _ => None,
     }
 }
