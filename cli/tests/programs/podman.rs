@@ -55,7 +55,8 @@ impl<'a> Podman<'a> {
             folder.join("run")
         );
         fs::write(folder.join("storage.conf"), storage).unwrap();
-        let engine = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
+        // Without the delay a process stays for five minutes after each program that was run over the API.
+        let engine = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nexit_command_delay = 1\n\
                       [containers]\nlog_driver = \"k8s-file\"\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1000:1000\"]\n";
         fs::write(folder.join("containers.conf"), engine).unwrap();
         let mut command = Command::new(installed("podman", "podman"));
