@@ -117,7 +117,7 @@ pub(super) async fn version(_: Context, _: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/agent/members`.
 pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
+    refuse_partition(&call.query, &call.headers)?;
     let filter = filter(&call, &fields::MEMBER).map_err(unfit)?;
     let wan = call.query.filled("wan").is_some() || call.query.has("wan");
     match call.query.filled("segment").as_deref() {
@@ -128,7 +128,8 @@ pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiE
         }
     }
     let mut members = members_of(&context).await?;
-    if wan {
+    let reachable = |member: &Member| member.tags.contains_key("wan_join_port");
+    if wan && members.iter().any(reachable) {
         // Only servers speak with other datacenters; this is the one there is.
         members.retain(|member| member.tags.get("role").is_some_and(|role| role == "consul"));
         let datacenter = context.config().datacenter.clone();

@@ -336,7 +336,7 @@ def events(c):
 @step
 def coordinates(c):
     """coordinate: nodes, node, datacenters, update"""
-    until(lambda: c.coordinate.nodes()[1], lambda nodes: any(node["Node"] == NODE for node in nodes), 20)
+    until(lambda: c.coordinate.nodes()[1], lambda nodes: any(node["Node"] == NODE for node in nodes), 45)
     assert len(c.coordinate.node(NODE)[1][0]["Coord"]["Vec"]) == 8
     assert c.coordinate.datacenters()[0]["Datacenter"] == "dc1"
     c.catalog.register("py-far", "192.0.2.8")

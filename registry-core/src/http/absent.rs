@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use http_api::{Answer, ApiError, Call};
-use registry_wire::json::{DecodeError, Unknown, decode};
+use registry_wire::{
+    json::{DecodeError, Unknown, decode},
+    options::{ReadOptions, refuse_partition},
+};
 use serde::Deserialize;
 
 use super::{
@@ -29,8 +32,9 @@ pub(super) async fn mesh(_: Api, call: Call) -> Result<Answer, ApiError> {
 
 /// Lists that are empty because nothing of their kind can be made: peerings, exported services.
 pub(super) async fn empty_list(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let asked = call.read_options()?;
-    api.serves(asked.datacenter.as_deref())?;
+    // It is about this cluster, whichever datacenter is named (as recorded).
+    let asked = ReadOptions { datacenter: None, ..call.read_options()? };
+    refuse_partition(&call.query, &call.headers)?;
     nothing(&api, &asked, Family::Plain).await
 }
 
@@ -45,14 +49,18 @@ pub(super) async fn of_gateway(api: Api, call: Call) -> Result<Answer, ApiError>
 
 /// `GET /v1/internal/ui/exported-services?peer=`: none, but the peer must be named.
 pub(super) async fn exported_to_peer(api: Api, call: Call) -> Result<Answer, ApiError> {
+    let asked = call.read_options()?;
+    call.refuse_enterprise()?;
+    api.serves(asked.datacenter.as_deref()).map_err(failed_read)?;
     match call.query.filled("peer") {
-        Some(_) => empty_list(api, call).await,
+        Some(_) => nothing(&api, &asked, Family::Plain).await,
         None => Err(failed_read(ApiError::internal("must provide PeerName"))),
     }
 }
 
 /// `GET /v1/peering/:name`: there is none of that name.
 pub(super) async fn peering(_: Api, call: Call) -> Result<Answer, ApiError> {
+    refuse_partition(&call.query, &call.headers)?;
     match call.method {
         _ if call.name().is_empty() => Err(ApiError::bad_request("Must specify a name to fetch.")),
         Method::GET => Err(ApiError::not_found(format!("Peering not found for {:?}", call.name()))),

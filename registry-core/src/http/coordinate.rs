@@ -37,10 +37,13 @@ struct UpdateBody {
     _write_request: Json,
 }
 
-/// `GET /v1/coordinate/datacenters`: the servers of this one.
+/// `GET /v1/coordinate/datacenters`: the servers of this one, if others could reach them.
 pub(super) async fn datacenters(api: Api, _: Call) -> Result<Answer, ApiError> {
     enabled(&api)?;
     let settings = api.registry().settings();
+    if settings.serf_wan.is_none() {
+        return Ok(Answer::json(&[(); 0]));
+    }
     let node = Caseless::new(&settings.node_name);
     let (known, _) = CoordinateOf { node, segment: None }.run(&api.registry().store().state());
     let coord = known.first().map_or_else(Coordinate::origin, |entry| shape::coordinate(entry).coord);

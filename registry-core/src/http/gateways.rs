@@ -137,68 +137,88 @@ impl Read for Links {
     }
 }
 
+/// Links by service and port, the order in which they are shown.
+type ByName = BTreeMap<(String, i64), Link>;
+
 /// The services of one gateway, in order of their names and ports.
 fn links_of(entry: &Stored<ConfigEntry>, known: &mut Known<'_>) -> Vec<Link> {
     let body: Body = serde_json::from_slice(&entry.body).unwrap_or_default();
     let ingress = &*entry.kind == INGRESS;
     let listener = |services| Listener { services, ..Listener::default() };
     let listeners = if ingress { body.listeners.unwrap_or_default() } else { vec![listener(body.services)] };
-    let mut links: BTreeMap<(String, i64), Link> = BTreeMap::new();
-    let mut for_all: Vec<Link> = Vec::new();
-    for listener in listeners {
-        for service in listener.services.into_iter().flatten() {
-            let link = Link {
-                gateway: Named { name: entry.name.clone() },
-                gateway_kind: if ingress { INGRESS } else { TERMINATING },
-                port: listener.port,
-                protocol: listener.protocol.clone(),
-                hosts: service.hosts.unwrap_or_default(),
-                ca_file: service.ca_file,
-                cert_file: service.cert_file,
-                key_file: service.key_file,
-                sni: service.sni,
-                create_index: entry.modify_index,
-                modify_index: entry.modify_index,
-                auto_host_rewrite: !ingress && !service.disable_auto_host_rewrite,
-                ..Link::default()
-            };
-            if service.name == ALL {
+    let (mut links, mut for_all) = (ByName::new(), Vec::new());
+    for mut listener in listeners {
+        for service in listener.services.take().into_iter().flatten() {
+            let name = service.name.clone();
+            let link = Link::new(entry, &listener, service);
+            if name == ALL {
                 for_all.push(link);
             } else {
-                let (kind, since) = known.kind(&service.name);
-                // An ingress gateway looks only at those that come after it (as recorded).
-                let service_kind = if ingress && since <= entry.modify_index { "" } else { kind };
-                let modify_index = entry.modify_index.max(since);
-                let key = (service.name.clone(), listener.port);
-                let service = Named { name: service.name };
-                links.insert(key, Link { service, service_kind, modify_index, ..link });
+                links.insert((name.clone(), link.port), link.to_named(name, known));
             }
         }
     }
     for all in for_all {
+        all.spread(&mut links, known);
+    }
+    links.into_values().collect()
+}
+
+impl Link {
+    /// A gateway and what it says of a service, before the service is known.
+    fn new(entry: &Stored<ConfigEntry>, listener: &Listener, service: Linked) -> Self {
+        let ingress = &*entry.kind == INGRESS;
+        Self {
+            gateway: Named { name: entry.name.clone() },
+            gateway_kind: if ingress { INGRESS } else { TERMINATING },
+            port: listener.port,
+            protocol: listener.protocol.clone(),
+            hosts: service.hosts.unwrap_or_default(),
+            ca_file: service.ca_file,
+            cert_file: service.cert_file,
+            key_file: service.key_file,
+            sni: service.sni,
+            create_index: entry.modify_index,
+            modify_index: entry.modify_index,
+            auto_host_rewrite: !ingress && !service.disable_auto_host_rewrite,
+            ..Self::default()
+        }
+    }
+
+    /// The link to a service that is named.
+    fn to_named(&self, name: String, known: &mut Known<'_>) -> Self {
+        let (kind, since) = known.kind(&name);
+        // An ingress gateway looks only at those that come after it (as recorded).
+        let service_kind = if self.gateway_kind == INGRESS && since <= self.modify_index { "" } else { kind };
+        let modify_index = self.modify_index.max(since);
+        Self { service: Named { name }, service_kind, modify_index, ..self.clone() }
+    }
+
+    /// The links to all services, but to those that are named.
+    fn spread(&self, links: &mut ByName, known: &mut Known<'_>) {
         for (name, named) in known.names() {
-            let stands = named.outside || if ingress { named.meshed } else { named.plain };
+            let stands =
+                named.outside || if self.gateway_kind == INGRESS { named.meshed } else { named.plain };
             if !stands {
                 continue;
             }
-            let since = named.since.max(all.modify_index);
+            let since = named.since.max(self.modify_index);
             // What was there before the gateway is not told apart (as recorded).
             let service_kind = match named.outside {
                 true => OUTSIDE,
-                false if named.since > all.modify_index => TYPICAL,
+                false if named.since > self.modify_index => TYPICAL,
                 false => "",
             };
-            links.entry((name.clone(), all.port)).or_insert_with(|| Link {
+            links.entry((name.clone(), self.port)).or_insert_with(|| Self {
                 service: Named { name: name.clone() },
                 from_wildcard: true,
                 service_kind,
                 create_index: since,
                 modify_index: since,
-                ..all.clone()
+                ..self.clone()
             });
         }
     }
-    links.into_values().collect()
 }
 
 /// The names of services that a gateway for all of them may stand for, looked up when one does.

@@ -11,14 +11,12 @@ const SERF_LAN: u16 = 8301;
 
 /// The registry's own node.
 pub(super) fn of_server(settings: &Settings) -> Member {
-    let port = |address: Option<std::net::SocketAddr>, usual| address.map_or(usual, |a| a.port()).to_string();
     let mut tags = vec![
         ("role", "consul".to_owned()),
         ("dc", settings.datacenter.clone()),
         ("id", settings.node_id.clone()),
         ("segment", String::new()),
         ("port", settings.server.port().to_string()),
-        ("wan_join_port", port(settings.serf_wan, 8302)),
         ("vsn", "2".to_owned()),
         ("vsn_min", "2".to_owned()),
         ("vsn_max", "3".to_owned()),
@@ -29,6 +27,9 @@ pub(super) fn of_server(settings: &Settings) -> Member {
         ("ft_fs", "1".to_owned()),
         ("ft_si", "1".to_owned()),
     ];
+    if let Some(address) = settings.serf_wan {
+        tags.push(("wan_join_port", address.port().to_string()));
+    }
     if settings.grpc_port != 0 {
         tags.push(("grpc_port", settings.grpc_port.to_string()));
     }

@@ -65,10 +65,12 @@ pub(super) async fn one(api: Api, call: Call) -> Result<Answer, ApiError> {
     match (&call.method, running) {
         (&Method::GET, Some((name, true))) => {
             let noted = Noted::of(&cached::QUERY, &api, &call);
-            let answer = execute(api, call, &name).await.map_err(|error| match &noted {
-                // Out of the cache comes no status (as recorded).
-                Some(_) => ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error }.bare(),
-                None => error,
+            let answer = execute(api, call, &name).await.map_err(|error| match error.status {
+                // Out of the cache comes no such status (as recorded).
+                StatusCode::NOT_FOUND if noted.is_some() => {
+                    ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error }
+                }
+                _ => error,
             })?;
             Ok(match noted {
                 Some(noted) => noted.tell(answer),
