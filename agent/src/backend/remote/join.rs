@@ -1,6 +1,7 @@
 //! Finding registries by what the configuration says: names and addresses, with or without a port.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -8,6 +9,8 @@ use std::{
 use hickory_resolver::TokioResolver;
 use link::join::ask;
 use tokio::time::timeout;
+
+use super::words;
 
 /// The port a registry answers joins on: `ports.serf_lan`.
 const JOIN_PORT: u16 = 8301;
@@ -38,7 +41,15 @@ pub enum JoinError {
 fn several(errors: &[String]) -> String {
     let word = if errors.len() == 1 { "error" } else { "errors" };
     let lines: String = errors.iter().map(|error| format!("\n\t* {error}")).collect();
-    format!("{} {word} occurred:{lines}\n", errors.len())
+    format!("{} {word} occurred:{lines}\n\n", errors.len())
+}
+
+/// What the system says of a connection that it did not make, in Go's words.
+fn reason(address: SocketAddr, error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(_) => format!("dial tcp {address}: {}", words(&error.to_string())),
+        None => error.to_string(),
+    }
 }
 
 /// Where registries may be found, and what they must be.
@@ -91,7 +102,7 @@ impl Joins {
                         ours: self.datacenter.clone(),
                     }
                 }
-                Err(error) => last = JoinError::Nobody(vec![error.to_string()]),
+                Err(error) => last = JoinError::Nobody(vec![reason(address, &error)]),
             }
         }
         Err(last)
