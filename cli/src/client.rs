@@ -6,7 +6,10 @@ use clap::Args;
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError, Response, Settings};
 
-use crate::{certificates, output::failure, program::called_consul};
+use crate::{certificates, flags::path, output::failure, program::called_consul};
+
+/// Begins what is said when no client can be made of flags and environment.
+const NO_CLIENT: &str = "Error connecting to Consul agent";
 
 /// Where the agent is and who asks.
 #[derive(Args, Clone, Debug, Default)]
@@ -19,19 +22,19 @@ pub(crate) struct ClientFlags {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// A file with the ACL token; also CONSUL_HTTP_TOKEN_FILE
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     token_file: Option<PathBuf>,
     /// Authorities to trust, PEM; also CONSUL_CACERT
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     ca_file: Option<PathBuf>,
     /// A folder of them; also CONSUL_CAPATH
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = path)]
     ca_path: Option<PathBuf>,
     /// The client's certificate, PEM; also CONSUL_CLIENT_CERT
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     client_cert: Option<PathBuf>,
     /// Its key; also CONSUL_CLIENT_KEY
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     client_key: Option<PathBuf>,
     /// The name in the agent's certificate; also CONSUL_TLS_SERVER_NAME
     #[arg(long, value_name = "NAME")]
@@ -54,9 +57,23 @@ pub(crate) struct ServerFlags {
     /// For Consul Enterprise; refused by the registry
     #[arg(long, hide = true)]
     namespace: Option<String>,
+    #[command(flatten)]
+    partition: PartitionFlag,
+}
+
+/// Consul's partitions, for the commands that name one.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PartitionFlag {
     /// For Consul Enterprise; refused by the registry
     #[arg(long, hide = true)]
     partition: Option<String>,
+}
+
+impl PartitionFlag {
+    /// The request with the flag as a parameter.
+    pub(crate) fn apply(&self, request: Request) -> Request {
+        request.with_unless_empty("partition", self.partition.as_deref().unwrap_or_default())
+    }
 }
 
 impl ClientFlags {
@@ -64,22 +81,26 @@ impl ClientFlags {
     ///
     /// Errors, in words for the user, when they cannot be used.
     pub(crate) fn client(&self) -> Result<Client, String> {
-        self.client_of(self.settings()?)
+        self.client_or(NO_CLIENT)
+    }
+
+    /// The same; `wrong` begins what is said when there is none.
+    fn client_or(&self, wrong: &str) -> Result<Client, String> {
+        self.settings().and_then(|settings| self.client_of(settings)).map_err(|why| format!("{wrong}: {why}"))
     }
 
     fn client_of(&self, settings: Settings) -> Result<Client, String> {
         if let Some((scheme, _)) = settings.address.split_once("://")
             && !["http", "https", "unix"].contains(&scheme)
         {
-            return Err(format!("Error connecting to Consul agent: Unknown protocol scheme: {scheme}"));
+            return Err(format!("Unknown protocol scheme: {scheme}"));
         }
-        certificates::check(&settings.tls)
-            .map_err(|why| format!("Error connecting to Consul agent: {why}"))?;
-        Client::new(settings).map_err(|e| format!("Error connecting to Consul agent: {e}"))
+        certificates::check(&settings.tls)?;
+        Client::new(settings).map_err(|e| e.to_string())
     }
 
     fn settings(&self) -> Result<Settings, String> {
-        let mut settings = Settings { keeps_slash: called_consul(), ..Settings::from_environment() };
+        let mut settings = Settings { keeps_odd: called_consul(), ..Settings::from_environment() };
         let take = |flag: &Option<String>, into: &mut String| {
             if let Some(value) = flag.as_ref().filter(|value| !value.is_empty()) {
                 value.clone_into(into);
@@ -87,11 +108,12 @@ impl ClientFlags {
         };
         take(&self.http_addr, &mut settings.address);
         take(&self.tls_server_name, &mut settings.tls.server_name);
-        let flag_file = self.token_file.as_ref();
+        let some = |flag: &Option<PathBuf>| flag.clone().filter(|path| !path.as_os_str().is_empty());
+        let flag_file = some(&self.token_file);
         let environment_file = settings.token_file.take().filter(|_| self.token.is_none());
         take(&self.token, &mut settings.token);
-        if let Some(path) = flag_file.or(environment_file.as_ref()) {
-            settings.token = read_token(path)?;
+        if let Some(path) = flag_file.or(environment_file) {
+            settings.token = read_token(&path)?;
         }
         let tls = &mut settings.tls;
         for (flag, into) in [
@@ -100,9 +122,7 @@ impl ClientFlags {
             (&self.client_cert, &mut tls.cert_file),
             (&self.client_key, &mut tls.key_file),
         ] {
-            if flag.is_some() {
-                into.clone_from(flag);
-            }
+            *into = some(flag).or(into.take());
         }
         Ok(settings)
     }
@@ -122,7 +142,16 @@ impl ClientFlags {
 
     /// Runs what a command asks of its agent to the end.
     pub(crate) fn run<F: Future<Output = Exit>>(&self, ask: impl FnOnce(Client) -> F) -> Exit {
-        match self.client() {
+        self.run_saying(NO_CLIENT, ask)
+    }
+
+    /// The same; `wrong` begins what is said when no client can be made.
+    pub(crate) fn run_saying<F: Future<Output = Exit>>(
+        &self,
+        wrong: &str,
+        ask: impl FnOnce(Client) -> F,
+    ) -> Exit {
+        match self.client_or(wrong) {
             Ok(client) => block_on(ask(client)),
             Err(why) => failure(why),
         }
@@ -142,6 +171,25 @@ impl AskFlags {
     /// Runs what a command asks of its agent to the end.
     pub(crate) fn run<F: Future<Output = Exit>>(&self, ask: impl FnOnce(Client) -> F) -> Exit {
         self.client.run(ask)
+    }
+
+    /// The same for a command whose every request goes to the datacenter that a flag names.
+    pub(crate) fn run_there<F: Future<Output = Exit>>(&self, ask: impl FnOnce(Client) -> F) -> Exit {
+        let datacenter = self.server.datacenter.clone().unwrap_or_default();
+        let settings = self.client.settings().map(|settings| Settings { datacenter, ..settings });
+        match settings.and_then(|settings| self.client.client_of(settings)) {
+            Ok(client) => block_on(ask(client)),
+            Err(why) => failure(format!("{NO_CLIENT}: {why}")),
+        }
+    }
+
+    /// The same; `wrong` begins what is said when no client can be made.
+    pub(crate) fn run_saying<F: Future<Output = Exit>>(
+        &self,
+        wrong: &str,
+        ask: impl FnOnce(Client) -> F,
+    ) -> Exit {
+        self.client.run_saying(wrong, ask)
     }
 
     /// The request with the flags about servers as parameters.
@@ -190,8 +238,8 @@ impl ServerFlags {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let request = request
             .with_unless_empty("dc", &text(&self.datacenter))
-            .with_unless_empty("ns", &text(&self.namespace))
-            .with_unless_empty("partition", &text(&self.partition));
+            .with_unless_empty("ns", &text(&self.namespace));
+        let request = self.partition.apply(request);
         if self.stale { request.with("stale", "") } else { request }
     }
 }
@@ -204,10 +252,7 @@ pub(crate) async fn succeed(client: &Client, request: &Request) -> Result<Respon
 fn read_token(path: &PathBuf) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         let path = path.display();
-        format!(
-            "Error connecting to Consul agent: Error loading token file {path} : open {path}: {}",
-            system_words(&e)
-        )
+        format!("Error loading token file {path} : open {path}: {}", system_words(&e))
     })?;
     Ok(text.trim().to_owned())
 }

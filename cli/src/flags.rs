@@ -3,7 +3,7 @@
 //! Consul uses Go's `flag` package: one dash or two, `-name=value` or `-name value`, `-bool=false`, and no flag after the
 //! first positional word. clap describes the commands and checks the values; what it would do differently is put right here.
 
-use std::error::Error as _;
+use std::{convert::Infallible, error::Error as _, num::IntErrorKind, path::PathBuf};
 
 use clap::{
     ArgAction, Command,
@@ -91,6 +91,53 @@ pub(crate) fn go_bool(text: &str) -> Result<bool, NoBoolean> {
     }
 }
 
+/// Why a flag's value is no number.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoNumber {
+    /// There is something else than digits in it.
+    #[error("parse error")]
+    Digits,
+    /// It is larger than 64 bits hold.
+    #[error("value out of range")]
+    Range,
+}
+
+/// A number without a sign as Go's flags read it: `0x1f`, `0b11`, `017` and `1_000` are numbers too.
+pub(crate) fn go_uint(text: &str) -> Result<u64, NoNumber> {
+    let lower = text.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, &*lower),
+    };
+    // One may stand between digits, and between them and what says their base.
+    let digits = if radix == 10 { digits } else { digits.strip_prefix('_').unwrap_or(digits) };
+    if digits.starts_with(['_', '+']) || digits.ends_with('_') || digits.contains("__") {
+        return Err(NoNumber::Digits);
+    }
+    u64::from_str_radix(&digits.replace('_', ""), radix).map_err(|e| match e.kind() {
+        IntErrorKind::PosOverflow => NoNumber::Range,
+        _ => NoNumber::Digits,
+    })
+}
+
+/// A number with or without a sign as Go's flags read it.
+pub(crate) fn go_int(text: &str) -> Result<i64, NoNumber> {
+    let (minus, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let size = i128::from(go_uint(digits)?);
+    i64::try_from(if minus { -size } else { size }).map_err(|_| NoNumber::Range)
+}
+
+/// A file's name; an empty one too, which says that there is none.
+pub(crate) fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.into())
+}
+
 /// A number, refused in the words of Go's `strconv`.
 pub(crate) fn go_number(text: &str) -> Result<u64, Refused> {
     text.parse().map_err(|_| Refused(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
@@ -100,7 +147,7 @@ pub(crate) fn go_number(text: &str) -> Result<u64, Refused> {
 pub(crate) fn go_duration(text: &str) -> Result<String, Refused> {
     match duration::parse_nanos(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(Refused(format!("time: invalid duration {text:?}"))),
+        Err(why) => Err(Refused(why.to_string())),
     }
 }
 
@@ -109,18 +156,24 @@ pub(crate) fn go_duration(text: &str) -> Result<String, Refused> {
 /// `root` is the tree of commands, already [`relax`]ed. Errors when no command is named, or one that does not exist.
 pub(crate) fn rewrite(root: &Command, words: Vec<String>) -> Result<Vec<String>, Refusal> {
     let (mut command, mut out) = (root, Vec::new());
+    // Wherever it stands: what else is said does not count.
+    let asks_help = words.iter().take_while(|word| *word != "--").any(|word| is_help(word));
     let mut words = words.into_iter().peekable();
     while command.has_subcommands() {
         let help = || command.clone().render_help().to_string();
         match words.next().as_deref() {
-            Some("-h" | "-help" | "--help") => return Err(Refusal::Help(help())),
+            Some(word) if is_help(word) => return Err(Refusal::Help(help())),
             Some(word) if command.find_subcommand(word).is_some() => {
                 command = command.find_subcommand(word).expect("the guard found it");
                 out.push(word.to_owned());
             }
+            _ if asks_help && !out.is_empty() => return Err(Refusal::Help(help())),
             _ if out.is_empty() => return Err(Refusal::NoCommand(help(), Exit::UnknownCommand)),
             _ => return Err(Refusal::NoCommand(help(), Exit::Failure)),
         }
+    }
+    if asks_help {
+        return Err(Refusal::Help(command.clone().render_help().to_string()));
     }
     let takes_value = |name: &str| takes_value(command, name);
     let rest = go_style(words, takes_value);
@@ -132,6 +185,10 @@ pub(crate) fn rewrite(root: &Command, words: Vec<String>) -> Result<Vec<String>,
     }
     out.extend_from_slice(&rest[flags..]);
     Ok(out)
+}
+
+fn is_help(word: &str) -> bool {
+    matches!(word, "-h" | "-help" | "--help")
 }
 
 fn takes_value(command: &Command, name: &str) -> Option<bool> {
@@ -150,11 +207,16 @@ fn flag_words(words: &[String], takes_value: impl Fn(&str) -> Option<bool>) -> R
     {
         let flag = word.trim_start_matches('-');
         let (name, has_value) = flag.split_once('=').map_or((flag, false), |(name, _)| (name, true));
+        if name.is_empty() || word.starts_with("---") {
+            return Err(Refusal::BadFlag(format!("bad flag syntax: {word}")));
+        }
         let takes_next = match takes_value(name) {
-            None if matches!(name, "h" | "help") => false,
             None => return Err(Refusal::BadFlag(format!("flag provided but not defined: -{name}"))),
             Some(takes) => takes && !has_value,
         };
+        if takes_next && at + 1 == words.len() {
+            return Err(Refusal::BadFlag(format!("flag needs an argument: -{name}")));
+        }
         at += if takes_next { 2 } else { 1 };
     }
     Ok(at.min(words.len()))
@@ -176,11 +238,6 @@ pub(crate) fn explain(error: &clap::Error) -> Refusal {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Refusal::Help(error.render().to_string())
         }
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue
-            if text(ContextKind::InvalidValue).is_empty() =>
-        {
-            Refusal::BadFlag(format!("flag needs an argument: {}", flag()))
-        }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let (value, flag) = (text(ContextKind::InvalidValue), flag());
             let why = error.source();
@@ -194,7 +251,10 @@ pub(crate) fn explain(error: &clap::Error) -> Refusal {
                 None if why.is_some_and(<dyn std::error::Error>::is::<NoBoolean>) => {
                     format!("invalid boolean value {value:?} for {flag}: parse error")
                 }
-                None => format!("invalid value {value:?} for flag {flag}: parse error"),
+                None => {
+                    let why = why.and_then(|why| why.downcast_ref()).unwrap_or(&NoNumber::Digits);
+                    format!("invalid value {value:?} for flag {flag}: {why}")
+                }
             })
         }
         _ => Refusal::BadFlag(error.render().to_string().trim_end().trim_start_matches("error: ").to_owned()),
@@ -205,7 +265,7 @@ pub(crate) fn explain(error: &clap::Error) -> Refusal {
 mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-    use super::{Refusal, explain, relax, rewrite};
+    use super::{NoNumber, Refusal, explain, go_int, go_uint, relax, rewrite};
 
     #[derive(Debug, Parser)]
     #[command(name = "t")]
@@ -213,7 +273,7 @@ mod tests {
         Put {
             #[arg(long)]
             cas: bool,
-            #[arg(long, default_value_t = 0)]
+            #[arg(long, default_value_t = 0, value_parser = super::go_uint)]
             flags: u64,
             words: Vec<String>,
         },
@@ -229,7 +289,8 @@ mod tests {
     }
 
     fn read(line: &str) -> Result<Tool, Refusal> {
-        let root = relax(Tool::command());
+        let mut root = relax(Tool::command());
+        root.build();
         let mut words = vec!["t".to_owned()];
         words.extend(rewrite(&root, line.split_whitespace().map(String::from).collect())?);
         let matches = root.try_get_matches_from(words).map_err(|e| explain(&e))?;
@@ -259,7 +320,37 @@ mod tests {
         assert_eq!(refused("put -nosuch a"), "flag provided but not defined: -nosuch");
         assert_eq!(refused("put -flags=-1 a"), "invalid value \"-1\" for flag -flags: parse error");
         assert_eq!(refused("put -cas=x a"), "invalid boolean value \"x\" for -cas: parse error");
+        assert_eq!(refused("put ---cas a"), "bad flag syntax: ---cas");
+        assert_eq!(refused("put -=x a"), "bad flag syntax: -=x");
+        assert_eq!(refused("put -flags= a"), "invalid value \"\" for flag -flags: parse error");
+        assert_eq!(
+            refused("put -flags=99999999999999999999"),
+            "invalid value \"99999999999999999999\" for flag -flags: value out of range"
+        );
         assert_eq!(refused("put -flags"), "flag needs an argument: -flags");
+    }
+
+    #[test]
+    fn numbers_are_read_as_go_reads_them() {
+        for (text, number) in [
+            ("0", 0),
+            ("10", 10),
+            ("0x1F", 31),
+            ("0b11", 3),
+            ("0o17", 15),
+            ("017", 15),
+            ("0_17", 15),
+            ("0x_1f", 31),
+            ("1_000", 1000),
+        ] {
+            assert_eq!(go_uint(text), Ok(number), "{text}");
+        }
+        for text in ["", "+1", "-1", " 1", "1.5", "08", "0x", "_1", "1_", "1__0", "0x__1", "0x+1"] {
+            assert_eq!(go_uint(text), Err(NoNumber::Digits), "{text}");
+        }
+        assert_eq!((go_int("-0x10"), go_int("+5"), go_int("--5")), (Ok(-16), Ok(5), Err(NoNumber::Digits)));
+        assert_eq!(go_int("9223372036854775808"), Err(NoNumber::Range));
+        assert_eq!(go_int("-9223372036854775808"), Ok(i64::MIN));
     }
 
     #[test]
@@ -271,6 +362,9 @@ mod tests {
             matches!(read("kv nosuch"), Err(Refusal::NoCommand(text, daemon::Exit::Failure)) if text.contains("get"))
         );
         assert!(matches!(read("kv -h"), Err(Refusal::Help(text)) if text.contains("get")));
+        assert!(matches!(read("put a b -help"), Err(Refusal::Help(text)) if text.contains("Usage: t put")));
+        assert!(matches!(read("kv nosuch -h"), Err(Refusal::Help(text)) if text.contains("get")));
+        assert_eq!(put("put -- -h"), (false, 0, vec!["-h".into()]));
         assert!(matches!(read("put -h"), Err(Refusal::Help(text)) if text.contains("Usage: t put")));
         assert!(matches!(read("kv get"), Ok(Tool::Kv { verb: Verb::Get })));
     }

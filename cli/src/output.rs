@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use agent::config::ConfigError;
+use clap::Args;
 use daemon::Exit;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -42,6 +43,14 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> String {
 pub(crate) fn show<T: Serialize + ?Sized>(as_json: bool, answer: &T, words: impl FnOnce() -> String) -> Exit {
     line(if as_json { json(answer) } else { words() });
     Exit::Success
+}
+
+/// The flag of a command that answers without asking an agent.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct JsonFlag {
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What a colour stands for.

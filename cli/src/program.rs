@@ -187,9 +187,14 @@ pub(crate) fn run_command(called: &str, mut words: Vec<String>) -> Exit {
     if matches!(words.first().map(String::as_str), Some("-v" | "-version" | "--version")) {
         words = vec!["version".into()];
     }
+    if let Some(exit) = completion::answer_shell(&Tree::command()) {
+        return exit;
+    }
     if let Some(exit) = absent::answer(&words).or_else(|| completion::autocomplete(&words)) {
         return exit;
     }
+    // Their 1 is an answer: what is wrong ends with 2.
+    let asks_whether = matches!(&*words, [first, second, ..] if first == "intention" && (second == "check" || second == "match"));
     // Names that the user typed come back in the usage lines.
     let name = if called == "consul" { "consul" } else { "ryo" };
     let mut root = flags::relax(Tree::command().name(name).bin_name(name));
@@ -214,7 +219,7 @@ pub(crate) fn run_command(called: &str, mut words: Vec<String>) -> Exit {
         }
         Err(Refusal::BadFlag(text)) => {
             note(text);
-            Exit::Failure
+            if asks_whether { Exit::NoMatch } else { Exit::Failure }
         }
     }
 }
@@ -266,10 +271,48 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::{Program, choose};
+    use clap::CommandFactory as _;
+
+    use super::{Program, Tree, choose};
 
     fn chosen(called: &str, line: &str) -> Program {
         choose(called, line.split_whitespace().map(String::from).collect())
+    }
+
+    /// Those that print no answer: they run something, write files, or are not there; what `decode` prints is JSON anyway.
+    const WITHOUT_JSON: [&str; 12] = [
+        "agent",
+        "completion",
+        "connect",
+        "dev",
+        "man",
+        "peering",
+        "resource",
+        "snapshot decode",
+        "template",
+        "tls ca create",
+        "tls cert create",
+        "troubleshoot",
+    ];
+
+    fn without_json(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        for below in command.get_subcommands() {
+            let path = format!("{path} {}", below.get_name());
+            let path = path.trim_start();
+            match below.has_subcommands() {
+                true => without_json(below, path, found),
+                false if below.get_arguments().any(|arg| arg.get_long() == Some("json")) => {}
+                false => found.push(path.to_owned()),
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_answers_can_answer_in_json() {
+        let mut found = Vec::new();
+        without_json(&Tree::command(), "", &mut found);
+        found.sort_unstable();
+        assert_eq!(found, WITHOUT_JSON);
     }
 
     fn words(line: &str) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
 use link::calls::{self, Member};
-use registry_wire::{filter::fields, json::Unknown, options::refuse_partition};
+use registry_wire::{filter::fields, json::Unknown};
 use serde_json::{Value, json};
 
 use super::{Context, Order, done, enable, filter, keeps, unfit};
@@ -15,8 +15,7 @@ use crate::CONSUL_VERSION;
 const BUILD_DATE: &str = "2025-08-12T00:00:00Z";
 
 /// `GET /v1/agent/self`.
-pub(super) async fn own(context: Context, call: Call) -> Result<Answer, ApiError> {
-    call.refuse_enterprise()?;
+pub(super) async fn own(context: Context, _: Call) -> Result<Answer, ApiError> {
     let config = context.config();
     let member = members_of(&context).await.ok().and_then(|members| {
         members.into_iter().find(|member| member.name.eq_ignore_ascii_case(&config.node_name))
@@ -117,15 +116,15 @@ pub(super) async fn version(_: Context, _: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/agent/members`.
 pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiError> {
-    refuse_partition(&call.query, &call.headers)?;
-    let filter = filter(&call, &fields::MEMBER).map_err(unfit)?;
     let wan = call.query.filled("wan").is_some() || call.query.has("wan");
-    match call.query.filled("segment").as_deref() {
-        None | Some("_all") => {}
-        Some(_) if wan => return Err(ApiError::bad_request("Cannot provide a segment with wan=true")),
-        Some(_) => {
-            return Err(ApiError::internal("Network segments are not supported in this version of Consul"));
-        }
+    let segment = call.query.filled("segment").filter(|segment| segment != "_all");
+    if wan && segment.is_some() {
+        return Err(ApiError::bad_request("Cannot provide a segment with wan=true"));
+    }
+    call.refuse_partition()?;
+    let filter = filter(&call, &fields::MEMBER).map_err(unfit)?;
+    if segment.is_some() {
+        return Err(ApiError::internal("Network segments are not supported in this version of Consul"));
     }
     let mut members = members_of(&context).await?;
     let reachable = |member: &Member| member.tags.contains_key("wan_join_port");
@@ -154,7 +153,6 @@ async fn members_of(context: &Context) -> Result<Vec<Member>, ApiError> {
 /// `PUT /v1/agent/maintenance`.
 pub(super) async fn maintenance(context: Context, call: Call) -> Result<Answer, ApiError> {
     let enable = enable(&call)?;
-    call.refuse_enterprise()?;
     let reason = call.query.text("reason").unwrap_or_default();
     context.local.node_maintenance(enable, &reason);
     context.synced().await;
@@ -169,10 +167,10 @@ pub(super) async fn reload(context: Context, _: Call) -> Result<Answer, ApiError
 
 /// `PUT /v1/agent/join/:address`.
 pub(super) async fn join(context: Context, call: Call) -> Result<Answer, ApiError> {
+    call.refuse_partition()?;
     if call.query.has("wan") {
         return Err(ApiError::absent("joining other datacenters"));
     }
-    refuse_partition(&call.query, &call.headers)?;
     let target = call.name().into_owned();
     context.order(|done| Order::Join(target, done)).await?.map_err(ApiError::internal)?;
     done()
@@ -186,7 +184,7 @@ pub(super) async fn leave(context: Context, _: Call) -> Result<Answer, ApiError>
 
 /// `PUT /v1/agent/force-leave/:node`.
 pub(super) async fn force_leave(context: Context, call: Call) -> Result<Answer, ApiError> {
-    refuse_partition(&call.query, &call.headers)?;
+    call.refuse_partition()?;
     let node = call.name();
     let unknown = || ApiError::internal(format!("agent: No node found with name '{node}'"));
     if node.is_empty() {

@@ -184,7 +184,8 @@ impl Services {
         self.ask.run(async |client| match self.tags_by_name(&client).await {
             Ok(services) if services.is_empty() && !self.ask.json() => nothing_fits("services"),
             Ok(services) => show(self.ask.json(), &services, || self.words(&services)),
-            Err(e) => failure(format!("Error listing services: {e}")),
+            Err(e) if self.node.is_none() => failure(format!("Error listing services: {e}")),
+            Err(e) => failure(format!("Error listing services for node: {e}")),
         })
     }
 

@@ -11,7 +11,7 @@ use daemon::Exit;
 use registry_client::{Client, Request};
 
 use crate::{
-    client::{ClientFlags, NoWords, block_on, succeed},
+    client::{ClientFlags, NoWords, PartitionFlag, block_on, succeed},
     flags,
     output::{failure, line, note},
     program::{Tree, called_consul},
@@ -29,6 +29,8 @@ pub(crate) struct Join {
     /// Join the servers of another datacenter
     #[arg(long)]
     wan: bool,
+    #[command(flatten)]
+    partition: PartitionFlag,
     #[command(flatten)]
     client: ClientFlags,
     /// A server or any agent; without a port the usual one
@@ -48,6 +50,7 @@ impl Join {
             let mut joined = 0;
             for address in &self.words {
                 let request = Request::put(Request::path_to("/v1/agent/join", address), "");
+                let request = self.partition.apply(request);
                 let request = if self.wan { request.with("wan", "1") } else { request };
                 match succeed(&client, &request).await {
                     Ok(_) => joined += 1,
@@ -116,6 +119,8 @@ pub(crate) struct ForceLeave {
     #[arg(long)]
     wan: bool,
     #[command(flatten)]
+    partition: PartitionFlag,
+    #[command(flatten)]
     client: ClientFlags,
     /// The node's name
     #[arg(value_name = "NODE")]
@@ -129,7 +134,8 @@ impl ForceLeave {
             return failure(format!("{why}\n\n{}", usage(&["force-leave"])));
         };
         self.client.run(async |client| {
-            let mut request = Request::put(Request::path_to("/v1/agent/force-leave", node), "");
+            let request = Request::put(Request::path_to("/v1/agent/force-leave", node), "");
+            let mut request = self.partition.apply(request);
             for (name, on) in [("prune", self.prune), ("wan", self.wan)] {
                 if on {
                     request = request.with(name, "1");

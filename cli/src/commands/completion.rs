@@ -45,7 +45,63 @@ impl Completion {
 fn script(shell: Shell) -> Vec<u8> {
     let mut out = Vec::new();
     clap_complete::generate(shell, &mut Tree::command(), "ryo", &mut out);
-    out
+    let text = String::from_utf8(out).expect("scripts are made of texts");
+    let lines: Vec<String> = text.lines().map(|line| single_dashes(shell, line)).collect();
+    (lines.join("\n") + "\n").into_bytes()
+}
+
+/// A line of a script that knows `-flag` where it knew `--flag`: Consul's users write one dash.
+fn single_dashes(shell: Shell, line: &str) -> String {
+    let trimmed = line.trim_start();
+    let indent = &line[..line.len() - trimmed.len()];
+    match shell {
+        Shell::Bash if trimmed.starts_with("opts=\"") => line
+            .split(' ')
+            .map(|word| match word.strip_prefix("--") {
+                Some(name) => format!("-{} {word}", name.trim_end_matches('"')),
+                None => word.to_owned(),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
+        Shell::Bash if trimmed.starts_with("--") && trimmed.ends_with(')') => {
+            format!("{indent}{}|{trimmed}", &trimmed[1..trimmed.len() - 1])
+        }
+        Shell::Zsh if trimmed.starts_with("'--") || trimmed.starts_with("'*--") => {
+            format!("{indent}{}\n{line}", trimmed.replacen("--", "-", 1))
+        }
+        Shell::Fish => match line.split_once(" -l ") {
+            Some((before, after)) => {
+                let name = after.split(' ').next().unwrap_or_default();
+                format!("{before} -o {name} -l {after}")
+            }
+            None => line.to_owned(),
+        },
+        _ => line.to_owned(),
+    }
+}
+
+/// Answers a shell that was told `complete -C consul consul`, as Consul's own installation tells it: the line so far stands in
+/// COMP_LINE, what could be its last word is printed.
+pub(crate) fn answer_shell(root: &Command) -> Option<Exit> {
+    let typed = std::env::var("COMP_LINE").ok()?;
+    line(candidates(root, &typed).join("\n"));
+    Some(Exit::Success)
+}
+
+/// What the last word of a line could become.
+fn candidates(root: &Command, typed: &str) -> Vec<String> {
+    let mut words: Vec<&str> = typed.split_whitespace().skip(1).collect();
+    let begun = if typed.ends_with(char::is_whitespace) { "" } else { words.pop().unwrap_or_default() };
+    let command = words.iter().try_fold(root, |command, word| {
+        if command.has_subcommands() { command.find_subcommand(word) } else { Some(command) }
+    });
+    let Some(command) = command else { return Vec::new() };
+    let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+    let below = below.map(|below| below.get_name().to_owned());
+    let flags = command.get_arguments().filter(|arg| !arg.is_hide_set() && begun.starts_with('-'));
+    let flags = flags.filter_map(|arg| arg.get_long()).map(|name| format!("-{name}"));
+    let begun = begun.strip_prefix("-").filter(|rest| rest.starts_with('-')).unwrap_or(begun);
+    below.chain(flags).filter(|word| word.starts_with(begun)).collect()
 }
 
 /// Answers `consul -autocomplete-install` and `-autocomplete-uninstall`, which write into the user's shell files there.
@@ -134,14 +190,34 @@ fn pages(command: &Command, name: &str, folder: &Path) -> io::Result<usize> {
 mod tests {
     use clap_complete::Shell;
 
-    use super::{END, START, script, without};
+    use clap::CommandFactory as _;
+
+    use super::{END, START, Tree, candidates, script, without};
 
     #[test]
     fn shells_know_the_commands() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let text = String::from_utf8(script(shell)).expect("scripts are text");
             assert!(text.contains("force-leave") && text.contains("http-addr"), "{shell}");
+            let single = match shell {
+                Shell::Bash => " -recurse --recurse ",
+                Shell::Zsh => "'-recurse[",
+                _ => " -o recurse -l recurse ",
+            };
+            assert!(text.contains(single), "{shell}");
         }
+    }
+
+    #[test]
+    fn a_line_is_completed() {
+        let root = Tree::command();
+        let of = |typed: &str| candidates(&root, typed);
+        assert_eq!(of("consul kv g"), ["get"]);
+        assert_eq!(of("consul forc"), ["force-leave"]);
+        assert_eq!(of("consul kv get -rec"), ["-recurse"]);
+        assert_eq!(of("consul kv get --rec"), ["-recurse"]);
+        assert!(of("consul operator raft ").contains(&"list-peers".to_owned()));
+        assert!(of("consul kv get ").is_empty() && of("consul nosuch x").is_empty());
     }
 
     #[test]

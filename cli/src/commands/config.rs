@@ -1,21 +1,26 @@
 //! `config`: reads and writes configuration entries.
 
-use std::io::Read as _;
-
 use clap::{Args, Subcommand};
 use daemon::Exit;
 use hcl1::{Document, Kind, Object, Syntax, Value as Written};
 use registry_client::Request;
+use registry_wire::config_entry::{self, ConfigError};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
 use serde_json::{Map, Value, value::RawValue};
 
+use super::data;
 use crate::{
-    client::{AskFlags, NoWords, succeed, system_words},
+    client::{AskFlags, NoWords, succeed},
+    flags::go_uint,
     output::{failure, line, show},
+    program::called_consul,
 };
+
+/// Begins what is said of a text that is no entry.
+const UNREAD: &str = "Failed to decode config entry input";
 
 /// Read and write configuration entries
 #[derive(Debug, Subcommand)]
@@ -47,7 +52,7 @@ struct Unchanged {
     #[arg(long)]
     cas: bool,
     /// The entry's index when it was read
-    #[arg(long, default_value_t = 0, value_name = "INDEX", hide_default_value = true)]
+    #[arg(long, default_value_t = 0, value_name = "INDEX", hide_default_value = true, value_parser = go_uint)]
     modify_index: u64,
 }
 
@@ -130,10 +135,11 @@ impl Delete {
     fn run(self) -> Result<Exit, String> {
         let Unchanged { cas, modify_index } = self.unchanged;
         let (kind, name) = match (&*self.filename, &*self.which.kind, &*self.name) {
-            ("", "", _) => return Err("Must specify the -kind or -filename parameter".into()),
+            ("", "", "") => return Err("Must specify the -kind or -filename parameter".into()),
+            ("", "", _) => return Err("Must specify the -kind parameter".into()),
             ("", _, "") => return Err("Must specify the -name parameter".into()),
             ("", kind, name) => (kind.to_owned(), name.to_owned()),
-            (file, "", "") => kind_and_name(&entry(file)?),
+            (file, "", "") => kind_and_name(&entry(file)?)?,
             _ => return Err("filename can't be used with kind or name".into()),
         };
         match (cas, modify_index) {
@@ -178,6 +184,11 @@ impl Read {
         let (kind, name) = (self.which.some_kind()?, &self.name);
         if name.is_empty() {
             return Err("Must specify the -name parameter".into());
+        }
+        if !config_entry::is_kind(kind) {
+            return Err(format!(
+                "Error reading config entry {kind}/{name}: invalid config entry kind: {kind}"
+            ));
         }
         let request = self.which.ask.apply(Request::get(path(kind, name)));
         Ok(self.which.ask.run(async |client| match client.json::<Fields>(&request).await {
@@ -231,10 +242,7 @@ impl Write {
             );
         };
         let entry = entry(file)?;
-        let (kind, name) = kind_and_name(&entry);
-        if kind.is_empty() {
-            return Err("Failed to decode config entry input: Payload does not contain a kind/Kind key at the top level".into());
-        }
+        let (kind, name) = kind_and_name(&entry)?;
         let Unchanged { cas, modify_index } = self.unchanged;
         let request = self.ask.apply(Request::put("/v1/config", entry.to_string()));
         let request = if cas { request.with("cas", modify_index.to_string()) } else { request };
@@ -261,27 +269,37 @@ fn path(kind: &str, name: &str) -> String {
     Request::path_to(&Request::path_to("/v1/config", kind), name)
 }
 
-fn kind_and_name(entry: &Value) -> (String, String) {
+/// Kind and name of what is to be written. Errors when it is no entry; what a kind forbids is left to the registry.
+fn kind_and_name(entry: &Value) -> Result<(String, String), String> {
+    match config_entry::parse(entry.to_string().as_bytes()) {
+        Ok(entry) => return Ok((entry.kind, entry.name)),
+        Err(ConfigError::Body(why)) => return Err(format!("{UNREAD}: {why}")),
+        Err(ConfigError::Refused(_) | ConfigError::NotYours) => {}
+    }
     let text = |upper: &str, lower: &str| {
         entry.get(upper).or(entry.get(lower)).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    (text("Kind", "kind"), text("Name", "name"))
+    let kind = text("Kind", "kind");
+    // There is one of them, whatever it was called.
+    let name = if kind == "proxy-defaults" { "global".to_owned() } else { text("Name", "name") };
+    Ok((kind, name))
 }
 
 /// The entry in a file, or on standard input.
 fn entry(file: &str) -> Result<Value, String> {
-    let mut text = Vec::new();
-    if file == "-" {
-        std::io::stdin().read_to_end(&mut text).map_err(|e| format!("Failed to load data: {e}"))?;
-    } else {
-        text = std::fs::read(file).map_err(|e| {
-            format!("Failed to load data: Failed to read file: open {file}: {}", system_words(&e))
-        })?;
+    if file.is_empty() {
+        return Err(
+            "Failed to load data: Failed to load data: must specify a file path or '-' for stdin".into()
+        );
     }
+    let text = data::file_or_input(file).map_err(|why| format!("Failed to load data: {why}"))?;
     let json = text.trim_ascii_start().starts_with(b"{");
     let read: Result<Document, _> =
         if json { hcl1::parse_json(file, &text) } else { hcl1::parse(file, &text) };
-    let document = read.map_err(|e| format!("Failed to decode config entry input: {e}"))?;
+    let document = read.map_err(|e| match called_consul() {
+        true => format!("{UNREAD}: {UNREAD}: {}", e.consul_text()),
+        false => format!("{UNREAD}: {e}"),
+    })?;
     Ok(object(&document.root, document.syntax))
 }
 

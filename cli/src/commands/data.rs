@@ -1,8 +1,6 @@
 //! Data given on the command line: the text itself, `@file`, or `-` for standard input.
 
-use std::io::Read as _;
-
-use registry_wire::base64;
+use std::{io::Read as _, path::Path};
 
 use crate::client::system_words;
 
@@ -10,36 +8,41 @@ use crate::client::system_words;
 ///
 /// Errors in words for the user when the file or standard input cannot be read.
 pub(crate) fn read(argument: &str) -> Result<Vec<u8>, String> {
-    if let Some(path) = argument.strip_prefix('@') {
-        return std::fs::read(path)
-            .map_err(|e| format!("Failed to read file: open {path}: {}", system_words(&e)));
-    }
-    if argument != "-" {
-        return Ok(argument.as_bytes().to_vec());
-    }
-    let mut data = Vec::new();
-    match std::io::stdin().lock().read_to_end(&mut data) {
-        Ok(_) => Ok(data),
-        Err(e) => Err(format!("Failed to read stdin: {}", system_words(&e))),
+    match argument.strip_prefix('@') {
+        Some(path) => file(path).map_err(|why| format!("Failed to read file: {why}")),
+        None if argument == "-" => standard_input(),
+        None => Ok(argument.as_bytes().to_vec()),
     }
 }
 
-/// Decodes padded base64; with an error it gives what could be decoded before it.
-pub(crate) fn decode(text: &[u8]) -> (Vec<u8>, Option<String>) {
-    let text: String =
-        text.iter().map(|byte| char::from(*byte)).filter(|c| !matches!(c, '\r' | '\n')).collect();
-    match base64::decode(&text) {
-        Ok(data) => (data, None),
-        Err(error) => {
-            let before = text.get(..error.0 / 4 * 4).unwrap_or_default();
-            (base64::decode(before).unwrap_or_default(), Some(error.to_string()))
-        }
+/// Reads a file, or standard input for `-`.
+pub(crate) fn file_or_input(name: &str) -> Result<Vec<u8>, String> {
+    match name {
+        "-" => standard_input(),
+        name => file(name).map_err(|why| format!("Failed to read file: {why}")),
     }
+}
+
+/// All of a file. Errors as in `open web.hcl: no such file or directory`.
+pub(crate) fn file(path: impl AsRef<Path>) -> Result<Vec<u8>, String> {
+    std::fs::read(&path).map_err(|e| cannot_open(path, &e))
+}
+
+/// Why a file cannot be opened, with its name.
+pub(crate) fn cannot_open(path: impl AsRef<Path>, error: &std::io::Error) -> String {
+    format!("open {}: {}", path.as_ref().display(), system_words(error))
+}
+
+/// All of standard input.
+pub(crate) fn standard_input() -> Result<Vec<u8>, String> {
+    let mut data = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut data);
+    read.map(|_| data).map_err(|e| format!("Failed to read stdin: {}", system_words(&e)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, read};
+    use super::read;
 
     #[test]
     fn only_a_lone_dash_is_standard_input() {
@@ -49,12 +52,5 @@ mod tests {
             read("@/nowhere").unwrap_err(),
             "Failed to read file: open /nowhere: no such file or directory"
         );
-    }
-
-    #[test]
-    fn wrong_base64_tells_where() {
-        assert_eq!(decode(b"aGVs\nbG8="), (b"hello".to_vec(), None));
-        assert_eq!(decode(b"***"), (Vec::new(), Some("illegal base64 data at input byte 0".into())));
-        assert_eq!(decode(b"aGVs*"), (b"hel".to_vec(), Some("illegal base64 data at input byte 4".into())));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::cluster::usage;
 use crate::{
-    client::AskFlags,
+    client::ClientFlags,
     output::{failure, show},
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Event {
     #[arg(long, default_value = "", value_name = "REGEX", hide_default_value = true)]
     tag: String,
     #[command(flatten)]
-    ask: AskFlags,
+    client: ClientFlags,
     /// What comes with it
     #[arg(value_name = "PAYLOAD")]
     words: Vec<String>,
@@ -44,7 +44,7 @@ impl Event {
             return failure(format!("{why}\n\n{}", usage(&["event"])));
         }
         let payload = self.words.first().cloned().unwrap_or_default();
-        self.ask.run(async |client| {
+        self.client.run(async |client| {
             if let Err(e) = client.json::<Value>(&Request::get("/v1/agent/self")).await {
                 return failure(format!("Error querying Consul agent: {e}"));
             }
@@ -52,10 +52,10 @@ impl Event {
             let filters = [("node", &self.node), ("service", &self.service), ("tag", &self.tag)];
             let request =
                 filters.iter().fold(request, |request, (name, value)| request.with_unless_empty(name, value));
-            match client.json::<Value>(&self.ask.apply(request)).await {
+            match client.json::<Value>(&request).await {
                 Ok(fired) => {
                     let id = fired["ID"].as_str().unwrap_or_default();
-                    show(self.ask.json(), &fired, || format!("Event ID: {id}"))
+                    show(self.client.json, &fired, || format!("Event ID: {id}"))
                 }
                 Err(e) => failure(format!("Error firing event: {e}")),
             }

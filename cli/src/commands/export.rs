@@ -44,7 +44,8 @@ impl Export {
         if self.name.is_empty() {
             return failure("Missing the required -name flag");
         }
-        if self.consumer_peers.is_empty() && self.consumer_partitions.is_empty() {
+        let names_nobody = |names: &[String]| names.iter().all(String::is_empty);
+        if names_nobody(&self.consumer_peers) && names_nobody(&self.consumer_partitions) {
             return failure("Missing the required -consumer-peers or -consumer-partitions flag");
         }
         self.ask.run(async |client| {
@@ -142,7 +143,7 @@ impl Exported {
             let found: Option<Value> = match client.json_if_found(&self.ask.apply(Request::get(ENTRY))).await
             {
                 Ok(found) => found,
-                Err(e) => return failure(format!("Error listing exported services: {e}")),
+                Err(e) => return failure(format!("Error reading exported services: {e}")),
             };
             let seen = found.as_ref().map(seen).unwrap_or_default();
             if seen.is_empty() && self.format == "pretty" && !self.ask.json() {

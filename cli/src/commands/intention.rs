@@ -50,9 +50,23 @@ fn between(request: Request, source: &str, destination: &str) -> Request {
     request.with("source", source).with("destination", destination)
 }
 
-/// A service's name without what Enterprise puts before it.
-fn name(text: &str) -> &str {
-    text.rsplit_once('/').map_or(text, |(_, name)| name)
+/// A service's name and what Enterprise puts before it: `partition/namespace/name`, `namespace/name`. Errors when there is more.
+fn parts<'t>(what: &str, text: &'t str) -> Result<(Option<&'t str>, Option<&'t str>, &'t str), String> {
+    match text.split('/').collect::<Vec<_>>()[..] {
+        [name] => Ok((None, None, name)),
+        [namespace, name] => Ok((None, Some(namespace), name)),
+        [partition, namespace, name] => Ok((Some(partition), Some(namespace), name)),
+        _ => Err(format!("Invalid intention {what}: input can contain at most two '/'")),
+    }
+}
+
+/// The name of one side with its namespace: `web`, `ns/web`.
+fn side(intention: &Value, side: &str) -> String {
+    let (namespace, name) = (text(intention, &format!("{side}NS")), text(intention, &format!("{side}Name")));
+    match namespace {
+        "" | "default" => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
+    }
 }
 
 fn text<'v>(intention: &'v Value, field: &str) -> &'v str {
@@ -62,13 +76,14 @@ fn text<'v>(intention: &'v Value, field: &str) -> &'v str {
 /// `web => db (allow)`
 fn arrow(intention: &Value) -> String {
     let action = match text(intention, "Action") {
+        "" if !intention["Permissions"].is_array() => String::new(),
         "" => match intention["Permissions"].as_array().map_or(0, Vec::len) {
             1 => "1 permission".to_owned(),
             count => format!("{count} permissions"),
         },
         action => action.to_owned(),
     };
-    format!("{} => {} ({action})", text(intention, "SourceName"), text(intention, "DestinationName"))
+    format!("{} => {} ({action})", side(intention, "Source"), side(intention, "Destination"))
 }
 
 /// Say whether one service may call another
@@ -159,8 +174,7 @@ impl Create {
     fn wanted(&self) -> Result<Vec<Value>, String> {
         if self.file {
             let read = |file: &String| -> Result<Value, String> {
-                let text = data::read(&format!("@{file}"))
-                    .map_err(|why| why.replace("Failed to read file: ", ""))?;
+                let text = data::file(file)?;
                 serde_json::from_slice(&text).map_err(|e| format!("{file}: {e}"))
             };
             return self.words.iter().map(read).collect();
@@ -171,9 +185,16 @@ impl Create {
         let meta: Map<String, Value> =
             self.meta.iter().map(|pair| (pair.name.clone(), pair.value.clone().into())).collect();
         let action = if self.deny { "deny" } else { "allow" };
-        let mut intention = json!({
-            "SourceName": name(source), "SourceType": "consul", "DestinationName": name(destination), "Action": action,
-        });
+        let mut intention = json!({ "SourceType": "consul", "Action": action });
+        for (side, words) in
+            [("Source", parts("source", source)?), ("Destination", parts("destination", destination)?)]
+        {
+            let (partition, namespace, name) = words;
+            let fields = [("Partition", partition), ("NS", namespace), ("Name", Some(name))];
+            for (field, value) in fields.into_iter().filter_map(|(field, value)| Some((field, value?))) {
+                intention[format!("{side}{field}")] = value.into();
+            }
+        }
         if !meta.is_empty() {
             intention["Meta"] = meta.into();
         }
@@ -181,22 +202,38 @@ impl Create {
     }
 
     async fn keep(&self, client: &Client, intention: &Value) -> Result<(), String> {
-        let wrong =
-            |e: &dyn std::fmt::Display| format!("Error creating intention {:?}: {e}", arrow(intention));
-        let (source, destination) = (text(intention, "SourceName"), text(intention, "DestinationName"));
-        let at = |request: Request| self.ask.apply(between(request, source, destination));
-        let found: Option<Value> =
-            client.json_if_found(&at(Request::get(EXACT))).await.map_err(|e| wrong(&e))?;
-        if found.is_some() && !self.replace {
-            return Err(wrong(&format!(
-                "Unexpected response code: 500 (Sources[1] defines {source:?} more than once)"
-            )));
+        let wrong = |e: RequestError| format!("Error creating intention {:?}: {e}", arrow(intention));
+        if self.replace
+            && let Some(known) = self.known(client, intention).await?
+        {
+            let path = Request::path_to("/v1/connect/intentions", &known);
+            let request = Request::put(path, intention.to_string());
+            succeed(client, &self.ask.apply(request)).await.map_err(|e| {
+                format!(
+                    "Error replacing intention with source {:?} and destination {:?}: {e}",
+                    side(intention, "Source"),
+                    side(intention, "Destination")
+                )
+            })?;
+            return Ok(());
         }
-        succeed(client, &at(Request::put(EXACT, intention.to_string()))).await.map_err(|e| wrong(&e))?;
-        if found.is_none() {
-            line(format!("Created: {}", arrow(intention)));
-        }
+        let request = Request::new("POST", "/v1/connect/intentions");
+        let request = Request { body: intention.to_string().into(), ..request };
+        succeed(client, &self.ask.apply(request)).await.map_err(wrong)?;
+        line(format!("Created: {}", arrow(intention)));
         Ok(())
+    }
+
+    /// The id of what was said of the two before.
+    async fn known(&self, client: &Client, intention: &Value) -> Result<Option<String>, String> {
+        let (source, destination) = (side(intention, "Source"), side(intention, "Destination"));
+        let request = self.ask.apply(between(Request::get(EXACT), &source, &destination));
+        let found: Option<Value> = client.json_if_found(&request).await.map_err(|e| {
+            format!(
+                "Error looking up intention for replacement with source {source:?} and destination {destination:?}: {e}"
+            )
+        })?;
+        Ok(found.map(|found| text(&found, "ID").to_owned()))
     }
 }
 
@@ -255,7 +292,7 @@ impl Get {
                     format!("Intention not found with source {source:?} and destination {destination:?}");
                 (between(Request::get(EXACT), source, destination), why)
             }
-            _ => return failure("Error: command requires exactly 1 or 2 arguments"),
+            _ => return failure("command requires exactly 1 or 2 arguments"),
         };
         self.ask.run(async |client| match client.json_if_found::<Value>(&self.ask.apply(request)).await {
             Ok(Some(found)) => show(self.ask.json(), &found, || details(&found)),
@@ -281,7 +318,7 @@ fn details(found: &Value) -> String {
     let mut out: String =
         rows.iter().map(|(title, value)| format!("{:<14}{value}\n", format!("{title}:"))).collect();
     for (name, value) in found["Meta"].as_object().into_iter().flatten() {
-        out += &format!("Meta[{name}]:{:<1}{}\n", "", value.as_str().unwrap_or_default());
+        out += &format!("{:<14}{}\n", format!("Meta[{name}]:"), value.as_str().unwrap_or_default());
     }
     if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text(found, "CreatedAt")) {
         out += &format!("{:<14}{}", "Created At:", time.to_utc().format("%A, %d-%b-%y %H:%M:%S UTC"));

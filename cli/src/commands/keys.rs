@@ -4,13 +4,14 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Args;
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::cluster::usage;
 use crate::{
     client::{ClientFlags, NoWords, succeed},
-    output::{failure, line},
+    flags::go_int,
+    output::{JsonFlag, failure, line, show},
 };
 
 /// Make a new key
@@ -18,13 +19,15 @@ use crate::{
 #[command(after_help = "Example:\n  ryo keygen\n\nExit codes: 0 printed")]
 pub(crate) struct Keygen {
     #[command(flatten)]
+    as_json: JsonFlag,
+    #[command(flatten)]
     no_words: NoWords,
 }
 
 impl Keygen {
     pub(crate) fn run(self) -> Exit {
-        line(BASE64_STANDARD.encode(rand::random::<[u8; 32]>()));
-        Exit::Success
+        let key = BASE64_STANDARD.encode(rand::random::<[u8; 32]>());
+        show(self.as_json.json, &json!({ "Key": key }), || key.clone())
     }
 }
 
@@ -46,8 +49,8 @@ pub(crate) struct Keyring {
     #[arg(long)]
     local_only: bool,
     /// How many nodes pass an answer on
-    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
-    relay_factor: u8,
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", value_parser = go_int)]
+    relay_factor: i64,
     /// Forget a key on all nodes
     #[arg(long, default_value = "", value_name = "KEY", hide_default_value = true)]
     remove: String,
@@ -61,9 +64,8 @@ pub(crate) struct Keyring {
 }
 
 /// The keys of one pool of nodes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[derive(Default)]
 struct Pool {
     #[serde(rename = "WAN")]
     wan: bool,
@@ -84,8 +86,11 @@ impl Keyring {
         if wishes > 1 {
             return failure("Only a single action is allowed");
         }
-        if self.relay_factor > 5 {
+        if !(0..=5).contains(&self.relay_factor) {
             return failure("Error parsing relay factor: Relay factor must be in range: [0, 5]");
+        }
+        if self.local_only && !self.list && !self.list_primary {
+            return failure("Error validating local-only: local-only can only be set for list requests");
         }
         self.client.run(async |client| self.act(&client).await)
     }
@@ -114,10 +119,13 @@ impl Keyring {
 
     async fn print(&self, client: &Client, path: &str) -> Exit {
         let which = if self.list { "" } else { "primary " };
-        line(format!("==> Gathering installed {which}encryption keys..."));
+        if !self.client.json {
+            line(format!("==> Gathering installed {which}encryption keys..."));
+        }
         let listed: Result<Vec<Pool>, RequestError> =
             client.json(&self.with_options(Request::get(path))).await;
         match listed {
+            Ok(pools) if self.client.json => show(true, &pools, String::new),
             Ok(pools) => {
                 pools.iter().for_each(|pool| self.print_pool(pool));
                 Exit::Success

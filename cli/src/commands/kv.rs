@@ -1,10 +1,9 @@
 //! `kv get`, `kv put`, `kv delete`.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::{Args, Subcommand};
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError};
-use registry_wire::kv::KvPair;
+use registry_wire::{base64, kv::KvPair};
 
 use super::{
     data,
@@ -12,6 +11,7 @@ use super::{
 };
 use crate::{
     client::{AskFlags, succeed},
+    flags::go_uint,
     output::{aligned, failure, line, note, show},
 };
 
@@ -144,11 +144,7 @@ impl Get {
     /// The value as it is printed: its bytes, or base64.
     fn value(&self, pair: &KvPair) -> Vec<u8> {
         let coded = pair.value.as_deref().unwrap_or_default();
-        if self.base64 {
-            coded.into()
-        } else {
-            BASE64_STANDARD.decode(coded).unwrap_or_else(|_| coded.into())
-        }
+        if self.base64 { coded.into() } else { base64::decode(coded).unwrap_or_else(|_| coded.into()) }
     }
 
     fn details(&self, pair: &KvPair) -> Vec<u8> {
@@ -184,10 +180,10 @@ pub(crate) struct Put {
     #[arg(long)]
     cas: bool,
     /// The key's own number
-    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", value_parser = go_uint)]
     flags: u64,
     /// The index for -cas
-    #[arg(long, default_value_t = 0, value_name = "INDEX")]
+    #[arg(long, default_value_t = 0, value_name = "INDEX", value_parser = go_uint)]
     modify_index: u64,
     /// Give the lock back
     #[arg(long)]
@@ -217,7 +213,7 @@ impl Put {
             Err(why) => return failure(format!("Error! {why}")),
         };
         if self.base64 {
-            let (decoded, problem) = data::decode(&value);
+            let (decoded, problem) = base64::decode_before(&value);
             problem.iter().for_each(|why| note(format!("Error! Cannot base 64 decode data: {why}")));
             value = decoded;
         }
@@ -280,7 +276,7 @@ pub(crate) struct Delete {
     #[arg(long)]
     cas: bool,
     /// The index for -cas
-    #[arg(long, default_value_t = 0, value_name = "INDEX")]
+    #[arg(long, default_value_t = 0, value_name = "INDEX", value_parser = go_uint)]
     modify_index: u64,
     /// Delete all keys with the prefix
     #[arg(long)]

@@ -5,8 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use daemon::Exit;
 use registry_client::Request;
-use registry_wire::{json, kv::KvPair};
-use serde::{Deserialize, Serialize};
+use registry_wire::{
+    base64,
+    json::{self, Unknown},
+    kv::KvPair,
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, error::Category};
 
 use super::data;
@@ -90,18 +94,21 @@ impl Import {
             [data] => data,
             more => return failure(format!("Error! Too many arguments (expected 1, got {})", more.len())),
         };
+        if argument.is_empty() {
+            return failure("Error! Empty DATA argument");
+        }
         let text = match data::read(argument) {
             Ok(text) => text,
             Err(why) => return failure(format!("Error! {why}")),
         };
-        let entries: Vec<Entry> = match serde_json::from_slice(&text) {
+        let entries = match entries(&text) {
             Ok(entries) => entries,
-            Err(e) => return failure(format!("Cannot unmarshal data: {}", in_go_words(&text, &e))),
+            Err(why) => return failure(format!("Cannot unmarshal data: {why}")),
         };
         let bar = progress("importing", entries.len() as u64);
         self.ask.run(async |client| {
             for entry in bar.wrap_iter(entries.into_iter()) {
-                let (value, problem) = data::decode(entry.value.as_bytes());
+                let (value, problem) = base64::decode_before(entry.value.as_bytes());
                 let key = entry.key;
                 if let Some(why) = problem {
                     return failure(format!("Error base 64 decoding value for key {key}: {why}"));
@@ -129,33 +136,34 @@ impl Import {
 /// A key behind a prefix, with one slash between them and none twice; a slash at the end stays.
 fn joined(prefix: &str, key: &str) -> String {
     let parts = prefix.split('/').chain(key.split('/')).filter(|part| !part.is_empty() && *part != ".");
+    let start = if prefix.starts_with('/') { "/" } else { "" };
     let end = if key.ends_with('/') { "/" } else { "" };
-    format!("{}{end}", parts.collect::<Vec<_>>().join("/"))
+    format!("{start}{}{end}", parts.collect::<Vec<_>>().join("/"))
 }
 
-/// What is wrong with JSON, as Go says it where scripts may look.
-fn in_go_words(text: &[u8], error: &serde_json::Error) -> String {
+/// The keys in a file. Errors in Go's words, where scripts may look.
+fn entries(text: &[u8]) -> Result<Vec<Entry>, String> {
     let trimmed = text.trim_ascii_start();
+    if let Err(e) = serde_json::from_slice::<IgnoredAny>(trimmed) {
+        return Err(match e.classify() {
+            Category::Eof => "unexpected end of JSON input".into(),
+            _ => wrong_letter(trimmed, &e),
+        });
+    }
     let kind = match trimmed.first() {
-        None => return "unexpected end of JSON input".into(),
+        Some(b'[') => {
+            if let Some(kind) = odd_entry(trimmed) {
+                return Err(format!("json: cannot unmarshal {kind} into Go value of type impexp.Entry"));
+            }
+            return json::decode(trimmed, Unknown::Skip).map_err(|e| e.to_string());
+        }
+        Some(b'n') | None => return Ok(Vec::new()),
         Some(b'{') => "object",
         Some(b'"') => "string",
         Some(b't' | b'f') => "bool",
-        Some(b'0'..=b'9' | b'-') => "number",
-        _ => "",
+        Some(_) => "number",
     };
-    match error.classify() {
-        Category::Eof => "unexpected end of JSON input".into(),
-        Category::Data if !kind.is_empty() && error.line() <= 1 && error.column() <= 1 => {
-            format!("json: cannot unmarshal {kind} into Go value of type []*impexp.Entry")
-        }
-        Category::Data => match odd_entry(text) {
-            Some(kind) => format!("json: cannot unmarshal {kind} into Go value of type impexp.Entry"),
-            None => format!("json: {error}"),
-        },
-        Category::Io => format!("json: {error}"),
-        Category::Syntax => wrong_letter(trimmed, error),
-    }
+    Err(format!("json: cannot unmarshal {kind} into Go value of type []*impexp.Entry"))
 }
 
 /// What the first entry of a list is that is none.
@@ -187,7 +195,7 @@ fn wrong_letter(text: &[u8], error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, in_go_words, joined};
+    use super::{entries, joined};
 
     #[test]
     fn prefixes_are_joined_with_one_slash() {
@@ -197,14 +205,18 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_keys_is_told_in_gos_words() {
-        let refused = |text: &str| {
-            let error = serde_json::from_str::<Vec<Entry>>(text).unwrap_err();
-            in_go_words(text.as_bytes(), &error)
-        };
+        let refused = |text: &str| entries(text.as_bytes()).unwrap_err();
         assert_eq!(refused("nonsense"), "invalid character 'o' in literal null (expecting 'u')");
         assert_eq!(refused("{}"), "json: cannot unmarshal object into Go value of type []*impexp.Entry");
         assert_eq!(refused("[1]"), "json: cannot unmarshal number into Go value of type impexp.Entry");
         assert_eq!(refused("["), "unexpected end of JSON input");
+        assert_eq!(refused("{\n"), "unexpected end of JSON input");
+        let field = "json: cannot unmarshal number into Go struct field Entry.value of type string";
+        assert_eq!(refused(r#"[{"key": "a", "value": 5}]"#), field);
+        let flags = "json: cannot unmarshal number -1 into Go struct field Entry.flags of type uint64";
+        assert_eq!(refused(r#"[{"flags": -1}]"#), flags);
+        assert!(entries(b"null").unwrap().is_empty());
+        assert_eq!(entries(br#"[{"Key": "a"}]"#).unwrap()[0].key, "a");
         assert_eq!(refused("x"), "invalid character 'x' looking for beginning of value");
     }
 }

@@ -1,13 +1,16 @@
 //! `maint`: takes a node or an instance out of service, and back.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use daemon::Exit;
 use registry_client::{Client, Request};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     client::{ClientFlags, NoWords, succeed},
-    output::{failure, line},
+    output::{failure, line, show},
 };
 
 /// Take this node or one of its services out of service, and back
@@ -48,8 +51,19 @@ impl Maint {
         }
         self.client.run(async |client| match self.enable || self.disable {
             true => self.switch(&client).await,
-            false => list(&client).await,
+            false => list(&client).await.map_or_else(failure, |listed| self.print(&listed)),
         })
+    }
+
+    fn print(&self, listed: &[Out]) -> Exit {
+        if self.client.json {
+            return show(true, listed, String::new);
+        }
+        for Out { kind, name, reason } in listed {
+            let title = if *kind == "Node" { "Name:  " } else { "ID:    " };
+            line(format!("{kind}:\n  {title} {name}\n  Reason: {reason}\n"));
+        }
+        Exit::Success
     }
 
     async fn switch(&self, client: &Client) -> Exit {
@@ -71,25 +85,29 @@ impl Maint {
     }
 }
 
-/// What is out of service.
-async fn list(client: &Client) -> Exit {
-    let own: Value = match client.json(&Request::get("/v1/agent/self")).await {
-        Ok(own) => own,
-        Err(e) => return failure(format!("Error querying Consul agent: {e}")),
-    };
-    let checks: Value = match client.json(&Request::get("/v1/agent/checks")).await {
-        Ok(checks) => checks,
-        Err(e) => return failure(format!("Error getting checks: {e}")),
-    };
-    for check in checks.as_object().into_iter().flat_map(|checks| checks.values()) {
+/// What is out of service, and why.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Out {
+    /// `Node` or `Service`.
+    kind: &'static str,
+    /// The node's name, or the instance's id.
+    name: String,
+    reason: String,
+}
+
+async fn list(client: &Client) -> Result<Vec<Out>, String> {
+    let own: Result<Value, _> = client.json(&Request::get("/v1/agent/self")).await;
+    let own = own.map_err(|e| format!("Error querying Consul agent: {e}"))?;
+    let checks: Result<BTreeMap<String, Value>, _> = client.json(&Request::get("/v1/agent/checks")).await;
+    let checks = checks.map_err(|e| format!("Error getting checks: {e}"))?;
+    let out = checks.values().filter_map(|check| {
         let text = |name: &str| check[name].as_str().unwrap_or_default();
-        let (id, reason) = (text("CheckID"), text("Notes"));
-        if id == "_node_maintenance" {
-            let node = own["Config"]["NodeName"].as_str().unwrap_or_default();
-            line(format!("Node:\n  Name:   {node}\n  Reason: {reason}\n"));
-        } else if let Some(service) = id.strip_prefix("_service_maintenance:") {
-            line(format!("Service:\n  ID:     {service}\n  Reason: {reason}\n"));
-        }
-    }
-    Exit::Success
+        let (kind, name) = match text("CheckID") {
+            "_node_maintenance" => ("Node", own["Config"]["NodeName"].as_str().unwrap_or_default()),
+            id => ("Service", id.strip_prefix("_service_maintenance:")?),
+        };
+        Some(Out { kind, name: name.to_owned(), reason: text("Notes").to_owned() })
+    });
+    Ok(out.collect())
 }

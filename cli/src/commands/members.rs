@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use daemon::Exit;
-use regex::Regex;
 use registry_client::Request;
+use registry_wire::regexp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::{ClientFlags, NoWords},
+    client::{ClientFlags, NoWords, PartitionFlag},
     output::{failure, show, table},
 };
+
+/// The name that stands for every segment.
+const ALL_SEGMENTS: &str = "_all";
 
 /// List the nodes and how they are
 #[derive(Args, Debug)]
@@ -25,7 +28,7 @@ pub(crate) struct Members {
     #[arg(long, value_name = "EXPRESSION")]
     filter: Option<String>,
     /// Only members of a segment
-    #[arg(long, default_value = "_all", value_name = "NAME", hide_default_value = true)]
+    #[arg(long, default_value = ALL_SEGMENTS, value_name = "NAME", hide_default_value = true)]
     segment: String,
     /// Only members whose status matches this regular expression
     #[arg(long, default_value = ".*", value_name = "REGEX")]
@@ -33,6 +36,8 @@ pub(crate) struct Members {
     /// The servers of all datacenters
     #[arg(long)]
     wan: bool,
+    #[command(flatten)]
+    partition: PartitionFlag,
     #[command(flatten)]
     client: ClientFlags,
     #[command(flatten)]
@@ -53,22 +58,17 @@ struct Member {
 
 impl Members {
     pub(crate) fn run(self) -> Exit {
-        let status = match Regex::new(&self.status) {
+        let status = match regexp::compile(&self.status) {
             Ok(status) => status,
-            Err(e) => {
-                return failure(format!(
-                    "Failed to compile status regexp: {}",
-                    regex_problem(&self.status, &e)
-                ));
-            }
+            Err(e) => return failure(format!("Failed to compile status regexp: {e}")),
         };
         self.client.run(async |client| {
-            let request = Request::get("/v1/agent/members");
+            let request = self.partition.apply(Request::get("/v1/agent/members"));
             // Segments are within a datacenter: the two do not go together.
-            let request = if self.wan {
-                request.with("wan", "1")
-            } else {
-                request.with("segment", self.segment.as_str())
+            let request = match (self.wan, &*self.segment) {
+                (true, ALL_SEGMENTS) => request.with("wan", "1"),
+                (true, segment) => request.with("wan", "1").with("segment", segment),
+                (false, segment) => request.with("segment", segment),
             };
             let request = request.with_unless_empty("filter", self.filter.as_deref().unwrap_or_default());
             let mut members: Vec<Member> = match client.json(&request).await {
@@ -76,11 +76,12 @@ impl Members {
                 Err(e) => return failure(format!("Error retrieving members: {e}")),
             };
             members.retain(|member| status.is_match(member.status()));
+            members.iter_mut().for_each(|member| member.complete(self.segment == ALL_SEGMENTS));
             if members.is_empty() && !self.client.json {
                 return Exit::NoMatch;
             }
             members.sort_by(|a, b| {
-                (!a.is_server(), a.segment(), &a.name).cmp(&(!b.is_server(), b.segment(), &b.name))
+                (!a.is_server(), a.tag("segment"), &a.name).cmp(&(!b.is_server(), b.tag("segment"), &b.name))
             });
             let exit = if members.is_empty() { Exit::NoMatch } else { Exit::Success };
             show(self.client.json, &members, || table(&self.rows(&members)));
@@ -119,11 +120,16 @@ impl Member {
         self.tag("role") == "consul"
     }
 
-    fn segment(&self) -> &str {
-        match self.tag("segment") {
-            _ if self.is_server() => "<all>",
+    /// Fills in what is only said where it is unusual. A server is of all segments, where all of them were asked for.
+    fn complete(&mut self, all_segments: bool) {
+        let segment = match self.tag("segment") {
+            _ if all_segments && self.is_server() => "<all>",
             "" => "<default>",
             segment => segment,
+        };
+        self.tags.insert("segment".into(), segment.to_owned());
+        if self.tag("ap").is_empty() {
+            self.tags.insert("ap".into(), "default".into());
         }
     }
 
@@ -135,9 +141,9 @@ impl Member {
     fn row(&self) -> Vec<String> {
         let build = self.tag("build").split(':').next().unwrap_or_default();
         let kind = if self.is_server() { "server" } else { "client" };
-        let partition = Some(self.tag("ap")).filter(|ap| !ap.is_empty()).unwrap_or("default");
         let (address, dc, protocol) = (self.address(), self.tag("dc"), self.tag("vsn"));
-        [&self.name, address.as_str(), self.status(), kind, build, protocol, dc, partition, self.segment()]
+        let (partition, segment) = (self.tag("ap"), self.tag("segment"));
+        [&self.name, address.as_str(), self.status(), kind, build, protocol, dc, partition, segment]
             .map(str::to_owned)
             .to_vec()
     }
@@ -148,22 +154,14 @@ impl Member {
     }
 }
 
-/// What is wrong with an expression, in the words of Go's library where scripts may look for them.
-fn regex_problem(pattern: &str, error: &regex::Error) -> String {
-    let text = error.to_string();
-    let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-    match reason {
-        "unclosed group" => format!("error parsing regexp: missing closing ): `{pattern}`"),
-        reason => format!("error parsing regexp: {reason}: `{pattern}`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Member;
 
     fn member(json: &str) -> Member {
-        serde_json::from_str(json).unwrap()
+        let mut member: Member = serde_json::from_str(json).unwrap();
+        member.complete(true);
+        member
     }
 
     #[test]
@@ -180,6 +178,9 @@ mod tests {
             r#"{"Name":"c1","Addr":"10.0.0.1","Port":8301,"Status":3,"Tags":{"role":"node","id":"x"}}"#,
         );
         assert_eq!(client.row()[2..4], ["left", "client"]);
-        assert_eq!(client.detailed_row(), ["c1", "10.0.0.1:8301", "left", "id=x,role=node"]);
+        assert_eq!(
+            client.detailed_row(),
+            ["c1", "10.0.0.1:8301", "left", "ap=default,id=x,role=node,segment=<default>"]
+        );
     }
 }

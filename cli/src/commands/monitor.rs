@@ -32,8 +32,8 @@ pub(crate) struct Monitor {
 impl Monitor {
     pub(crate) fn run(self) -> Exit {
         self.client.run(async |client| {
-            let request = Request::get("/v1/agent/monitor").with("loglevel", &self.log_level);
-            let request = if self.log_json { request.with("logjson", "") } else { request };
+            let request = Request::get("/v1/agent/monitor").with_unless_empty("loglevel", &self.log_level);
+            let request = if self.log_json || self.client.json { request.with("logjson", "") } else { request };
             let mut log = match client.stream(&request).await {
                 Ok(log) => log,
                 Err(error) => return failure(format!("Error starting monitor: {error}")),

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json as value};
 
 use super::usage::Instances;
 use crate::{
     client::{AskFlags, NoWords, succeed},
     flags::{go_duration, go_number},
-    output::{failure, line, show, table},
+    output::{failure, json, line, show, table},
 };
 
 const CONFIGURATION: &str = "/v1/operator/autopilot/configuration";
@@ -84,7 +84,7 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(super) ask: AskFlags,
     #[command(flatten)]
-    no_words: NoWords,
+    pub(super) no_words: NoWords,
 }
 
 impl Common {
@@ -94,9 +94,11 @@ impl Common {
         wrong: &str,
         text: impl AsyncFnOnce(&Client, &AskFlags) -> Result<(Value, String), RequestError>,
     ) -> Exit {
-        self.ask.run(async |client| match text(&client, &self.ask).await {
-            Ok((answer, text)) => show(self.ask.json(), &answer, || text),
-            Err(e) => failure(format!("{wrong}: {e}")),
+        self.ask.run_saying("Error initializing client", async |client| {
+            match text(&client, &self.ask).await {
+                Ok((answer, text)) => show(self.ask.json(), &answer, || text),
+                Err(e) => failure(format!("{wrong}: {e}")),
+            }
         })
     }
 }
@@ -172,7 +174,7 @@ pub(crate) fn peers(answer: &Value) -> Result<String, serde_json::Error> {
 )]
 pub(crate) struct SetConfig {
     /// Take servers out that are gone: true or false
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cleanup_dead_servers: Option<String>,
     /// How long a healthy server may not have heard of the leader
     #[arg(long, value_name = "DURATION", value_parser = go_duration)]
@@ -190,7 +192,8 @@ pub(crate) struct SetConfig {
     #[arg(long, value_name = "TEXT", hide = true)]
     redundancy_zone_tag: Option<String>,
     /// For Consul Enterprise; kept
-    #[arg(long, value_name = "BOOL", hide = true)]
+    #[arg(long, value_name = "BOOL", hide = true, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
     disable_upgrade_migration: Option<String>,
     /// For Consul Enterprise; kept
     #[arg(long, value_name = "TEXT", hide = true)]
@@ -207,7 +210,7 @@ impl SetConfig {
             Ok(given) => given,
             Err(why) => return failure(why),
         };
-        self.ask.run(async |client| {
+        self.ask.run_saying("Error initializing client", async |client| {
             let known = client.json(&self.ask.apply(Request::get(CONFIGURATION))).await;
             let mut settings: Value = match known {
                 Ok(settings) => settings,
@@ -233,15 +236,15 @@ impl SetConfig {
         let flag = |name: &str, text: &Option<String>| -> Result<Option<Value>, String> {
             let Some(text) = text else { return Ok(None) };
             match text.as_str() {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(json!(true))),
-                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(json!(false))),
+                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(value!(true))),
+                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(value!(false))),
                 _ => Err(format!(
                     "invalid boolean value {text:?} for -{name}: strconv.ParseBool: parsing {text:?}: invalid syntax"
                 )),
             }
         };
-        let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
-        let number = |number: Option<u64>| number.map(|number| json!(number));
+        let text = |text: &Option<String>| text.as_ref().map(|text| value!(text));
+        let number = |number: Option<u64>| number.map(|number| value!(number));
         let all = [
             ("CleanupDeadServers", flag("cleanup-dead-servers", &self.cleanup_dead_servers)?),
             ("LastContactThreshold", text(&self.last_contact_threshold)),
@@ -274,50 +277,103 @@ impl AutopilotState {
         self.common.ask("Error querying Autopilot state", async |client, server| {
             let found: Value =
                 client.json(&server.apply(Request::get("/v1/operator/autopilot/state"))).await?;
+            let state = State::deserialize(&found).map_err(|e| RequestError::Decode(e.to_string()))?;
             let text = match self.format.as_str() {
-                "json" => serde_json::to_string_pretty(&found).expect("plain data"),
-                _ => state_text(&found),
+                "json" => json(&state),
+                _ => state.words(),
             };
             Ok((found, text))
         })
     }
 }
 
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// How the servers are, in the order that Consul shows it.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    healthy: bool,
+    failure_tolerance: i64,
+    #[serde(default)]
+    optimistic_failure_tolerance: i64,
+    servers: BTreeMap<String, ServerState>,
+    leader: String,
+    voters: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read_replicas: Option<Vec<String>>,
 }
 
-fn state_text(state: &Value) -> String {
-    let mut out = String::new();
-    for (name, field) in
-        [("Healthy", "Healthy"), ("Failure Tolerance", "FailureTolerance"), ("Leader", "Leader")]
-    {
-        out.push_str(&format!("{:<24}{}\n", format!("{name}:"), plain(&state[field])));
-    }
-    out.push_str("Voters:\n");
-    for voter in state["Voters"].as_array().into_iter().flatten() {
-        out.push_str(&format!("   {}\n", plain(voter)));
-    }
-    out.push_str("Servers:\n");
-    let servers: BTreeMap<&String, &Value> = state["Servers"].as_object().into_iter().flatten().collect();
-    for (id, server) in servers {
-        out.push_str(&format!("   {id}\n"));
-        for (name, field) in [
-            ("Name", "Name"),
-            ("Address", "Address"),
-            ("Version", "Version"),
-            ("Status", "Status"),
-            ("Node Type", "NodeType"),
-            ("Node Status", "NodeStatus"),
-            ("Healthy", "Healthy"),
-            ("Last Contact", "LastContact"),
-            ("Last Term", "LastTerm"),
-            ("Last Index", "LastIndex"),
-        ] {
-            out.push_str(&format!("      {:<18}{}\n", format!("{name}:"), plain(&server[field])));
+/// How one server is.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServerState {
+    #[serde(rename = "ID")]
+    id: String,
+    name: String,
+    address: String,
+    node_status: String,
+    version: String,
+    last_contact: String,
+    last_term: u64,
+    last_index: u64,
+    healthy: bool,
+    stable_since: String,
+    #[serde(default)]
+    read_replica: bool,
+    status: String,
+    #[serde(default)]
+    meta: BTreeMap<String, String>,
+    node_type: String,
+}
+
+impl State {
+    fn words(&self) -> String {
+        let list = |ids: &[String]| ids.iter().map(|id| format!("   {id}\n")).collect::<String>();
+        let mut out = format!(
+            "Healthy:                      {}\nFailure Tolerance:            {}\n\
+             Optimistic Failure Tolerance: {}\nLeader:                       {}\nVoters:\n{}",
+            self.healthy,
+            self.failure_tolerance,
+            self.optimistic_failure_tolerance,
+            self.leader,
+            list(&self.voters)
+        );
+        if let Some(replicas) = self.read_replicas.as_ref().filter(|ids| !ids.is_empty()) {
+            out += &format!("Read Replicas:\n{}", list(replicas));
         }
+        out += "Servers:\n";
+        for (id, server) in &self.servers {
+            out += &format!("   {id}\n{}", server.words());
+        }
+        out
     }
-    out.trim_end().to_owned()
+}
+
+impl ServerState {
+    fn words(&self) -> String {
+        let rows = [
+            ("Name", self.name.clone()),
+            ("Address", self.address.clone()),
+            ("Version", self.version.clone()),
+            ("Status", self.status.clone()),
+            ("Node Type", self.node_type.clone()),
+            ("Node Status", self.node_status.clone()),
+            ("Healthy", self.healthy.to_string()),
+            ("Last Contact", self.last_contact.clone()),
+            ("Last Term", self.last_term.to_string()),
+            ("Last Index", self.last_index.to_string()),
+        ];
+        let mut out: String =
+            rows.iter().map(|(name, value)| format!("      {:<17}{value}\n", format!("{name}:"))).collect();
+        if !self.meta.is_empty() {
+            out += "      Meta\n";
+            out += &self
+                .meta
+                .iter()
+                .map(|(name, value)| format!("         {name:?}: {value:?}\n"))
+                .collect::<String>();
+        }
+        out
+    }
 }
 
 /// Take a server out
@@ -346,7 +402,7 @@ impl RemovePeer {
         self.common.ask("Error removing peer", async |client, server| {
             let request = Request::delete("/v1/operator/raft/peer").with(name, value);
             succeed(client, &server.apply(request)).await?;
-            Ok((json!({ "Removed": value }), format!("Removed peer with {name} {value:?}")))
+            Ok((value!({ "Removed": value }), format!("Removed peer with {name} {value:?}")))
         })
     }
 }
@@ -364,7 +420,7 @@ pub(crate) struct TransferLeader {
 impl TransferLeader {
     fn run(self) -> Exit {
         let wrong = "Error transfering leadership: Failed to transfer leadership";
-        self.common.ask.run(async |client| {
+        self.common.ask.run_saying("Error initializing client", async |client| {
             let request =
                 Request::new("POST", "/v1/operator/raft/transfer-leader").with_unless_empty("id", &self.id);
             match succeed(&client, &self.common.ask.apply(request)).await {

@@ -4,12 +4,12 @@ use clap::Args;
 use daemon::Exit;
 use registry_client::{Client, Request};
 use registry_wire::coordinate::{Coordinate, DatacenterCoordinates, NodeCoordinate};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cluster::usage;
 use crate::{
     client::ClientFlags,
-    output::{failure, line},
+    output::{failure, show},
 };
 
 /// Estimate the round trip between two nodes
@@ -33,16 +33,10 @@ impl Rtt {
             let why = "One or two node names must be specified";
             return failure(format!("{why}\n\n{}", usage(&["rtt"])));
         }
-        self.client.run(async |client| match self.estimate(&client).await {
-            Ok(text) => {
-                line(text);
-                Exit::Success
-            }
-            Err(why) => failure(why),
-        })
+        self.client.run(async |client| self.estimate(&client).await.unwrap_or_else(failure))
     }
 
-    async fn estimate(&self, client: &Client) -> Result<String, String> {
+    async fn estimate(&self, client: &Client) -> Result<Exit, String> {
         let mut nodes = self.words.clone();
         if nodes.len() == 1 {
             nodes.push(self.own_node(client).await?);
@@ -60,9 +54,12 @@ impl Rtt {
                 .map(|known| &known.coord)
                 .ok_or_else(|| format!("Could not find a coordinate for node {node:?}"))
         };
-        let seconds = place(&nodes[0])?.distance(place(&nodes[1])?);
+        let millis = place(&nodes[0])?.distance(place(&nodes[1])?) * 1e3;
         let (one, other) = (&nodes[0], &nodes[1]);
-        Ok(format!("Estimated {one} <-> {other} rtt: {:.3} ms (using {source} coordinates)", seconds * 1e3))
+        let answer = json!({ "From": one, "To": other, "Milliseconds": millis, "Coordinates": source });
+        Ok(show(self.client.json, &answer, || {
+            format!("Estimated {one} <-> {other} rtt: {millis:.3} ms (using {source} coordinates)")
+        }))
     }
 
     async fn own_node(&self, client: &Client) -> Result<String, String> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::export::{Export, Exported};
 use crate::{
     client::{AskFlags, succeed},
-    flags::{Pair, pair},
+    flags::{Pair, go_int, pair},
     output::{failure, line},
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct Register {
     #[arg(long, default_value = "", value_name = "NAME", hide_default_value = true)]
     name: String,
     /// The instance's port
-    #[arg(long, default_value_t = 0, value_name = "PORT", hide_default_value = true)]
+    #[arg(long, default_value_t = 0, value_name = "PORT", hide_default_value = true, value_parser = go_int)]
     port: i64,
     /// The instance's Unix socket, instead of address and port
     #[arg(long, default_value = "", value_name = "PATH", hide_default_value = true)]
@@ -109,7 +109,10 @@ impl Register {
                      address should not contain port",
                 );
             }
-            (true, false) => vec![self.body()],
+            (true, false) => match self.body() {
+                Ok(body) => vec![body],
+                Err(why) => return failure(why),
+            },
             (false, true) => match of_files(&self.words) {
                 Ok(bodies) => bodies,
                 Err(e) => return failure(e),
@@ -119,14 +122,17 @@ impl Register {
     }
 
     /// What the flags say, as the agent's API reads it.
-    fn body(&self) -> Value {
+    fn body(&self) -> Result<Value, String> {
         let meta: BTreeMap<_, _> = self.meta.iter().map(|pair| (&pair.name, &pair.value)).collect();
-        let tagged: BTreeMap<_, _> =
-            self.tagged_address.iter().map(|pair| (&pair.name, address(&pair.value))).collect();
-        json!({
+        let address = |pair: &Pair| {
+            let address = address(&pair.value).map_err(|why| format!("Invalid Tagged address: {why}"));
+            Ok::<_, String>((pair.name.clone(), address?))
+        };
+        let tagged: BTreeMap<_, _> = self.tagged_address.iter().map(address).collect::<Result<_, _>>()?;
+        Ok(json!({
             "Kind": self.kind, "ID": self.id, "Name": self.name, "Port": self.port, "Address": self.address,
             "SocketPath": self.socket, "Tags": self.tag, "Meta": meta, "TaggedAddresses": tagged,
-        })
+        }))
     }
 }
 
@@ -223,11 +229,19 @@ fn pascal(name: &str) -> String {
     name.split('_').map(word).collect()
 }
 
-/// `10.0.0.7:90` as the API writes an address; without a port it is 0.
-fn address(text: &str) -> Value {
-    let split = text.rsplit_once(':').filter(|_| has_port(text));
-    let (host, port) = split.map_or((text, 0), |(host, port)| (host, port.parse::<u16>().unwrap_or(0)));
-    json!({"Address": host.trim_start_matches('[').trim_end_matches(']'), "Port": port})
+/// `10.0.0.7:90` as the API writes an address. Errors in Go's words when there is no port, or none that is a number.
+fn address(text: &str) -> Result<Value, String> {
+    let wrong = |what: &str| Err(format!("address {text}: {what}"));
+    let Some((host, port)) = text.rsplit_once(':') else { return wrong("missing port in address") };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = match bare {
+        Some(bare) => bare,
+        None if text.ends_with(']') => return wrong("missing port in address"),
+        None if host.contains(':') => return wrong("too many colons in address"),
+        None => host,
+    };
+    let port: i64 = port.parse().map_err(|_| format!("strconv.Atoi: parsing {port:?}: invalid syntax"))?;
+    Ok(json!({"Address": host, "Port": port}))
 }
 
 /// Whether a port follows the host. An IPv6 address has one only behind brackets.
@@ -261,9 +275,12 @@ mod tests {
 
     #[test]
     fn an_address_may_hold_a_port() {
-        assert_eq!(address("10.0.0.7:90"), json!({"Address": "10.0.0.7", "Port": 90}));
-        assert_eq!(address("[::1]:90"), json!({"Address": "::1", "Port": 90}));
-        assert_eq!(address("::1"), json!({"Address": "::1", "Port": 0}));
+        assert_eq!(address("10.0.0.7:90"), Ok(json!({"Address": "10.0.0.7", "Port": 90})));
+        assert_eq!(address("[::1]:90"), Ok(json!({"Address": "::1", "Port": 90})));
+        assert_eq!(address("::1"), Err("address ::1: too many colons in address".into()));
+        assert_eq!(address("[::1]"), Err("address [::1]: missing port in address".into()));
+        assert_eq!(address("a"), Err("address a: missing port in address".into()));
+        assert_eq!(address("a:x"), Err("strconv.Atoi: parsing \"x\": invalid syntax".into()));
         assert!(!has_port("db.example") && has_port("db.example:1"));
     }
 }

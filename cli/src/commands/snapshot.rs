@@ -16,9 +16,11 @@ use registry_core::snapshot::{self, Meta};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::data;
 use crate::{
     client::{AskFlags, system_words},
-    output::{failure, line, progress, table},
+    flags::go_int,
+    output::{JsonFlag, failure, line, progress, table},
 };
 
 /// Save, inspect and restore the whole state
@@ -55,9 +57,8 @@ fn one_file(words: &[String]) -> Result<&Path, Exit> {
 }
 
 fn open(path: &Path) -> Result<File, Exit> {
-    File::open(path).map_err(|e| {
-        failure(format!("Error opening snapshot file: open {}: {}", path.display(), system_words(&e)))
-    })
+    File::open(path)
+        .map_err(|e| failure(format!("Error opening snapshot file: {}", data::cannot_open(path, &e))))
 }
 
 /// Save the registry's state to a file
@@ -138,9 +139,8 @@ async fn write(path: &Path, mut pieces: Pieces) -> Result<u64, String> {
         |what: &str, e: &dyn std::fmt::Display| format!("Error {what} snapshot file {}: {e}", path.display());
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
-    let mut file = file.map_err(|e| {
-        format!("Error writing unverified snapshot file: open {}: {}", aside.display(), system_words(&e))
-    })?;
+    let mut file = file
+        .map_err(|e| format!("Error writing unverified snapshot file: {}", data::cannot_open(&aside, &e)))?;
     let bar = progress("saving, bytes", 0);
     // An answer that breaks off ends like a whole one: the check below tells them apart.
     while let Some(piece) = pieces.next().await {
@@ -157,7 +157,11 @@ async fn write(path: &Path, mut pieces: Pieces) -> Result<u64, String> {
             return Err(wrong("verifying", &error));
         }
     };
-    fs::rename(&aside, path).map_err(|e| wrong("renaming", &system_words(&e)))?;
+    fs::rename(&aside, path).map_err(|e| {
+        let _ = fs::remove_file(&aside);
+        let (from, to) = (aside.display(), path.display());
+        format!("Error renaming \"{from}\" to \"{to}\": rename {from} {to}: {}", system_words(&e))
+    })?;
     Ok(summary.meta.index)
 }
 
@@ -257,14 +261,16 @@ pub(crate) struct Inspect {
     #[arg(long)]
     kvdetails: bool,
     /// How many parts of a key such a prefix has
-    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
-    kvdepth: usize,
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = go_int)]
+    kvdepth: i64,
     /// Only keys that begin with this
     #[arg(long, value_name = "PREFIX", default_value = "")]
     kvfilter: String,
     /// `pretty` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "pretty")]
     format: String,
+    #[command(flatten)]
+    as_json: JsonFlag,
     /// The file
     #[arg(value_name = "FILE")]
     words: Vec<String>,
@@ -277,13 +283,14 @@ impl Inspect {
             Err(exit) => return exit,
         };
         let (mut kinds, mut keys): (Counts, Counts) = Default::default();
+        let depth = usize::try_from(self.kvdepth).unwrap_or(1).max(1);
         let read = snapshot::check(file, |_, records| {
             for record in records {
                 add(&mut kinds, record.name().to_owned(), record.weight());
                 if let Some(key) =
                     record.key().filter(|key| self.kvdetails && key.starts_with(&self.kvfilter))
                 {
-                    let prefix = key.split('/').take(self.kvdepth.max(1)).collect::<Vec<_>>().join("/");
+                    let prefix = key.split('/').take(depth).collect::<Vec<_>>().join("/");
                     add(&mut keys, prefix, record.weight());
                 }
             }
@@ -297,11 +304,11 @@ impl Inspect {
 
     fn show(&self, meta: &Meta, kinds: Counts, keys: Counts) -> Exit {
         match self.format.as_str() {
-            "pretty" => {
+            "pretty" if !self.as_json.json => {
                 line(pretty(meta, &ordered(kinds), self.kvdetails.then(|| ordered(keys))));
                 Exit::Success
             }
-            "json" => {
+            "pretty" | "json" => {
                 let shown = Shown::of(meta, ordered(kinds), self.kvdetails.then(|| ordered(keys)));
                 line(serde_json::to_string_pretty(&shown).expect("plain data").replace("  ", "   "));
                 Exit::Success

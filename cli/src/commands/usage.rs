@@ -47,6 +47,9 @@ struct Counts {
 
 impl Instances {
     pub(super) fn run(self) -> Exit {
+        if let Some(refused) = self.common.no_words.refused() {
+            return refused;
+        }
         if self.billable && self.connect {
             return failure("Cannot specify both -billable and -connect flags");
         }

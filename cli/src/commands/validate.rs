@@ -4,7 +4,9 @@ use agent::config::{self, Flags};
 use clap::Args;
 use daemon::Exit;
 
-use crate::output::{failure, line, note, refused};
+use serde_json::json;
+
+use crate::output::{JsonFlag, failure, line, note, refused, show};
 
 /// Check configuration files as an agent would read them
 #[derive(Args, Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Validate {
     /// Print nothing when all is well
     #[arg(long)]
     quiet: bool,
+    #[command(flatten)]
+    as_json: JsonFlag,
     /// Files, and folders of files
     #[arg(value_name = "FILE")]
     words: Vec<String>,
@@ -32,19 +36,32 @@ impl Validate {
             return failure("-config-format must be either 'hcl' or 'json");
         }
         let flags = Flags::of_sources(self.words, self.config_format);
-        match config::load(&flags) {
+        let (warnings, problem) = match config::load(&flags) {
+            // Consul looks at some things only when it starts; a script that compares sees what it knows.
             Ok(config) => {
-                // Consul looks at these only when it starts; a script that compares sees what it knows.
-                if let Some(e) = config.refused_at_start().filter(|_| called != "consul") {
-                    return refused("Config validation failed: ", &e, called);
-                }
-                config.warnings.iter().for_each(note);
-                if !self.quiet {
-                    line("Configuration is valid!");
-                }
-                Exit::Success
+                let refused = config.refused_at_start().filter(|_| called != "consul");
+                (config.warnings, refused)
             }
-            Err(e) => refused("Config validation failed: ", &e, called),
+            Err(e) => (Vec::new(), Some(e)),
+        };
+        if self.as_json.json {
+            let (error, hint) =
+                (problem.as_ref().map(ToString::to_string), problem.as_ref().and_then(|e| e.hint()));
+            let valid = error.is_none();
+            show(
+                true,
+                &json!({ "Valid": valid, "Error": error, "Hint": hint, "Warnings": warnings }),
+                String::new,
+            );
+            return if valid { Exit::Success } else { Exit::Failure };
         }
+        if let Some(e) = problem {
+            return refused("Config validation failed: ", &e, called);
+        }
+        warnings.iter().for_each(note);
+        if !self.quiet {
+            line("Configuration is valid!");
+        }
+        Exit::Success
     }
 }

@@ -82,6 +82,10 @@ fn doctor_finds_what_is_wrong_and_names_what_mends_it() {
     let wrong: Vec<&Value> = findings.as_array().unwrap().iter().filter(|f| f["Grade"] == "wrong").collect();
     assert!(code == 0 && wrong.is_empty(), "{text}");
 
+    let (code, text) = run(ryo().args(["doctor", &folder, "-http-addr=127.0.0.1:1"]));
+    let mend = format!("mend it: export CONSUL_HTTP_ADDR={}", registry.http());
+    assert!(code == 1 && text.contains(&mend), "{text}");
+
     registry.put_ok("/v1/agent/check/register", r#"{"Name":"disks","TTL":"10m"}"#);
     let (code, text) = run(ryo().args(["doctor", &folder]));
     assert!(code == 1 && text.contains("disks of the node is critical"), "{text}");

@@ -98,6 +98,11 @@ impl Call {
         Ok(options::refuse_enterprise(&self.query, &self.headers)?)
     }
 
+    /// Refuses partitions alone, for the endpoints that ignore namespaces: 400.
+    pub fn refuse_partition(&self) -> Result<(), ApiError> {
+        Ok(options::refuse_partition(&self.query, &self.headers)?)
+    }
+
     /// The whole body, or 413.
     pub async fn body(&mut self) -> Result<Bytes, ApiError> {
         let too_large = || format!("Request body is larger than {BODY_BYTES_MAX} bytes");

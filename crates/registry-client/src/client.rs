@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     error::{RequestError, SettingsError},
     request::{Request, Response},
-    settings::{Endpoint, Settings, Tls, url},
+    settings::{Endpoint, Settings, Tls, host, url},
 };
 
 /// The longest wait for an answer that is no blocking query. A registry without a leader holds requests for seconds.
@@ -28,6 +28,8 @@ pub struct Client {
     address: String,
     token: Option<HeaderValue>,
     settings: Settings,
+    /// Why each request fails at once: the address is no host's.
+    nowhere: Option<String>,
 }
 
 /// An answer that goes on, piece by piece.
@@ -60,7 +62,7 @@ impl Client {
             None => endpoint.base.split("://").nth(1).unwrap_or_default().to_owned(),
         };
         let (http, base) = build(&endpoint, &settings.tls)?;
-        Ok(Self { http, base, address, token, settings })
+        Ok(Self { http, base, address, token, settings, nowhere: endpoint.nowhere })
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -115,6 +117,9 @@ impl Client {
         timeout: Duration,
     ) -> Result<(String, reqwest::Response), RequestError> {
         let url = url(&self.base, &self.with_place(request).path_and_query());
+        if let Some(reason) = self.nowhere.clone() {
+            return Err(RequestError::Unreachable { method: go_method(request.method), url, reason });
+        }
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|e| RequestError::Decode(format!("{}: {e}", request.method)))?;
         let mut builder = self.http.request(method, &url).timeout(timeout).body(body);
@@ -146,10 +151,11 @@ impl Client {
         &self.address
     }
 
-    /// The request with the namespace and partition of the settings, unless it names its own.
+    /// The request with the datacenter, namespace and partition of the settings, unless it names its own.
     fn with_place(&self, request: &Request) -> Request {
         let mut request = request.clone();
-        for (name, value) in [("ns", &self.settings.namespace), ("partition", &self.settings.partition)] {
+        let Settings { datacenter, namespace, partition, .. } = &self.settings;
+        for (name, value) in [("dc", datacenter), ("ns", namespace), ("partition", partition)] {
             if !value.is_empty() && !request.query.iter().any(|(known, _)| known == name) {
                 request = request.with(name, value);
             }
@@ -201,15 +207,10 @@ impl Client {
             };
         } else if error.is_builder() {
             // An address that is no URL: to Go's client it is a name that nobody knows.
-            reason = format!("dial tcp: lookup {}: no such host", self.address);
+            reason = format!("dial tcp: lookup {}: no such host", host(&self.address));
         }
         RequestError::Unreachable { method, url: url.to_owned(), reason }
     }
-}
-
-/// The host of `HOST:PORT`.
-fn host(address: &str) -> &str {
-    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 /// `GET` as Go's client names it in errors: `Get`.

@@ -45,12 +45,12 @@ impl Request {
 
     /// The path of a key: every byte that a path cannot hold is escaped, slashes stay; one leading slash is dropped.
     pub fn kv_path(key: &str) -> String {
-        format!("/v1/kv/{}", escape(key.strip_prefix('/').unwrap_or(key), true))
+        format!("/v1/kv/{}", escape(key.strip_prefix('/').unwrap_or(key), Place::Path))
     }
 
     /// A path with one more name behind it, slashes in the name escaped: `("/v1/catalog/node", "a/b")`.
     pub fn path_to(folder: &str, name: &str) -> String {
-        format!("{folder}/{}", escape(name, false))
+        format!("{folder}/{}", escape(name, Place::Name))
     }
 
     /// Adds a parameter.
@@ -66,28 +66,43 @@ impl Request {
         if value.is_empty() { self } else { self.with(name, value) }
     }
 
-    /// Path and parameters as they stand in the URL.
+    /// Path and parameters as they stand in the URL; parameters by their names, as Go's client orders them.
     pub fn path_and_query(&self) -> String {
         let mut out = self.path.clone();
+        let mut query: Vec<_> = self.query.iter().collect();
+        query.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut separator = '?';
-        for (name, value) in &self.query {
+        for (name, value) in query {
             out.push(separator);
-            out.push_str(&escape(name, false));
+            out.push_str(&escape(name, Place::Query));
             out.push('=');
-            out.push_str(&escape(value, false));
+            out.push_str(&escape(value, Place::Query));
             separator = '&';
         }
         out
     }
 }
 
-/// Escapes what is neither unreserved (RFC 3986 §2.3) nor, where asked for, a slash.
-fn escape(text: &str, keep_slashes: bool) -> String {
+/// Where in a URL a text stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A path, with its slashes.
+    Path,
+    /// One part of a path.
+    Name,
+    /// A parameter's name or value.
+    Query,
+}
+
+/// Escapes what may not stand as it is in that place (RFC 3986 §3.3 and §3.4), in the way of Go's client: error texts show it.
+fn escape(text: &str, place: Place) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte.into()),
-            b'/' if keep_slashes => out.push('/'),
+            b'/' | b',' | b';' if place == Place::Path => out.push(byte.into()),
+            b'$' | b'&' | b'+' | b':' | b'=' | b'@' if place != Place::Query => out.push(byte.into()),
+            b' ' if place == Place::Query => out.push('+'),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -138,7 +153,10 @@ mod tests {
     fn paths_are_escaped() {
         assert_eq!(Request::kv_path("/a b/%/é/c"), "/v1/kv/a%20b/%25/%C3%A9/c");
         assert_eq!(Request::path_to("/v1/catalog/node", "a/b"), "/v1/catalog/node/a%2Fb");
-        let request = Request::get("/v1/x").with("recurse", "").with("dc", "a b").with_unless_empty("ns", "");
-        assert_eq!(request.path_and_query(), "/v1/x?recurse=&dc=a%20b");
+        assert_eq!(Request::kv_path("a:b,c;d*(e)"), "/v1/kv/a:b,c;d%2A%28e%29");
+        assert_eq!(Request::path_to("/v1/x", "a:b,c;d?"), "/v1/x/a:b%2Cc%3Bd%3F");
+        let request =
+            Request::get("/v1/x").with("recurse", "").with("dc", "a b+").with_unless_empty("ns", "");
+        assert_eq!(request.path_and_query(), "/v1/x?dc=a+b%2B&recurse=");
     }
 }

@@ -12,14 +12,17 @@ const ADDRESS: &str = "127.0.0.1:8500";
 pub struct Settings {
     /// `127.0.0.1:8500`, `[::1]:8500`, `http://…`, `https://…` or `unix:///run/consul.sock`; empty for the default.
     pub address: String,
-    /// Takes a slash at the end of `address` as Consul's own client does: what is asked for is not found then.
-    pub keeps_slash: bool,
+    /// Takes an odd `address` as Consul's own client does: a slash at its end keeps what is asked for from being found, and
+    /// without `http://` all of it is a host's name.
+    pub keeps_odd: bool,
     /// Sent as `X-Consul-Token`; empty for none.
     pub token: String,
     /// Where the token stands when `token` is empty; read once, blanks around it are dropped.
     pub token_file: Option<PathBuf>,
     /// Sent as HTTP basic authentication.
     pub basic_auth: Option<BasicAuth>,
+    /// Sent as `?dc=`; empty for the agent's own.
+    pub datacenter: String,
     /// Sent as `?ns=`; empty for none.
     pub namespace: String,
     /// Sent as `?partition=`; empty for none.
@@ -98,10 +101,11 @@ impl Settings {
         let token = text("CONSUL_HTTP_TOKEN").filter(|_| token_file.is_none());
         Self {
             address: text("CONSUL_HTTP_ADDR").unwrap_or_default(),
-            keeps_slash: false,
+            keeps_odd: false,
             token: token.unwrap_or_default(),
             token_file,
             basic_auth: text("CONSUL_HTTP_AUTH").map(|text| BasicAuth::read(&text)),
+            datacenter: String::new(),
             namespace: text("CONSUL_NAMESPACE").unwrap_or_default(),
             partition: text("CONSUL_PARTITION").unwrap_or_default(),
             tls: Tls {
@@ -140,17 +144,28 @@ impl Settings {
             Some(parts) => parts,
             None => (if self.tls.enabled { "https" } else { "http" }, address),
         };
+        let plain = !self.keeps_odd || address.contains("://");
         match scheme {
+            _ if self.keeps_odd && rest.is_empty() => {
+                Ok(Endpoint::nowhere("", "http: no Host in request URL"))
+            }
+            "http" | "https" if !plain && rest.contains(ODD) || self.keeps_odd && rest.contains('@') => {
+                Ok(Endpoint::nowhere(rest, &format!("dial tcp: lookup {}: no such host", host(rest))))
+            }
+            "http" | "https" if self.keeps_odd && port_is_too_large(rest) => {
+                let port = rest.rsplit_once(':').map_or("", |(_, port)| port);
+                Ok(Endpoint::nowhere(rest, &format!("dial tcp: address {port}: invalid port")))
+            }
             "unix" if rest.is_empty() => Err(refuse("a path follows unix://")),
-            "unix" => Ok(Endpoint { base: "http://localhost".into(), socket: Some(rest.into()) }),
+            "unix" => Ok(Endpoint { socket: Some(rest.into()), ..Endpoint::at("http://localhost".into()) }),
             "http" | "https" => {
                 let scheme = if self.tls.enabled { "https" } else { scheme };
                 let host = rest.trim_end_matches('/');
                 if host.is_empty() {
                     return Err(refuse("a host is missing"));
                 }
-                let rest = if self.keeps_slash { rest } else { host };
-                Ok(Endpoint { base: format!("{scheme}://{rest}"), socket: None })
+                let rest = if self.keeps_odd { rest } else { host };
+                Ok(Endpoint::at(format!("{scheme}://{rest}")))
             }
             _ => Err(refuse("write HOST:PORT, http://, https:// or unix://")),
         }
@@ -178,6 +193,39 @@ pub(crate) struct Endpoint {
     pub(crate) base: String,
     /// The unix socket to speak to.
     pub(crate) socket: Option<PathBuf>,
+    /// Why nobody can be reached there: what Go's client says to each request.
+    pub(crate) nowhere: Option<String>,
+}
+
+impl Endpoint {
+    fn at(base: String) -> Self {
+        Self { base, socket: None, nowhere: None }
+    }
+
+    /// A host that is none, written into URLs as Go writes it.
+    fn nowhere(host: &str, why: &str) -> Self {
+        let written: String = host
+            .chars()
+            .map(|c| if ODD.contains(&c) { format!("%{:02X}", u32::from(c)) } else { c.to_string() })
+            .collect();
+        Self { nowhere: Some(why.to_owned()), ..Self::at(format!("http://{written}")) }
+    }
+}
+
+/// What the name of a host cannot hold.
+const ODD: [char; 5] = [' ', '/', '?', '#', '@'];
+
+/// The host of `HOST:PORT`; all of it when no number follows.
+pub(crate) fn host(address: &str) -> &str {
+    match address.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit()) => host,
+        _ => address,
+    }
+}
+
+fn port_is_too_large(address: &str) -> bool {
+    let port = &address[host(address).len()..];
+    port.len() > 1 && port[1..].parse::<u16>().is_err()
 }
 
 #[cfg(test)]
@@ -204,10 +252,32 @@ mod tests {
         assert_eq!(unix.socket, Some("/run/x.sock".into()));
     }
 
+    fn settings(address: &str) -> Settings {
+        Settings { address: address.into(), keeps_odd: true, ..Settings::default() }
+    }
+
+    #[test]
+    fn an_odd_address_is_a_host_that_nobody_knows() {
+        let said = |address: &str| {
+            let endpoint = settings(address).endpoint().unwrap();
+            (endpoint.base, endpoint.nowhere.unwrap_or_default())
+        };
+        let cases = [
+            ("a:1/x", "http://a:1%2Fx", "dial tcp: lookup a:1/x: no such host"),
+            (" a:1", "http://%20a:1", "dial tcp: lookup  a: no such host"),
+            ("http://u:p@a:1", "http://u:p%40a:1", "dial tcp: lookup u:p@a: no such host"),
+            ("a:99999", "http://a:99999", "dial tcp: address 99999: invalid port"),
+            ("http://", "http://", "http: no Host in request URL"),
+            ("[::1]:8500", "http://[::1]:8500", ""),
+            ("http://a:1/x", "http://a:1/x", ""),
+        ];
+        for (address, base, why) in cases {
+            assert_eq!(said(address), (base.into(), why.into()), "{address}");
+        }
+    }
+
     #[test]
     fn a_slash_at_the_end_is_kept_on_demand() {
-        let settings =
-            |address: &str| Settings { address: address.into(), keeps_slash: true, ..Settings::default() };
         let url = |address: &str| url(&settings(address).endpoint().unwrap().base, "/v1/kv/a");
         assert_eq!(url("http://a:1/"), "http://a:1/kv/a");
         assert_eq!(url("http://a:1/x/"), "http://a:1/x//v1/kv/a");

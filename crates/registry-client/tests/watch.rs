@@ -87,7 +87,7 @@ async fn only_new_indexes_are_handed_out() {
     assert_eq!(told(watch.next().await), "a");
     assert_eq!(told(watch.next().await), "b");
     assert_eq!(told(watch.next().await), "c!");
-    let at = |index: &str| format!("?recurse=&index={index}&wait=60000ms&stale=");
+    let at = |index: &str| format!("?index={index}&recurse=&stale=&wait=60000ms");
     assert_eq!(
         first_lines(&seen),
         ["?recurse=&stale=".into(), at("5"), at("5"), at("7"), "?recurse=&stale=".into()]

@@ -8,11 +8,25 @@ pub struct BadBase64(pub usize);
 /// Decodes a text; bits after the last whole byte count for nothing (as in Go).
 pub fn decode(text: &str) -> Result<Vec<u8>, BadBase64> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    read(text.as_bytes(), &mut bytes).map(|()| bytes)
+}
+
+/// Decodes as far as it goes: the whole groups before what is wrong, and what that is.
+pub fn decode_before(text: &[u8]) -> (Vec<u8>, Option<BadBase64>) {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let problem = read(text, &mut bytes).err();
+    if problem.is_some() {
+        bytes.truncate(bytes.len() / 3 * 3);
+    }
+    (bytes, problem)
+}
+
+fn read(text: &[u8], bytes: &mut Vec<u8>) -> Result<(), BadBase64> {
     let (mut bits, mut digits): (u32, usize) = (0, 0);
-    let mut rest = text.bytes().enumerate().filter(|(_, c)| !matches!(c, b'\r' | b'\n'));
+    let mut rest = text.iter().copied().enumerate().filter(|(_, c)| !matches!(c, b'\r' | b'\n'));
     while let Some((at, c)) = rest.next() {
         if c == b'=' {
-            return padded(at, digits, &mut rest, text.len()).map(|()| bytes);
+            return padded(at, digits, &mut rest, text.len());
         }
         bits = (bits << 6) | u32::from(digit(c).ok_or(BadBase64(at))?);
         digits += 1;
@@ -25,7 +39,7 @@ pub fn decode(text: &str) -> Result<Vec<u8>, BadBase64> {
     }
     // Where the last group of four would begin.
     let whole = text.len() - digits % 4;
-    if digits % 4 == 0 { Ok(bytes) } else { Err(BadBase64(whole)) }
+    if digits % 4 == 0 { Ok(()) } else { Err(BadBase64(whole)) }
 }
 
 /// Whether what follows the first `=` at this place is right: one more after two digits, none after three, then nothing.
@@ -80,6 +94,14 @@ mod tests {
         for (text, at) in table {
             assert_eq!(decode(text), Err(BadBase64(at)), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_before_a_mistake_is_kept() {
+        assert_eq!(decode_before(b"aGVs\nbG8="), (b"hello".to_vec(), None));
+        assert_eq!(decode_before(b"***"), (Vec::new(), Some(BadBase64(0))));
+        assert_eq!(decode_before(b"aGVs*"), (b"hel".to_vec(), Some(BadBase64(4))));
+        assert_eq!(decode_before(b"value\n"), (vec![0xbd, 0xa9, 0x6e], Some(BadBase64(5))));
     }
 
     #[test]

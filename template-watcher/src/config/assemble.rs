@@ -96,10 +96,11 @@ fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settin
     };
     Settings {
         address: table.filled("consul.address").unwrap_or(from_variables.address),
-        keeps_slash: false,
+        keeps_odd: false,
         token,
         token_file,
         basic_auth,
+        datacenter: String::new(),
         namespace: table.filled("consul.namespace").unwrap_or(from_variables.namespace),
         partition: from_variables.partition,
         tls: Tls {

@@ -50,8 +50,8 @@ pub(crate) struct Debug {
     #[arg(long, default_value = "", value_name = "NAME", hide_default_value = true)]
     output: String,
     /// How far back; kept for scripts, an agent keeps no past
-    #[arg(long, default_value = "", value_name = "DURATION", hide = true)]
-    since: String,
+    #[arg(long, default_value = "0s", value_name = "DURATION", hide = true, value_parser = duration::parse_nanos)]
+    since: i64,
     #[command(flatten)]
     client: ClientFlags,
     #[command(flatten)]
@@ -63,9 +63,11 @@ impl Debug {
         if !self.no_words.words().is_empty() {
             return failure("==> debug: Too many arguments provided, expected 0");
         }
-        self.client.run(async |client| match self.plan(&client).await {
-            Ok(capture) => self.record(&client, capture).await.unwrap_or_else(failure),
-            Err(why) => failure(format!("==> Capture validation failed: {why}")),
+        self.client.run_saying("==> Error connecting to Consul agent", async |client| {
+            match self.plan(&client).await {
+                Ok(capture) => self.record(&client, capture).await.unwrap_or_else(failure),
+                Err(why) => failure(format!("==> Capture validation failed: {why}")),
+            }
         })
     }
 

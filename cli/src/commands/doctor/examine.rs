@@ -40,9 +40,12 @@ pub(super) fn all(given: &[String], flags: &ClientFlags) -> Vec<Finding> {
         Ok((seen, address)) => (seen, address),
         Err(why) => (Seen { own: Err(why), ..Seen::default() }, String::new()),
     };
-    findings.push(judge::agent(&address, &seen.own));
+    let configured = config.as_ref().and_then(configured);
+    let configured = configured.map(|address| address.trim_start_matches("unix://").to_owned());
+    findings.push(judge::agent(&address, configured.as_deref(), &seen.own));
     let joins = config.as_ref().map(|config| config.retry_join.clone()).unwrap_or_default();
-    if seen.own.is_ok() {
+    if let Ok(own) = &seen.own {
+        findings.extend(judge::name(own, &seen.known_id));
         findings.push(judge::registry(&seen.leader, &joins));
         findings.extend(judge::members(&seen.members));
         findings.extend(judge::checks(&seen.checks));
@@ -64,20 +67,26 @@ pub(super) fn all(given: &[String], flags: &ClientFlags) -> Vec<Finding> {
 
 /// A client of the agent: where flags and environment say, else where its configuration says.
 fn client(flags: &ClientFlags, config: Option<&Config>) -> Result<Client, String> {
-    let listen = config.and_then(|config| config.http_listen.first());
-    let configured = listen.map(|listen| match listen {
-        Listen::Tcp(address) => reachable(*address),
-        Listen::Unix(path) => format!("unix://{}", path.display()),
-    });
+    let configured = config.and_then(configured);
     match flags.elsewhere(configured.as_slice()).pop() {
         Some(client) => Ok(client),
         None => flags.client(),
     }
 }
 
+/// Where the agent listens by its configuration, as it is reached from here.
+fn configured(config: &Config) -> Option<String> {
+    config.http_listen.first().map(|listen| match listen {
+        Listen::Tcp(address) => reachable(*address),
+        Listen::Unix(path) => format!("unix://{}", path.display()),
+    })
+}
+
 /// What the agent says.
 struct Seen {
     own: Result<Value, String>,
+    /// The id that the registry knows under this node's name; empty when it knows none.
+    known_id: String,
     leader: Result<String, String>,
     members: Vec<Value>,
     checks: BTreeMap<String, Value>,
@@ -87,6 +96,7 @@ impl Default for Seen {
     fn default() -> Self {
         Self {
             own: Err(String::new()),
+            known_id: String::new(),
             leader: Err(String::new()),
             members: Vec::new(),
             checks: BTreeMap::new(),
@@ -97,11 +107,14 @@ impl Default for Seen {
 impl Seen {
     async fn of(client: &Client) -> Self {
         let own = client.json(&Request::get("/v1/agent/self")).await.map_err(|e| e.to_string());
-        if own.is_err() {
-            return Self { own, ..Self::default() };
-        }
+        let Ok(told) = &own else { return Self { own, ..Self::default() } };
+        let name = told["Config"]["NodeName"].as_str().unwrap_or_default();
+        let known = client.json::<Value>(&Request::get(Request::path_to("/v1/catalog/node", name))).await;
+        let known_id =
+            known.ok().and_then(|known| known["Node"]["ID"].as_str().map(String::from)).unwrap_or_default();
         Self {
             own,
+            known_id,
             leader: client.json(&Request::get("/v1/status/leader")).await.map_err(|e| e.to_string()),
             members: client.json(&Request::get("/v1/agent/members")).await.unwrap_or_default(),
             checks: client.json(&Request::get("/v1/agent/checks")).await.unwrap_or_default(),

@@ -40,7 +40,9 @@ pub(super) fn configuration(sources: &[String], problem: Option<&str>) -> Findin
 }
 
 /// Whether the agent answers, and as what.
-pub(super) fn agent(address: &str, answer: &Result<Value, String>) -> Finding {
+///
+/// `configured` is where it listens by its configuration.
+pub(super) fn agent(address: &str, configured: Option<&str>, answer: &Result<Value, String>) -> Finding {
     match answer {
         Ok(own) => {
             let text = |name: &str| own["Config"][name].as_str().unwrap_or_default().to_owned();
@@ -53,10 +55,34 @@ pub(super) fn agent(address: &str, answer: &Result<Value, String>) -> Finding {
         Err(why) if why.contains("403") => {
             Finding::wrong("agent", format!("it does not let us ask: {why}"), "ryo doctor -token-file=FILE")
         }
-        Err(why) => {
-            Finding::wrong("agent", format!("no agent answers at {address}: {why}"), "systemctl start ryo")
-        }
+        Err(why) => match configured.filter(|configured| *configured != address) {
+            Some(configured) => Finding::wrong(
+                "agent",
+                format!("no agent answers at {address}, and its configuration says {configured}: {why}"),
+                format!("export CONSUL_HTTP_ADDR={configured}"),
+            ),
+            None => Finding::wrong(
+                "agent",
+                format!("no agent answers at {address}: {why}"),
+                "systemctl start ryo",
+            ),
+        },
     }
+}
+
+/// Whether another machine runs under this node's name; `known` is the id that the registry has for it.
+pub(super) fn name(own: &Value, known: &str) -> Option<Finding> {
+    let text = |name: &str| own["Config"][name].as_str().unwrap_or_default();
+    let (node, id) = (text("NodeName"), text("NodeID"));
+    (!known.is_empty() && !id.is_empty() && known != id).then(|| {
+        Finding::wrong(
+            "name",
+            format!(
+                "another machine is called {node} too: the registry knows it as {known}, this one is {id}"
+            ),
+            "hostnamectl set-hostname NAME && systemctl restart ryo    # or node_name in the configuration",
+        )
+    })
 }
 
 /// Whether there is a registry behind the agent.
@@ -250,9 +276,19 @@ mod tests {
         let bad = configuration(&folder, Some("invalid config key x\n"));
         assert_eq!((bad.grade, bad.mend.as_deref()), (Wrong, Some("ryo validate /etc/ryo.d")));
         let own = json!({"Config": {"NodeName": "web1", "Datacenter": "dc1", "Server": false}});
-        assert!(agent("a:1", &Ok(own)).text.contains("web1 answers at a:1, agent of dc1"));
-        assert_eq!(agent("a:1", &Err("refused".into())).mend.as_deref(), Some("systemctl start ryo"));
-        assert!(agent("a:1", &Err("response code: 403".into())).mend.unwrap().contains("token"));
+        assert!(agent("a:1", None, &Ok(own)).text.contains("web1 answers at a:1, agent of dc1"));
+        let away = |configured| agent("a:1", configured, &Err("refused".into())).mend.unwrap();
+        assert_eq!([away(None), away(Some("a:1"))], ["systemctl start ryo"; 2]);
+        assert_eq!(away(Some("b:2")), "export CONSUL_HTTP_ADDR=b:2");
+        assert!(agent("a:1", None, &Err("response code: 403".into())).mend.unwrap().contains("token"));
+    }
+
+    #[test]
+    fn a_name_that_another_has_too() {
+        let own = json!({"Config": {"NodeName": "web1", "NodeID": "a"}});
+        assert_eq!((name(&own, ""), name(&own, "a")), (None, None));
+        let said = name(&own, "b").unwrap();
+        assert!(said.grade == Wrong && said.text.contains("web1") && said.mend.unwrap().contains("hostname"));
     }
 
     #[test]

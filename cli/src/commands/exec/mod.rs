@@ -5,7 +5,7 @@
 
 mod answers;
 
-use std::{io::Read as _, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::{ArgAction, Args};
@@ -16,13 +16,15 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
 use self::answers::Answers;
-use super::cluster::usage;
+use super::{cluster::usage, data};
 use crate::{
-    client::{AskFlags, succeed, system_words},
+    client::{AskFlags, succeed},
     flags::go_bool,
     output::{failure, line},
 };
 
+/// What is said when there is no command.
+const NOTHING_TO_DO: &str = "Must specify a command to execute";
 /// How long the session lives without renewal; agents' answers live as long as it does.
 const TTL: Duration = Duration::from_secs(15);
 
@@ -67,7 +69,7 @@ pub(crate) struct Exec {
 impl Exec {
     pub(crate) fn run(self) -> Exit {
         if self.words.is_empty() {
-            return failure(format!("Must specify a command to execute\n\n{}", usage(&["exec"])));
+            return failure(format!("{NOTHING_TO_DO}\n\n{}", usage(&["exec"])));
         }
         let job = match self.check().and_then(|()| self.job()) {
             Ok(job) => job,
@@ -92,9 +94,10 @@ impl Exec {
         let mut job = Map::new();
         match self.words.as_slice() {
             [dash] if dash == "-" => {
-                let mut script = Vec::new();
-                let read = std::io::stdin().lock().read_to_end(&mut script);
-                read.map_err(|e| format!("Failed to read stdin: {}", system_words(&e)))?;
+                let script = data::standard_input()?;
+                if script.is_empty() {
+                    return Err(format!("{NOTHING_TO_DO}\n\n{}", usage(&["exec"])));
+                }
                 job.insert("Script".into(), BASE64_STANDARD.encode(script).into());
             }
             words if self.shell => _ = job.insert("Command".into(), words.join(" ").into()),
@@ -115,9 +118,8 @@ impl Exec {
             client.json(&request).await.map_err(|e| format!("Failed to create session: {e}"))?;
         let session = session["ID"].as_str().unwrap_or_default();
         self.say(format!("Created remote execution session: {session}"));
-        let started = Instant::now();
         let ended = tokio::select! {
-            ended = self.execute(client, session, job, started) => ended,
+            ended = self.execute(client, session, job) => ended,
             () = self.renew(client, session) => unreachable!("renewing goes on for ever"),
             _ = signals.next() => Ok(Exit::Failure),
         };
@@ -131,13 +133,7 @@ impl Exec {
         ended
     }
 
-    async fn execute(
-        &self,
-        client: &Client,
-        session: &str,
-        job: &Value,
-        started: Instant,
-    ) -> Result<Exit, String> {
+    async fn execute(&self, client: &Client, session: &str, job: &Value) -> Result<Exit, String> {
         let path = Request::kv_path(&format!("{}job", self.folder(session)));
         let request = self.ask.apply(Request::put(path, job.to_string()).with("acquire", session));
         match client.json::<bool>(&request).await {
@@ -148,6 +144,7 @@ impl Exec {
         sleep(nanos(self.wait_repl)).await;
         let id = self.fire(client, session).await.map_err(|e| format!("Failed to fire event: {e}"))?;
         self.say(format!("Fired remote execution event: {id}"));
+        let started = Instant::now();
         let folder = self.folder(session);
         let request = self.ask.apply(Request::get(Request::kv_path(&folder)));
         let result = Answers::new(client, &folder, request).follow(nanos(self.wait), self.verbose).await?;

@@ -182,14 +182,14 @@ impl Holder {
     }
 
     /// Returns once the lock is lost: another has it, the session is gone, or the registry fails too often.
-    pub(super) async fn lost(&self, retries: u32) {
+    pub(super) async fn lost(&self, retries: i64) {
         tokio::select! {
             () = self.follow(retries) => {}
             () = self.renew() => {}
         }
     }
 
-    async fn follow(&self, retries: u32) {
+    async fn follow(&self, retries: i64) {
         let (mut index, mut failures) = (0, 0);
         loop {
             let asked =

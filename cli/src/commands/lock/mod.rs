@@ -20,8 +20,8 @@ use tokio::{process::Child, time::timeout};
 use self::holder::{Holder, Refused};
 use super::watch::{cannot_start, command_of, ended};
 use crate::{
-    client::ClientFlags,
-    flags::go_bool,
+    client::AskFlags,
+    flags::{go_bool, go_int},
     output::{failure, line, note},
 };
 
@@ -38,10 +38,10 @@ pub(crate) struct Lock {
     #[arg(long)]
     child_exit_code: bool,
     /// How often a failing registry is asked again before the lock counts as lost
-    #[arg(long, default_value_t = 3, value_name = "NUMBER")]
-    monitor_retry: u32,
+    #[arg(long, default_value_t = 3, value_name = "NUMBER", value_parser = go_int)]
+    monitor_retry: i64,
     /// How many may hold it at once
-    #[arg(long = "n", default_value_t = 1, value_name = "NUMBER")]
+    #[arg(long = "n", default_value_t = 1, value_name = "NUMBER", value_parser = go_int)]
     limit: i64,
     /// The session's name
     #[arg(long, default_value = "", value_name = "NAME", hide_default_value = true)]
@@ -61,7 +61,7 @@ pub(crate) struct Lock {
     #[arg(long)]
     verbose: bool,
     #[command(flatten)]
-    client: ClientFlags,
+    ask: AskFlags,
     /// The prefix of the lock's keys, then the command and its words
     #[arg(value_name = "PREFIX COMMAND")]
     words: Vec<String>,
@@ -81,7 +81,7 @@ impl Lock {
             return failure("Key prefix and child command must be specified");
         }
         let prefix = prefix.strip_prefix('/').unwrap_or(prefix);
-        self.client.run(async |client| self.hold(&client, prefix, child, wait).await)
+        self.ask.run_there(async |client| self.hold(&client, prefix, child, wait).await)
     }
 
     async fn hold(&self, client: &Client, prefix: &str, child: &[String], wait: Option<Duration>) -> Exit {
@@ -102,7 +102,7 @@ impl Lock {
         };
         let holder = match Holder::new(client.clone(), prefix, self.limit, &name).await {
             Ok(holder) => holder,
-            Err(e) => return failure(format!("Lock setup failed: {e}")),
+            Err(e) => return failure(format!("Lock acquisition failed: failed to create session: {e}")),
         };
         self.say("Attempting lock acquisition");
         let acquired = tokio::select! {

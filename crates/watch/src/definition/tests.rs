@@ -124,7 +124,7 @@ fn what_is_understood() {
     };
     let handler = Handler::Program(vec!["/bin/it".into(), "-x".into()]);
     assert_eq!(watch, Watch { subject, handler, datacenter: "dc2".into(), token: "t".into(), stale: true });
-    assert_eq!(watch.subject.request().path_and_query(), "/v1/health/service/w?tag=a&tag=b&passing=1");
+    assert_eq!(watch.subject.request().path_and_query(), "/v1/health/service/w?passing=1&tag=a&tag=b");
     for watch in [
         json!({"type": "key", "key": ["a"], "args": "true"}),
         json!({"type": "event", "handler": "cat"}),
