@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(asked(Query::service("v1.web|any")), "/v1/health/service/web?tag=v1");
         assert_eq!(
             asked(Query::service("web?ns=n@dc1~_agent|any")),
-            "/v1/health/service/web?near=_agent&dc=dc1&ns=n"
+            "/v1/health/service/web?dc=dc1&near=_agent&ns=n"
         );
         assert_eq!(asked(Query::connect("web")), "/v1/health/connect/web?passing=1");
         assert_eq!(asked(Query::node("n1")), "/v1/catalog/node/n1");
