@@ -1,4 +1,4 @@
-//! An agent's life: [`start`] puts its parts together, [`Agent::run`] serves to the end, [`reload`] takes over changed files.
+//! An agent's life: [`start`](mod@start) puts its parts together, [`Agent::run`] serves to the end, `reload` takes over changed files.
 
 mod reload;
 mod start;
