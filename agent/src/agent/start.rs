@@ -130,6 +130,7 @@ fn answer_joins(config: &Config, remote: &Arc<Remote>, shutdown: &Shutdown) -> O
     }))
 }
 
+/// Puts the parts together, in the order in which they need each other; long, for each takes what came before it.
 async fn assemble(
     config: Config,
     id: String,
