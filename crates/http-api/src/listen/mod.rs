@@ -1,11 +1,13 @@
 //! Listeners: TCP and unix sockets, their limits and their end.
 //!
 //! `place` says where, `secure` speaks TLS, `connection` serves one client over HTTP/1.1 and `multiplexed` over HTTP/2,
-//! `exchange` hands its requests on, `wire` is its socket, `patience` how long it is waited for.
+//! `exchange` hands its requests on, `wire` is its socket, `patience` how long it is waited for, `owed` the same for the
+//! answers that share a connection.
 
 mod connection;
 mod exchange;
 mod multiplexed;
+mod owed;
 mod patience;
 mod place;
 mod secure;
