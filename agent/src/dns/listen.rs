@@ -32,6 +32,9 @@ use super::{
 };
 use crate::backend::Backend;
 
+/// Room for questions that come at once, as the kernel counts it: its default holds about 250. The kernel gives no
+/// more than `net.core.rmem_max`, and doubles that.
+const BURST_BYTES: usize = 1 << 20;
 /// More UDP sockets for one address than this do not pay.
 const UDP_SOCKETS_MAX: usize = 4;
 /// Questions of one UDP socket that wait for somebody else; further ones are dropped, and their clients ask again.
@@ -304,6 +307,7 @@ fn bind_udp(address: SocketAddr) -> io::Result<Vec<Datagrams>> {
     let socket = |shared: bool| {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_reuse_port(shared)?;
+        socket.set_recv_buffer_size(BURST_BYTES)?;
         bind_to(&socket, address)?;
         Ok::<_, io::Error>(socket)
     };
@@ -320,4 +324,27 @@ fn bind_to(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_burst_of_questions_waits_its_turn() {
+        const BURST: usize = 300;
+        let listeners = Listeners::bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
+        let client = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for _ in 0..BURST {
+            client.send_to(&[0; 60], listeners.addresses()[0]).unwrap();
+        }
+        let (first, last) = (listeners.udp.first().unwrap(), listeners.udp.last().unwrap());
+        let asked = tokio::select! {
+            _ = first.readable() => first,
+            _ = last.readable() => last,
+        };
+        let mut buffer = [0; 64];
+        let waiting = std::iter::from_fn(|| asked.try_receive(&mut buffer).ok()).count();
+        assert_eq!(waiting, BURST);
+    }
 }
