@@ -2,12 +2,10 @@
 //!
 //! Whoever registers a proxy for a service finds it here; nothing configures or starts one.
 
-use std::collections::BTreeSet;
-
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
     Caseless, Index, Service, State, Topic,
-    read::{CatalogServices, HealthInstance, HealthService, NodeMeta, Read},
+    read::{HealthInstance, HealthService, Read},
 };
 use registry_wire::{filter::fields, options::ReadOptions};
 
@@ -15,7 +13,7 @@ use crate::figures::{Asked, CATALOG_MESH, HEALTH_MESH};
 
 use super::{
     Api,
-    gateways::{self, LetIn, Link, Links, topics_of_instances},
+    gateways::{self, LetIn, Link, Links, all_services, topics_of_instances},
     health::{refuse_sameness_group, service_question},
     near,
     respond::{Encoded, Family, Form, encoded, read},
@@ -154,10 +152,8 @@ impl Read for Connected {
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
-        let (names, _) = CatalogServices { node_meta: NodeMeta::new() }.run(state);
-        let names: BTreeSet<Caseless> = names.keys().map(|name| Caseless::new(name)).collect();
         let (mut found, mut index) = (Vec::new(), 0);
-        for service in names {
+        for service in all_services(state) {
             let (mut instances, of_service) = HealthService { service, ..self.0.clone() }.run(state);
             instances.retain(|i| self.speaks(&i.service));
             if !instances.is_empty() {

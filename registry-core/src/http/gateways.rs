@@ -251,9 +251,11 @@ impl Known<'_> {
         let question = CatalogService { service: Caseless::new(name), ..CatalogService::default() };
         let (instances, _) = question.run(self.state);
         let plain = instances.iter().filter(|i| i.service.kind.is_empty());
-        match (plain.map(|i| i.service.create_index).min(), self.names().get(name)) {
-            (Some(since), _) => (TYPICAL, since),
-            (None, Some(named)) if named.outside => (OUTSIDE, named.since),
+        if let Some(since) = plain.map(|i| i.service.create_index).min() {
+            return (TYPICAL, since);
+        }
+        match self.names().get(name) {
+            Some(named) if named.outside => (OUTSIDE, named.since),
             _ => ("", 0),
         }
     }
@@ -261,9 +263,7 @@ impl Known<'_> {
 
 fn names(state: &State) -> BTreeMap<String, Name> {
     let mut names: BTreeMap<String, Name> = BTreeMap::new();
-    let (services, _) = CatalogServices { node_meta: NodeMeta::new() }.run(state);
-    let services: BTreeSet<Caseless> = services.keys().map(|name| Caseless::new(name)).collect();
-    for service in services.into_iter().filter(|service| service.as_str() != "consul") {
+    for service in all_services(state).into_iter().filter(|service| service.as_str() != "consul") {
         let (instances, _) = CatalogService { service, ..CatalogService::default() }.run(state);
         for instance in instances.iter().map(|i| &i.service) {
             let (native, plain) = (shape::is_native(instance), instance.kind.is_empty());
@@ -332,6 +332,12 @@ impl Read for LetIn {
     fn run(&self, state: &State) -> (Self::Output, Index) {
         instances(state, INGRESS, &self.0).unwrap_or_else(|| (Vec::new(), Gateways.run(state).1))
     }
+}
+
+/// The names of all services that have instances.
+pub(super) fn all_services(state: &State) -> BTreeSet<Caseless> {
+    let (services, _) = CatalogServices::default().run(state);
+    services.keys().map(|name| Caseless::new(name)).collect()
 }
 
 /// What changes the instances behind any gateway or proxy.

@@ -5,30 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_api::{Answer, ApiError, Call};
-use registry_state::{Index, State, Topic, read::Read};
 use serde_json::json;
 
 use super::{
     Api, absent, cached,
+    connected::Nothing,
     respond::{Encoded, Family, encoded, read},
 };
 use crate::storage::MeshRoot;
-
-/// The root never changes while a registry runs: who waits for a change waits as long as they asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Roots;
-
-impl Read for Roots {
-    type Output = Vec<()>;
-
-    fn topics(&self) -> Vec<Topic> {
-        Vec::new()
-    }
-
-    fn run(&self, _: &State) -> (Self::Output, Index) {
-        (Vec::new(), 1)
-    }
-}
 
 /// `GET /v1/connect/ca/roots`, as PEM with `?pem=true`; 500 unless the configuration has `connect.enabled`.
 pub(super) async fn roots(api: Api, call: Call) -> Result<Answer, ApiError> {
@@ -38,7 +22,8 @@ pub(super) async fn roots(api: Api, call: Call) -> Result<Answer, ApiError> {
         return Ok(Answer::encoded(Bytes::from(root.pem)).with(CONTENT_TYPE, kind));
     }
     let asked = call.read_options()?;
-    read(&api, &asked, Family::Plain, Roots, root, |_, root| shown(root)).await
+    // The root never changes while a registry runs: who waits for a change waits as long as they asked for.
+    read(&api, &asked, Family::Plain, Nothing, root, |_, root| shown(root)).await
 }
 
 /// `GET /v1/agent/connect/ca/roots`: the same, which Consul's agents keep in a cache.

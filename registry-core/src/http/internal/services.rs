@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
     Caseless, Index, State, Status, Topic,
-    read::{CatalogServices, HealthInstance, HealthService, Read},
+    read::{HealthInstance, HealthService, Read},
 };
 use registry_wire::filter::fields;
 use serde::Serialize;
@@ -30,10 +30,8 @@ impl Read for Instances {
     }
 
     fn run(&self, state: &State) -> (Self::Output, Index) {
-        let (names, _) = CatalogServices::default().run(state);
-        let names: BTreeSet<Caseless> = names.keys().map(|name| Caseless::new(name)).collect();
         let of = |service| HealthService { service, ..HealthService::default() }.run(state).0;
-        (names.into_iter().flat_map(of).collect(), tables_index(state))
+        (gateways::all_services(state).into_iter().flat_map(of).collect(), tables_index(state))
     }
 }
 
