@@ -11,11 +11,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use registry_client::innermost;
 use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::mpsc, time::timeout};
-
-use crate::innermost;
 
 /// Where engines are found that nobody names.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];

@@ -6,7 +6,7 @@ use reqwest::{Certificate, ClientBuilder, Identity, header::HeaderValue};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    error::{RequestError, SettingsError},
+    error::{RequestError, SettingsError, innermost},
     request::{Request, Response},
     settings::{Endpoint, Settings, Tls, host, url},
 };
@@ -308,14 +308,4 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate>, SettingsError> {
 fn is_local(base: &str) -> bool {
     let host = base.split("://").nth(1).unwrap_or_default();
     host.starts_with("127.") || host.starts_with("[::1]") || host.starts_with("localhost")
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
-    text
 }

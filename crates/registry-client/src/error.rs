@@ -77,3 +77,12 @@ impl RequestError {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
     }
 }
+
+/// The words of the error that all others only wrap: what really happened, such as `Connection refused (os error 111)`.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

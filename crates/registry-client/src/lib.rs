@@ -10,7 +10,7 @@ mod settings;
 mod watch;
 
 pub use client::{Client, Pieces};
-pub use error::{RequestError, SettingsError};
+pub use error::{RequestError, SettingsError, innermost};
 pub use request::{Request, Response};
 pub use settings::{BasicAuth, Settings, Tls};
 pub use watch::{Event, Retry, Watch, WatchSettings};

@@ -11,6 +11,7 @@ use std::{
 };
 
 use hyper::ext::ReasonPhrase;
+use registry_client::innermost;
 use reqwest::{
     Client, ClientBuilder, Method, Response, StatusCode, Url,
     header::{
@@ -26,7 +27,7 @@ use self::{
     words::{reason, verb},
 };
 use super::{Observed, Status, limit};
-use crate::{definition::CheckType, innermost, tls};
+use crate::{definition::CheckType, tls};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long before the limit a body is given up.

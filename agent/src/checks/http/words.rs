@@ -2,9 +2,10 @@
 
 use std::{error::Error as _, io};
 
+use registry_client::innermost;
 use reqwest::Url;
 
-use crate::{checks::dial::dial_error, innermost};
+use crate::checks::dial::dial_error;
 
 /// The method as Go's client writes it in its errors: `Get`, `Post`.
 pub(super) fn verb(method: &str) -> String {

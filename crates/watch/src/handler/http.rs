@@ -1,8 +1,9 @@
 //! URLs as handlers: the data as the body of a request, the index in `X-Consul-Index`.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use daemon::Tail;
+use registry_client::innermost;
 use registry_wire::duration;
 use reqwest::{
     Client, Method, Url,
@@ -152,14 +153,4 @@ fn headers(block: Option<&Json>) -> Result<HeaderMap, String> {
         }
     }
     Ok(headers)
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
-    text
 }
