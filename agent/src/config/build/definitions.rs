@@ -2,6 +2,8 @@
 //!
 //! What is wrong with single values is noted with the reader, all of it, in Consul's order and words.
 
+use std::fmt;
+
 use registry_wire::{
     catalog::{TextMap, Weights},
     duration,
@@ -12,31 +14,31 @@ use super::Reader;
 use crate::definition::{CheckDefinition, ServiceDefinition, validate_meta, validate_weights};
 
 pub(super) fn checks(r: &mut Reader<'_>, settings: &Map<String, Json>) -> Vec<CheckDefinition> {
-    let mut checks = Vec::new();
-    for block in blocks(settings, "checks") {
-        let faults = of_check(block);
-        match CheckDefinition::from_file(block) {
-            Ok(check) => checks.push(check),
-            Err(error) if faults.is_empty() => r.error(error.to_string()),
-            Err(_) => {}
-        }
-        faults.into_iter().for_each(|fault| r.error(fault));
-    }
-    checks
+    read(r, settings, "checks", of_check, CheckDefinition::from_file)
 }
 
 pub(super) fn services(r: &mut Reader<'_>, settings: &Map<String, Json>) -> Vec<ServiceDefinition> {
-    let mut services = Vec::new();
-    for block in blocks(settings, "services") {
-        let faults = of_service(block);
-        match ServiceDefinition::from_file(block) {
-            Ok(service) => services.push(service),
+    read(r, settings, "services", of_service, ServiceDefinition::from_file)
+}
+
+fn read<T, E: fmt::Display>(
+    r: &mut Reader<'_>,
+    settings: &Map<String, Json>,
+    key: &str,
+    faults_of: fn(&Map<String, Json>) -> Vec<String>,
+    from_file: fn(&Map<String, Json>) -> Result<T, E>,
+) -> Vec<T> {
+    let mut definitions = Vec::new();
+    for block in blocks(settings, key) {
+        let faults = faults_of(block);
+        match from_file(block) {
+            Ok(definition) => definitions.push(definition),
             Err(error) if faults.is_empty() => r.error(error.to_string()),
             Err(_) => {}
         }
         faults.into_iter().for_each(|fault| r.error(fault));
     }
-    services
+    definitions
 }
 
 fn blocks<'a>(settings: &'a Map<String, Json>, key: &str) -> impl Iterator<Item = &'a Map<String, Json>> {
