@@ -21,7 +21,7 @@ use conformance::{
 };
 use serde_json::{Value, json};
 
-use crate::fleet;
+use crate::{fleet, subject::registry_config};
 
 const TRACE: &str = "valgrind --tool=callgrind --demangle=no --callgrind-out-file={dir}/functions {bin}";
 /// How long the programs work: longer than every pause between things that they do again and again.
@@ -47,9 +47,12 @@ const TEMPLATE: &str =
 /// `bin` must have its symbols. Errors when valgrind is not installed or a program does not do its work.
 pub(crate) fn record(bin: &Path) -> anyhow::Result<Vec<String>> {
     let agent_command = format!("{TRACE} agent -config-file {{config}}");
-    let registry = Server::start(&agent_command, bin, registry_config, |server| {
-        fleet::put(server.http(), "/v1/kv/bench/key", "0").is_ok()
-    })
+    let registry = Server::start(
+        &agent_command,
+        bin,
+        |ports, folder| usual(registry_config(ports, folder)),
+        |server| fleet::put(server.http(), "/v1/kv/bench/key", "0").is_ok(),
+    )
     .context("valgrind has to be installed (apt install valgrind)")?;
     let join = format!("127.0.0.1:{}", registry.ports.serf_lan);
     let agent = Server::start(
@@ -110,9 +113,9 @@ fn ask(server: SocketAddr, kind: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn registry_config(ports: &Ports, folder: &Path) -> Value {
-    let own = json!({ "server": true, "bootstrap_expect": 1, "node_name": "registry" });
-    subject::merge(config(ports, folder), &own)
+/// The log at its usual level, which is work too.
+fn usual(config: Value) -> Value {
+    subject::merge(config, &json!({ "log_level": "INFO" }))
 }
 
 fn agent_config(ports: &Ports, folder: &Path, join: &str, web: SocketAddr) -> Value {
@@ -121,20 +124,9 @@ fn agent_config(ports: &Ports, folder: &Path, join: &str, web: SocketAddr) -> Va
         { "tcp": web.to_string(), "interval": "1s" },
         { "args": ["true"], "interval": "1s" },
     ]);
-    let own = json!({
-        "node_name": "agent", "retry_join": [join], "enable_local_script_checks": true,
-        "services": [{ "name": "web", "port": web.port(), "checks": checks }],
-    });
-    subject::merge(config(ports, folder), &own)
-}
-
-fn config(ports: &Ports, folder: &Path) -> Value {
-    json!({
-        "data_dir": folder.join("data"),
-        "bind_addr": "127.0.0.1",
-        "client_addr": "127.0.0.1",
-        "ports": subject::ports_config(ports, false),
-    })
+    let services = json!([{ "name": "web", "port": web.port(), "checks": checks }]);
+    let config = crate::subject::agent_config(ports, folder, join, &services);
+    usual(subject::merge(config, &json!({ "enable_local_script_checks": true })))
 }
 
 /// The names in callgrind's output, `fn=(12) _ZN…` and `cfn=…`; a name stands there once, later its number does.

@@ -52,22 +52,13 @@ pub(crate) struct Running {
 impl Running {
     /// A registry of one server, with its data on disk.
     pub(crate) fn registry(bin: &Path) -> anyhow::Result<Self> {
-        Self::start(bin, |ports, folder| {
-            let config = json!({ "server": true, "bootstrap_expect": 1, "node_name": "registry" });
-            subject::merge(common_config(ports, folder), &config)
-        })
+        Self::start(bin, registry_config)
     }
 
     /// An agent with these services that joins a registry.
     pub(crate) fn agent(bin: &Path, registry: &Self, services: &Value) -> anyhow::Result<Self> {
         let join = format!("127.0.0.1:{}", registry.server.ports.serf_lan);
-        Self::start(bin, |ports, folder| {
-            let config = json!({
-                "server": false, "node_name": "agent", "retry_join": [join], "ports": { "serf_wan": -1 },
-                "services": services,
-            });
-            subject::merge(common_config(ports, folder), &config)
-        })
+        Self::start(bin, |ports, folder| agent_config(ports, folder, &join, services))
     }
 
     fn start(bin: &Path, config: impl Fn(&Ports, &Path) -> Value) -> anyhow::Result<Self> {
@@ -86,6 +77,21 @@ impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.server.pid()
     }
+}
+
+/// A registry of one server.
+pub(crate) fn registry_config(ports: &Ports, folder: &Path) -> Value {
+    let config = json!({ "server": true, "bootstrap_expect": 1, "node_name": "registry" });
+    subject::merge(common_config(ports, folder), &config)
+}
+
+/// An agent with these services that joins at `join`.
+pub(crate) fn agent_config(ports: &Ports, folder: &Path, join: &str, services: &Value) -> Value {
+    let config = json!({
+        "server": false, "node_name": "agent", "retry_join": [join], "ports": { "serf_wan": -1 },
+        "services": services,
+    });
+    subject::merge(common_config(ports, folder), &config)
 }
 
 fn common_config(ports: &Ports, folder: &Path) -> Value {
