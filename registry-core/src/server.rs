@@ -19,7 +19,7 @@ use registry_state::{
     read::{AddressOwner, CatalogAddress, EventsAfter},
 };
 use registry_wire::event::UserEvent;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{Consistency, LeaseRefused, Options, Registry, StartError, Wait, WriteFailed, http::shape};
 
@@ -31,8 +31,8 @@ const CALL_BYTES_MAX: usize = 1 << 20;
 
 /// The listeners, bound before anything starts.
 pub(crate) struct Listeners {
-    link: TcpListener,
-    joins: Vec<TcpListener>,
+    link: link::Listener,
+    joins: Vec<link::Listener>,
 }
 
 impl Listeners {
@@ -43,10 +43,11 @@ impl Listeners {
         settings: &mut crate::Settings,
         shutdown: &daemon::Shutdown,
     ) -> Result<Self, StartError> {
-        let link = bind(&mut settings.server, shutdown).await?;
+        let network = settings.network.clone();
+        let link = bind(&*network, &mut settings.server, shutdown).await?;
         let mut joins = Vec::new();
         for address in [&mut settings.serf_lan, &mut settings.serf_wan].into_iter().flatten() {
-            joins.push(bind(address, shutdown).await?);
+            joins.push(bind(&*network, address, shutdown).await?);
         }
         Ok(Self { link, joins })
     }
@@ -92,9 +93,13 @@ fn failures_counted(answer: Response<Body>) -> Response<Body> {
     answer
 }
 
-async fn bind(address: &mut SocketAddr, shutdown: &daemon::Shutdown) -> Result<TcpListener, StartError> {
+async fn bind(
+    network: &dyn link::Network,
+    address: &mut SocketAddr,
+    shutdown: &daemon::Shutdown,
+) -> Result<link::Listener, StartError> {
     let failed = |source| StartError::Bind { address: *address, source };
-    let listener = link::bind(*address, shutdown).await.map_err(failed)?;
+    let listener = link::bind(network, *address, shutdown).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     *address = bound;
     Ok(listener)

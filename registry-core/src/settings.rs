@@ -1,6 +1,8 @@
 //! What a registry must know to start; the program makes it from its configuration.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use link::Network;
 
 /// The usual port of the internal listener.
 const SERVER_PORT: u16 = 8300;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub snapshot_every: u64,
     /// How many bytes of applied log entries make a new snapshot: the log stays near this size.
     pub snapshot_bytes: usize,
+    /// What its links run over: [`link::Tcp`], or a simulation.
+    pub network: Arc<dyn Network>,
 }
 
 impl Settings {
@@ -106,6 +110,7 @@ impl Settings {
             reap_after: Duration::from_secs(600),
             snapshot_every: 8192,
             snapshot_bytes: 32 << 20,
+            network: Arc::new(link::Tcp),
         }
     }
 }

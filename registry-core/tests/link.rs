@@ -69,7 +69,7 @@ fn lease(node: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_joins_keeps_its_lease_and_hands_requests_on() {
     let served = start().await;
-    let directions = link::join::ask(served.registry.settings().serf_lan.unwrap()).await.unwrap();
+    let directions = link::join::ask(&link::Tcp, served.registry.settings().serf_lan.unwrap()).await.unwrap();
     assert_eq!(directions.datacenter, "dc1");
     assert_eq!(directions.server, served.registry.settings().server);
     assert_eq!(directions.cluster, served.registry.cluster());

@@ -120,7 +120,7 @@ fn answer_joins(config: &Config, remote: &Arc<Remote>, shutdown: &Shutdown) -> O
     let directions = move || remote.upgrade()?.directions();
     let shutdown = shutdown.clone();
     Some(tokio::spawn(async move {
-        match link::bind(address, &shutdown).await {
+        match link::bind(&link::Tcp, address, &shutdown).await {
             Ok(listener) => link::join::answer(listener, directions, shutdown).await,
             Err(_) if shutdown.is_requested() => {}
             Err(error) => {

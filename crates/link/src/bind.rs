@@ -3,7 +3,9 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use daemon::Shutdown;
-use tokio::{net::TcpListener, time::sleep};
+use tokio::time::sleep;
+
+use crate::{Listener, Network};
 
 /// How often an address that is not there yet is looked for.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -12,10 +14,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// after the program.
 ///
 /// Errors when it is taken or forbidden, or when the end is asked for first.
-pub async fn bind(address: SocketAddr, shutdown: &Shutdown) -> io::Result<TcpListener> {
+pub async fn bind(network: &dyn Network, address: SocketAddr, shutdown: &Shutdown) -> io::Result<Listener> {
     let mut waiting = false;
     loop {
-        match TcpListener::bind(address).await {
+        match network.bind(address).await {
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
                 if !std::mem::replace(&mut waiting, true) {
                     tracing::warn!(target: "agent", %address, "this machine does not have the address yet: waiting");

@@ -10,9 +10,10 @@ use daemon::Shutdown;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
     time::timeout,
 };
+
+use crate::{Accept, Network};
 
 /// The answer to a join: `{"datacenter":"dc1","server":"10.0.0.1:8300","cluster":"…","version":1}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +36,11 @@ const LINE_BYTES_MAX: u64 = 4096;
 /// Asks the registry or agent at `address` (`10.0.0.1:8301`) where the registry's link is.
 ///
 /// Errors when nobody listens there, something else does, or an agent that knows no registry yet; try again later.
-pub async fn ask(address: SocketAddr) -> io::Result<Directions> {
+pub async fn ask(network: &dyn Network, address: SocketAddr) -> io::Result<Directions> {
     let asked = async {
-        let tcp = TcpStream::connect(address).await?;
+        let stream = network.connect(address).await?;
         let mut line = Vec::new();
-        tcp.take(LINE_BYTES_MAX).read_to_end(&mut line).await?;
+        stream.take(LINE_BYTES_MAX).read_to_end(&mut line).await?;
         if line.is_empty() {
             let text = format!("what listens at {address} knows no registry yet");
             return Err(io::Error::new(io::ErrorKind::NotConnected, text));
@@ -55,14 +56,14 @@ pub async fn ask(address: SocketAddr) -> io::Result<Directions> {
 }
 
 /// Tells everyone who connects to `listener` where to go, if `directions` knows, until shutdown.
-pub async fn answer(listener: TcpListener, directions: impl Fn() -> Option<Directions>, shutdown: Shutdown) {
+pub async fn answer(listener: impl Accept, directions: impl Fn() -> Option<Directions>, shutdown: Shutdown) {
     let mut end = pin!(shutdown.requested());
     loop {
         let accepted = tokio::select! {
             () = &mut end => return,
             accepted = listener.accept() => accepted,
         };
-        let Ok((mut tcp, _)) = accepted else {
+        let Ok((mut stream, _)) = accepted else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -71,8 +72,8 @@ pub async fn answer(listener: TcpListener, directions: impl Fn() -> Option<Direc
         });
         // A line fits the socket's buffer, so that a peer which does not read holds up nobody.
         let _ = timeout(LIMIT, async {
-            tcp.write_all(&line).await?;
-            tcp.shutdown().await
+            stream.write_all(&line).await?;
+            stream.shutdown().await
         })
         .await;
     }

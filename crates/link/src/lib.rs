@@ -10,11 +10,13 @@ mod bind;
 pub mod calls;
 pub mod join;
 mod link;
+mod network;
 mod serve;
 mod servers;
 mod wire;
 
 pub use bind::bind;
 pub use link::{Link, LinkError, Unanswered};
+pub use network::{Accept, BoxFuture, Connection, Listener, Network, Stream, Tcp};
 pub use serve::serve;
 pub use servers::Servers;

@@ -11,12 +11,11 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    net::TcpStream,
     sync::Mutex,
     time::{Instant, timeout},
 };
 
-use crate::wire;
+use crate::{Network, Tcp, wire};
 
 /// The first pause after a connection could not be made; doubled with each further failure.
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
@@ -68,6 +67,7 @@ pub struct Unanswered {
 /// While the peer cannot be reached, calls fail at once between the attempts, so that nobody waits for a dead server.
 pub struct Link {
     address: SocketAddr,
+    network: Arc<dyn Network>,
     state: Mutex<State>,
 }
 
@@ -80,7 +80,12 @@ enum State {
 impl Link {
     /// A link to `address` (`10.0.0.1:8300`); nothing is dialled yet.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, state: Mutex::new(State::Idle) }
+        Self::over(Arc::new(Tcp), address)
+    }
+
+    /// The same, over another network.
+    pub fn over(network: Arc<dyn Network>, address: SocketAddr) -> Self {
+        Self { address, network, state: Mutex::new(State::Idle) }
     }
 
     /// Whom the link leads to.
@@ -157,8 +162,7 @@ impl Link {
 
     async fn dial(&self) -> io::Result<SendRequest<Body>> {
         let dialled = async {
-            let tcp = TcpStream::connect(self.address).await?;
-            tcp.set_nodelay(true)?;
+            let stream = self.network.connect(self.address).await?;
             let (sender, connection) = Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .initial_max_send_streams(wire::STREAMS_MAX as usize)
@@ -167,7 +171,7 @@ impl Link {
                 .keep_alive_interval(wire::PING)
                 .keep_alive_timeout(wire::PING)
                 .keep_alive_while_idle(true)
-                .handshake(TokioIo::new(tcp))
+                .handshake(TokioIo::new(stream))
                 .await
                 .map_err(io::Error::other)?;
             Ok::<_, io::Error>((sender, connection))

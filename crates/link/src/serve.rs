@@ -15,13 +15,9 @@ use http_api::Body;
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{task::JoinSet, time::timeout};
 
-use crate::wire;
+use crate::{Accept, Stream, wire};
 
 /// Peers that may be connected at once; a fleet of ours has hundreds of agents at most.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -33,7 +29,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 ///
 /// `handler` gets the peer's address and the request; when the peer goes away its future is dropped. Returns once all
 /// connections have ended, at most two seconds after shutdown was asked for.
-pub async fn serve<H, F>(listener: TcpListener, per_client: Option<usize>, handler: H, shutdown: Shutdown)
+pub async fn serve<H, F>(listener: impl Accept, per_client: Option<usize>, handler: H, shutdown: Shutdown)
 where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -52,12 +48,12 @@ where
                 }
             }
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((tcp, peer)) => {
+                Ok((stream, peer)) => {
                     failing = false;
                     metrics::counter!("rpc.accept_conn").increment(1);
                     let ip = peer.ip().to_canonical();
                     if clients.admits(ip) {
-                        let serving = connection(tcp, peer, handler.clone(), shutdown.clone());
+                        let serving = connection(stream, peer, handler.clone(), shutdown.clone());
                         connections.spawn(async move {
                             serving.await;
                             ip
@@ -113,17 +109,14 @@ impl Clients {
     }
 }
 
-async fn connection<H, F>(tcp: TcpStream, peer: SocketAddr, handler: H, shutdown: Shutdown)
+async fn connection<H, F>(stream: Stream, peer: SocketAddr, handler: H, shutdown: Shutdown)
 where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    // Without it small answers wait for the peer's acknowledgement; a failure costs only that.
-    let _ = tcp.set_nodelay(true);
     // Whoever connects and says nothing would keep its place for ever: pings begin with the first words only.
-    let mut first = [0];
     tokio::select! {
-        spoke = timeout(wire::CONNECT_LIMIT, tcp.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1))) { return },
+        spoken = timeout(wire::CONNECT_LIMIT, stream.spoken()) => if !matches!(spoken, Ok(true)) { return },
         () = shutdown.requested() => return,
     }
     let service = service_fn(move |request: Request<Incoming>| {
@@ -142,7 +135,7 @@ where
             .initial_connection_window_size(wire::CONNECTION_WINDOW_BYTES)
             .keep_alive_interval(wire::PING)
             .keep_alive_timeout(wire::PING)
-            .serve_connection(TokioIo::new(tcp), service)
+            .serve_connection(TokioIo::new(stream), service)
     );
     let ended = tokio::select! {
         ended = &mut connection => ended,

@@ -11,23 +11,36 @@ use std::{
 use http::{Request, Response};
 use http_api::Body;
 
-use crate::{Link, LinkError, Unanswered};
+use crate::{Link, LinkError, Network, Tcp, Unanswered};
 
 /// Links to all known servers; the one that answered last is asked first.
-#[derive(Default)]
 pub struct Servers {
+    network: Arc<dyn Network>,
     links: RwLock<Arc<[Arc<Link>]>>,
     preferred: AtomicUsize,
 }
 
+impl Default for Servers {
+    fn default() -> Self {
+        Self::over(Arc::new(Tcp))
+    }
+}
+
 impl Servers {
+    /// None yet; links to them go over this network.
+    pub fn over(network: Arc<dyn Network>) -> Self {
+        Self { network, links: RwLock::default(), preferred: AtomicUsize::default() }
+    }
+
     /// Makes these the known servers; links to those known before are kept.
     pub fn set(&self, addresses: &[SocketAddr]) {
         let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
         let known = |address: &SocketAddr| links.iter().find(|link| link.address() == *address).cloned();
         *links = addresses
             .iter()
-            .map(|address| known(address).unwrap_or_else(|| Arc::new(Link::new(*address))))
+            .map(|address| {
+                known(address).unwrap_or_else(|| Arc::new(Link::over(self.network.clone(), *address)))
+            })
             .collect();
     }
 

@@ -104,10 +104,10 @@ async fn a_join_is_told_where_to_go() {
     let shutdown = Shutdown::default();
     let told = directions.clone();
     let task = tokio::spawn(join::answer(listener, move || Some(told.clone()), shutdown.clone()));
-    assert_eq!(join::ask(address).await.unwrap(), directions);
+    assert_eq!(join::ask(&link::Tcp, address).await.unwrap(), directions);
     shutdown.request();
     task.await.unwrap();
-    join::ask(address).await.unwrap_err();
+    join::ask(&link::Tcp, address).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn an_agent_that_knows_no_registry_says_so() {
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::default();
     let task = tokio::spawn(join::answer(listener, || None, shutdown.clone()));
-    let said = join::ask(address).await.unwrap_err().to_string();
+    let said = join::ask(&link::Tcp, address).await.unwrap_err().to_string();
     assert!(said.ends_with("knows no registry yet"), "{said}");
     shutdown.request();
     task.await.unwrap();

@@ -91,7 +91,7 @@ impl Joins {
     async fn one(&self, target: &str) -> Result<SocketAddr, JoinError> {
         let mut last = JoinError::Nobody(vec!["the name has no address".into()]);
         for address in resolve(target).await.map_err(|reason| JoinError::Nobody(vec![reason]))? {
-            match ask(address).await {
+            match ask(&link::Tcp, address).await {
                 Ok(directions) if directions.datacenter == self.datacenter => {
                     return Ok(reachable(directions.server, address));
                 }
