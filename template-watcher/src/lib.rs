@@ -21,4 +21,4 @@ pub mod syntax;
 mod watch;
 
 pub use program::main;
-pub use run::{RunError, run};
+pub use run::{RunError, observe, run, run_observed};

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::{
     action::Host,
     config::{Config, Invocation, InvocationError, Source, invocation},
+    observe::{Event, Observer},
     run::{Control, Reread, RunError, Runner},
 };
 
@@ -80,10 +82,7 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     let _files = if config.watch_files { watch_files(&config, &sender) } else { None };
     let ended = match Runner::start(config, Host::default()).await {
         Ok(mut runner) => {
-            runner.when_ready(|| {
-                // Fails only where systemd does not listen, and then nobody wants to know.
-                let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-            });
+            runner.observe(Arc::new(Systemd));
             runner.run(&Shutdown::default(), &mut controls, Some(reread)).await
         }
         Err(e) => Err(e),
@@ -104,6 +103,18 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     }
     drop(pid_file);
     exit
+}
+
+/// Tells systemd that all templates are rendered.
+struct Systemd;
+
+impl Observer for Systemd {
+    fn see(&self, event: &Event<'_>) {
+        if matches!(event, Event::Ready) {
+            // Fails only where systemd does not listen, and then nobody wants to know.
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        }
+    }
 }
 
 /// Reads the same command line again.

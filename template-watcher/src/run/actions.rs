@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::{RunError, slot::Slot};
+use super::{
+    RunError,
+    observe::{Event, Observers, Subject},
+    slot::Slot,
+};
 use crate::{
     command::{CommandError, Program},
     config::go_list,
@@ -40,11 +44,12 @@ impl Job {
 }
 
 /// What became of a batch.
-pub(super) type Done = Vec<(Job, Result<(), CommandError>)>;
+pub(super) type Done = Vec<(Job, Result<(), CommandError>, Duration)>;
 
 /// Commands that wait, run, or are to be tried again.
 #[derive(Debug, Default)]
 pub(super) struct Actions {
+    pub(super) observers: Observers,
     waiting: Vec<Job>,
     running: Option<Batch>,
     failed: Vec<(Instant, Job)>,
@@ -66,6 +71,9 @@ impl Actions {
         if let Some(at) = self.failed.iter().position(|(_, failed)| failed.is_same(&job)) {
             job.failures = self.failed.remove(at).1.failures;
         }
+        let (source, destination) = (&job.names.0, &job.names.1);
+        let template = Subject { source, destination };
+        self.observers.tell(Event::CommandQueued { words: &job.program.words, template });
         if !self.waiting.iter().any(|waiting| waiting.is_same(&job)) {
             self.waiting.push(job);
         }
@@ -94,13 +102,16 @@ impl Actions {
             return;
         }
         let batch = std::mem::take(&mut self.waiting);
+        let observers = self.observers.clone();
         self.running = Some(Batch(tokio::spawn(async move {
             let mut done = Vec::new();
             for job in batch {
                 tracing::info!(target: "runner", "executing command {:?} from {:?} => {:?}",
                     go_list(&job.program.words), job.names.0, job.names.1);
+                observers.tell(Event::CommandStarted { words: &job.program.words });
+                let start = Instant::now();
                 let result = job.program.run().await;
-                done.push((job, result));
+                done.push((job, result, start.elapsed()));
             }
             done
         })));
@@ -124,7 +135,9 @@ impl Actions {
     /// Looks at what a batch did: with `fatal` a failure ends the run, otherwise it is told once and tried again.
     pub(super) fn judge(&mut self, done: Done, fatal: bool) -> Result<(), RunError> {
         let mut reasons = Vec::new();
-        for (mut job, result) in done {
+        for (mut job, result, took) in done {
+            let failure = result.as_ref().err().map(CommandError::short);
+            let words = job.program.words.clone();
             match result {
                 Ok(()) if job.failures > 0 => {
                     let (words, attempts) = (go_list(&job.program.words), job.failures + 1);
@@ -142,6 +155,9 @@ impl Actions {
                     self.fail(job);
                 }
             }
+            let failed = self.failed.iter().find(|(_, job)| job.program.words == words);
+            let (again, failure) = (failed.map(|(at, _)| *at), failure.as_deref());
+            self.observers.tell(Event::CommandEnded { words: &words, took, failure, again });
         }
         if reasons.is_empty() { Ok(()) } else { Err(RunError::Failed(listed(&reasons))) }
     }
@@ -216,13 +232,13 @@ mod tests {
     async fn a_failed_command_is_due_again_later_and_later() {
         let mut actions = Actions::default();
         let mut pauses = Vec::new();
-        let mut done = vec![(job("x"), Err(failure()))];
+        let mut done = vec![(job("x"), Err(failure()), Duration::ZERO)];
         for _ in 0..8 {
             actions.judge(done, false).unwrap();
             let pause = actions.deadline().unwrap() - Instant::now();
             pauses.push(pause.as_secs_f64());
             let (_, job) = actions.failed.remove(0);
-            done = vec![(job, Err(failure()))];
+            done = vec![(job, Err(failure()), Duration::ZERO)];
         }
         for (pause, expected) in pauses.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]) {
             assert!((expected..=expected * 1.1).contains(pause), "{pauses:?}");
@@ -232,7 +248,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_newer_good_file_supersedes_a_failed_command() {
         let mut actions = Actions::default();
-        actions.judge(vec![(job("x"), Err(failure())), (job("y"), Err(failure()))], false).unwrap();
+        let failed = ["x", "y"].map(|line| (job(line), Err(failure()), Duration::ZERO));
+        actions.judge(failed.into(), false).unwrap();
         actions.queue(job("x"));
         assert_eq!(actions.failed.len(), 1, "only y is still to be tried again");
         assert_eq!(actions.waiting.len(), 1);
@@ -241,7 +258,7 @@ mod tests {
     #[test]
     fn failures_in_the_recorded_words() {
         let mut actions = Actions::default();
-        let done = vec![(job("exit 3"), Err(failure())), (job("b"), Ok(()))];
+        let done = vec![(job("exit 3"), Err(failure()), Duration::ZERO), (job("b"), Ok(()), Duration::ZERO)];
         let said = actions.judge(done, true).unwrap_err().to_string();
         let expected = "1 error occurred:\n\t* failed to execute command \"[\\\"exit 3\\\"]\" from \"in\" => \"out\": child: no";
         assert_eq!(said, expected);

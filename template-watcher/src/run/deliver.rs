@@ -5,6 +5,7 @@ use std::io::Write as _;
 use super::{
     RunError, Runner,
     actions::Job,
+    observe::{Event, Observers},
     slot::{CHECK_PAUSE, Slot, WRITE_PAUSE},
 };
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
 
 /// What became of a text.
 enum Fate {
-    /// The file has it now and had another before.
-    Written,
+    /// The file has it now, and had these bytes before, or did not exist.
+    Written(Option<Vec<u8>>),
     /// The file had it already.
     Unchanged,
     /// The check refused it, with this reason.
@@ -32,7 +33,7 @@ impl Runner {
         let (once, dry, now_or_never) =
             (self.config.once, self.config.dry, self.config.once || self.config.parse_only);
         let slot = &mut self.slots[index];
-        if matches!(slot.outcome, Some(Outcome::Text(_))) && slot.is_held(once) {
+        if matches!(slot.outcome, Some(Outcome::Text(_))) && slot.is_held(once, &self.observers) {
             return Ok(false);
         }
         let text = match slot.outcome.take() {
@@ -64,6 +65,7 @@ impl Runner {
         match swap(slot, &text, &self.config.environment).await {
             Ok(Fate::Refused(reason)) => {
                 let reason = wrong(format!("the check refused it, the last good file stays: {reason}"));
+                self.observers.tell(Event::Rejected { template: slot.subject(), reason: &reason });
                 if now_or_never {
                     return Err(RunError::Failed(reason));
                 }
@@ -74,10 +76,11 @@ impl Runner {
                 Ok(false)
             }
             Ok(fate) => {
+                slot.tell_written(&fate, &text, &self.observers);
                 slot.settle(text);
                 slot.rendered = true;
                 slot.tell_over();
-                let written = matches!(fate, Fate::Written);
+                let written = matches!(fate, Fate::Written(_));
                 if written {
                     tracing::info!(target: "runner", "rendered {:?} => {:?}", names.0, names.1);
                     if let Some(program) = slot.program.clone() {
@@ -88,11 +91,27 @@ impl Runner {
             }
             Err(error) if now_or_never => Err(RunError::Failed(wrong(error.to_string()))),
             Err(error) => {
-                slot.tell(wrong(error.to_string()));
+                let reason = wrong(error.to_string());
+                self.observers.tell(Event::NotWritten { template: slot.subject(), reason: &reason });
+                slot.tell(reason);
                 slot.try_later(text, WRITE_PAUSE);
                 Ok(false)
             }
         }
+    }
+}
+
+impl Slot {
+    /// Tells observers what became of the file, and why.
+    fn tell_written(&mut self, fate: &Fate, now: &[u8], observers: &Observers) {
+        let causes: Vec<_> = self.causes_so_far.drain(..).collect();
+        let template = self.subject();
+        observers.tell(match fate {
+            Fate::Written(before) => {
+                Event::Written { template, before: before.as_deref(), now, causes: &causes }
+            }
+            _ => Event::Unchanged { template },
+        });
     }
 }
 
@@ -119,8 +138,9 @@ async fn swap(slot: &Slot, text: &[u8], environment: &[(String, String)]) -> Res
         let candidate = candidate.path().display().to_string();
         return Ok(Fate::Refused(reason.replace(&candidate, &path.display().to_string())));
     }
+    let before = std::fs::read(path).ok();
     candidate.commit()?;
-    Ok(Fate::Written)
+    Ok(Fate::Written(before))
 }
 
 /// Prints what would be written, if it differs from the file and from what was printed last.

@@ -2,12 +2,15 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use indexmap::IndexSet;
 use tokio::time::Instant;
 
+use super::observe::{Evaluation, Event, Hold, Observers, Subject};
 use crate::{
     answers::{Answers, Asked, Surroundings},
     command::Program,
     config::{Source, TemplateConfig, go_io},
+    query::Query,
     render::{Body, Outcome, render},
     syntax::{self, Syntax},
 };
@@ -20,12 +23,18 @@ pub(super) const WRITE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Du
 pub(super) const CHECK_PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 pub(super) struct Slot {
+    source: String,
+    destination: String,
     pub(super) config: TemplateConfig,
     pub(super) program: Option<Program>,
     surroundings: Arc<Surroundings>,
     text: Vec<u8>,
     body: Option<Box<dyn Body>>,
     pub(super) asked: Asked,
+    /// The questions whose answers have changed since it was evaluated.
+    pub(super) causes: IndexSet<Query>,
+    /// The same since its file was dealt with.
+    pub(super) causes_so_far: IndexSet<Query>,
     /// An answer it used has changed since it was rendered.
     pub(super) dirty: bool,
     /// What came of the last rendering; taken away once it is dealt with.
@@ -65,12 +74,16 @@ impl Slot {
             environment: environment.to_vec(),
         });
         Ok(Self {
+            source: config.source.name(),
+            destination: config.destination_name(),
             config,
             program: None,
             surroundings,
             text,
             body: None,
             asked: Asked::default(),
+            causes: IndexSet::new(),
+            causes_so_far: IndexSet::new(),
             dirty: true,
             outcome: None,
             rendered: false,
@@ -83,7 +96,12 @@ impl Slot {
 
     /// Source and destination, for messages.
     pub(super) fn names(&self) -> (String, String) {
-        (self.config.source.name(), self.config.destination_name())
+        (self.source.clone(), self.destination.clone())
+    }
+
+    /// The same for observers.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject { source: &self.source, destination: &self.destination }
     }
 
     /// Understands the text, unless that has been done.
@@ -95,9 +113,11 @@ impl Slot {
     }
 
     /// Renders with the answers known, and remembers what came of it; tells whether it asked something else than before.
-    pub(super) fn render(&mut self, answers: &Arc<Answers>) -> bool {
+    pub(super) fn render(&mut self, answers: &Arc<Answers>, observers: &Observers) -> bool {
         self.dirty = false;
+        let causes: Vec<Query> = self.causes.drain(..).collect();
         if let Err(reason) = self.read() {
+            self.tell_evaluated(observers, &causes, Evaluation::Failed(&reason));
             self.outcome = Some(Outcome::Unreadable(reason));
             return false;
         }
@@ -109,6 +129,13 @@ impl Slot {
         }
         let asks_else = asked.used != self.asked.used;
         self.asked = asked;
+        let seen = match &outcome {
+            Outcome::Text(text) => Evaluation::Text(text),
+            Outcome::Waiting => Evaluation::Waiting,
+            Outcome::Unreadable(reason) | Outcome::Failed(reason) => Evaluation::Failed(reason),
+        };
+        self.tell_evaluated(observers, &causes, seen);
+        self.causes_so_far.extend(causes);
         self.timer = match (&outcome, self.config.wait.filter(|_| self.rendered)) {
             (Outcome::Text(text), Some(wait)) if self.last.as_ref() != Some(text) => {
                 let now = Instant::now();
@@ -125,6 +152,11 @@ impl Slot {
         asks_else
     }
 
+    fn tell_evaluated(&self, observers: &Observers, causes: &[Query], outcome: Evaluation<'_>) {
+        let (template, asked) = (self.subject(), &self.asked);
+        observers.tell(Event::Evaluated { template, asked, causes, outcome });
+    }
+
     /// When it must be looked at again although nothing changed.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timer = self.timer.map(|timer| timer.due);
@@ -133,10 +165,13 @@ impl Slot {
     }
 
     /// Whether its text still waits for further changes or for another try.
-    pub(super) fn is_held(&self, once: bool) -> bool {
+    pub(super) fn is_held(&self, once: bool, observers: &Observers) -> bool {
         let now = Instant::now();
-        let timer = self.timer.is_some_and(|timer| now < timer.due) && !once;
-        timer || self.again.is_some_and(|(at, _)| now < at)
+        let timer = self.timer.filter(|timer| now < timer.due && !once);
+        if let Some(Timer { due, .. }) = timer {
+            observers.tell(Event::HeldBack { template: self.subject(), reason: Hold::Quiet(due) });
+        }
+        timer.is_some() || self.again.is_some_and(|(at, _)| now < at)
     }
 
     /// Whether its text could not be put in place before. What a check says may name its own process, so that equal

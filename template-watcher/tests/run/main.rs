@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-mod support;
+mod observe;
+mod registry;
 
 use std::{fs, path::PathBuf, time::Duration};
 
 use daemon::{Exit, Shutdown};
-use support::Registry;
+use registry::Registry;
 use template_watcher::{
     RunError,
     config::{Config, Invocation, invocation},

@@ -1,0 +1,177 @@
+//! What comes in: answers and refusals, what they mean for the templates, and which questions are asked.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{ROUNDS_MAX, RunError, Runner, SETTLE_LIMIT, cover, observe::Event, slot::Slot};
+use crate::{
+    answers::Answer,
+    query::Query,
+    render::Outcome,
+    watch::{Cause, News, What},
+};
+
+impl Runner {
+    /// Renders what must be rendered, until no answer is known that some template has not seen, and watches what they ask.
+    pub(super) fn render_all(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            self.derive();
+            for slot in
+                self.slots.iter_mut().filter(|slot| slot.dirty && !(self.config.once && slot.rendered))
+            {
+                self.asks_else |= slot.render(&self.answers, &self.observers);
+            }
+            if self.config.parse_only {
+                return;
+            }
+            if std::mem::take(&mut self.asks_else) {
+                self.follow();
+            }
+            if !self.derive() {
+                return;
+            }
+        }
+        tracing::warn!(target: "runner", "a template asks other keys each time it is rendered; it goes on with the next change");
+    }
+
+    /// Watches what the templates ask, but for the keys that a watched prefix answers.
+    fn follow(&mut self) {
+        let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
+        let denied = |query: &Query| matches!(self.failing.get(query), Some(Cause::Denied(_)));
+        self.covered = cover::keys_under_prefixes(&used, denied);
+        let asked = used.into_iter().filter(|query| !self.covered.contains_key(query)).collect();
+        self.watches.follow(&asked);
+        self.forgets = true;
+    }
+
+    /// Answers keys from the prefixes that cover them; tells whether something new came of it.
+    fn derive(&mut self) -> bool {
+        let news = cover::answers(&self.covered, &self.answers);
+        // Not `any`: each must be learned.
+        news.into_iter().filter_map(|(key, answer)| self.learn(key, answer).then_some(())).count() > 0
+    }
+
+    pub(super) fn forget_unused(&mut self) {
+        let (watches, covered) = (&self.watches, &self.covered);
+        Arc::make_mut(&mut self.answers)
+            .retain(|query| watches.is_followed(query) || covered.contains_key(query));
+        self.failing.retain(|query, _| watches.is_followed(query));
+    }
+
+    /// Whether every question has been answered or refused, so that all files and commands come in one pass.
+    pub(super) fn is_settled(&self) -> bool {
+        let open = |slot: &Slot| {
+            slot.asked
+                .used
+                .iter()
+                .any(|query| self.answers.get(query).is_none() && !self.failing.contains_key(query))
+        };
+        self.started.elapsed() >= SETTLE_LIMIT || !self.slots.iter().any(open)
+    }
+
+    /// Ends the run when a key has been absent for longer than the configuration bears.
+    pub(super) fn check_lookups(&mut self) -> Result<(), RunError> {
+        if !self.config.err_on_failed_lookup {
+            return Ok(());
+        }
+        let waiting = self.slots.iter().filter(|slot| matches!(slot.outcome, Some(Outcome::Waiting)));
+        let missing: HashSet<&Query> = waiting.flat_map(|slot| &slot.asked.missing).collect();
+        self.absent.retain(|query, _| missing.contains(query));
+        for query in missing {
+            if self.answers.get(query).is_some() {
+                let since = *self.absent.entry(query.clone()).or_insert_with(Instant::now);
+                if since.elapsed() >= self.config.block_query_wait {
+                    return Err(RunError::Failed(format!("lookup error: {query} is absent")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one piece of news and all others that wait, so that they share one pass.
+    pub(super) fn take_all(&mut self, first: News) -> Result<(), RunError> {
+        self.take(first)?;
+        while let Ok(news) = self.news.try_recv() {
+            self.take(news)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, News { query, what }: News) -> Result<(), RunError> {
+        if !self.watches.is_followed(&query) {
+            return Ok(());
+        }
+        match what {
+            What::Answer(answer, after_break) => {
+                tracing::debug!(target: "watcher", "received {query}");
+                self.tell_answered(&query);
+                let believe =
+                    self.slots.iter().any(|slot| slot.config.allow_empty && slot.asked.used.contains(&query));
+                let known = self.answers.get(&query).map(Arc::as_ref);
+                let answer = if believe {
+                    Some(*answer)
+                } else {
+                    self.guard.admit(&query, known, *answer, after_break, Instant::now())
+                };
+                match answer {
+                    Some(answer) => drop(self.learn(query, answer)),
+                    None => {
+                        self.observers.tell(Event::Doubted { query: &query, limit: self.config.empty_grace });
+                    }
+                }
+            }
+            What::GaveUp(error) if self.config.once && !self.is_rendered() => {
+                return Err(RunError::Failed(format!("{query}: {error}")));
+            }
+            What::Failing { error, cause } => self.tell_failing(query, &error, cause),
+            What::GaveUp(error) => self.tell_failing(query, &error, Cause::Other(error.clone())),
+        }
+        Ok(())
+    }
+
+    /// Tells that questions find no answer: once for each cause, however many questions share it.
+    fn tell_failing(&mut self, query: Query, error: &str, cause: Cause) {
+        if !self.failing.values().any(|known| *known == cause) {
+            tracing::warn!(target: "watcher", "{query}: {error} (asking again until there is an answer)");
+        }
+        self.asks_else |= matches!(cause, Cause::Denied(_));
+        if !self.failing.contains_key(&query) {
+            self.observers.tell(Event::Failing { query: &query, reason: error });
+        }
+        let before = self.failing.insert(query, cause);
+        self.asks_else |= matches!(before, Some(Cause::Denied(_)));
+    }
+
+    /// Tells that a cause is gone with the last question that had it.
+    fn tell_answered(&mut self, query: &Query) {
+        let Some(cause) = self.failing.remove(query) else { return };
+        self.observers.tell(Event::AnswersAgain { query });
+        self.asks_else |= matches!(cause, Cause::Denied(_));
+        if self.failing.values().any(|other| *other == cause) {
+            return;
+        }
+        match cause {
+            Cause::Away => tracing::warn!(target: "watcher", "the registry answers again"),
+            Cause::Denied(_) | Cause::Other(_) => {
+                tracing::warn!(target: "watcher", "{query} is answered again")
+            }
+        }
+    }
+
+    /// Takes an answer in; `false` when it was known.
+    pub(super) fn learn(&mut self, query: Query, answer: Answer) -> bool {
+        let before = self.answers.get(&query).cloned();
+        let new = Arc::make_mut(&mut self.answers).put(query.clone(), answer);
+        if new {
+            if let Some(now) = self.answers.get(&query) {
+                self.observers.tell(Event::Answered { query: &query, before: before.as_deref(), now });
+            }
+            for slot in self.slots.iter_mut().filter(|slot| slot.asked.used.contains(&query)) {
+                slot.dirty = true;
+                slot.causes.insert(query.clone());
+            }
+        }
+        new
+    }
+}

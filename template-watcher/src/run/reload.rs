@@ -1,0 +1,128 @@
+//! Signals, and reading the configuration again: what is wrong is told, and everything stays as it was.
+
+use std::sync::Arc;
+
+use daemon::Exit;
+use nix::sys::signal::Signal;
+use registry_client::{Client, WatchSettings};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Control, FILES_QUIET, Reread, RunError, Runner, child::Kept, observe::Event, slot::Slot};
+use crate::{
+    action::{self, Host},
+    config::{Config, ConfigError},
+    guard::Guard,
+    watch::{News, Watches},
+};
+
+impl Runner {
+    /// Does what a signal or a changed file asks for; the exit code when that is the end.
+    pub(super) async fn control(&mut self, control: Control, reread: Option<&Reread>) -> Option<Exit> {
+        match control {
+            Control::FilesChanged => self.read_again = Some(Instant::now() + FILES_QUIET),
+            Control::Signal(signal) if Some(signal) == self.config.reload_signal => self.reload(reread).await,
+            Control::Signal(signal) if Some(signal) == self.config.kill_signal => {
+                return Some(self.stop().await);
+            }
+            Control::Signal(signal) => match &self.child {
+                Some(child) if child.is_started() => child.forward(signal),
+                _ if matches!(signal, Signal::SIGTERM | Signal::SIGINT) => return Some(self.stop().await),
+                _ => {}
+            },
+        }
+        None
+    }
+
+    /// Ends the child, and with it the run.
+    pub(super) async fn stop(&mut self) -> Exit {
+        tracing::info!(target: "runner", "stopping");
+        self.observers.tell(Event::Stopping);
+        if let Some(child) = &mut self.child {
+            child.stop().await;
+        }
+        Exit::Interrupted
+    }
+
+    /// Reads templates and configuration again; what is wrong is told, and everything stays as it was.
+    pub(super) async fn reload(&mut self, reread: Option<&Reread>) {
+        self.read_again = None;
+        let config = match reread.map(|reread| reread()) {
+            Some(Ok(config)) => config,
+            Some(Err(error)) => {
+                self.observers.tell(Event::NotReread { reason: &error });
+                tracing::error!(target: "cli", "{error}; keeping the configuration that runs");
+                return;
+            }
+            None => self.config.clone(),
+        };
+        if let Err(error) = self.replace(config).await {
+            self.observers.tell(Event::NotReread { reason: &error.to_string() });
+            tracing::error!(target: "cli", "{error}; keeping the templates and configuration that run");
+        }
+    }
+
+    async fn replace(&mut self, config: Config) -> Result<(), RunError> {
+        let mut slots = slots(&config, &self.host).await?;
+        for slot in &mut slots {
+            slot.read().map_err(RunError::Failed)?;
+        }
+        if config.registry != self.config.registry || watch_settings(&config) != watch_settings(&self.config)
+        {
+            (self.watches, self.news) = watches(&config)?;
+            self.answers = Arc::default();
+            self.failing.clear();
+            self.guard = Guard::new(config.empty_grace);
+        }
+        self.guard.doubt_for(config.empty_grace);
+        self.settled = false;
+        self.started = Instant::now();
+        for slot in &mut slots {
+            let before = self.slots.iter().find(|old| {
+                old.config.source == slot.config.source && old.config.destination == slot.config.destination
+            });
+            slot.rendered = before.is_some_and(|old| old.rendered);
+        }
+        self.slots = slots;
+        self.asks_else = true;
+        self.actions.follow(&self.slots);
+        let exec = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
+        if let Some(mut old) = std::mem::replace(&mut self.child, exec) {
+            old.stop().await;
+        }
+        self.config = config;
+        self.told_ready = false;
+        self.tell_began();
+        tracing::info!(target: "cli", "read templates and configuration again");
+        Ok(())
+    }
+}
+
+/// The templates of a configuration, read, with the programs to run after their changes.
+pub(super) async fn slots(config: &Config, host: &Host) -> Result<Vec<Slot>, RunError> {
+    let mut slots = Vec::new();
+    for template in &config.templates {
+        slots.push(Slot::load(template.clone(), &config.environment).map_err(RunError::Failed)?);
+    }
+    if !config.dry {
+        let programs = action::resolve(config, host).await?;
+        for (slot, program) in slots.iter_mut().zip(programs) {
+            slot.program = program;
+        }
+    }
+    Ok(slots)
+}
+
+/// Nothing watched yet, and where the news will come.
+pub(super) fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), ConfigError> {
+    let client = Client::new(config.registry.clone()).map_err(|e| ConfigError(e.to_string()))?;
+    Ok(Watches::new(client, watch_settings(config)))
+}
+
+fn watch_settings(config: &Config) -> WatchSettings {
+    WatchSettings {
+        wait: config.block_query_wait,
+        max_stale: config.max_stale,
+        retry: config.retry.for_mode(config.once),
+        ..WatchSettings::default()
+    }
+}
