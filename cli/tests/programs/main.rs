@@ -29,6 +29,7 @@
 //! | `members`; the page on every node | `names` |
 //! | dnsmasq, unbound and bind9 in front, recursors behind, each restarted | `forwarders` |
 //! | HAProxy's `server-template` by DNS; HAProxy's file by the watcher | `haproxy`, `watcher` |
+//! | the examples, each with the real program it is for | `examples` |
 //! | the watcher: keys early and late, bursts, commands that fail | `watcher` |
 //! | values byte for byte; locks | `keys` |
 //! | a backup, as a snapshot and as text | `observe` |
@@ -51,6 +52,7 @@ mod clients;
 mod dev;
 mod disk;
 mod dropin;
+mod examples;
 mod faults;
 mod firewall;
 mod forwarders;
