@@ -51,7 +51,7 @@ pub use node::ServerNode;
 pub use reader::{Absent, Answer, Consistency, Looks, Options, ReadError, Reader, Wait};
 pub use replication::OpenError;
 pub use settings::Settings;
-pub use storage::StorageError;
+pub use storage::{Disk, StorageError};
 pub use store::Store;
 pub use writer::{WriteFailed, Writer, Written};
 
@@ -126,6 +126,7 @@ impl Registry {
             folder.identity(),
             &address,
             store.clone(),
+            settings.disk.clone(),
             Enough { entries: settings.snapshot_every, bytes: settings.snapshot_bytes },
         )
         .await?;

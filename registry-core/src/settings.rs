@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use link::Network;
 
+use crate::Disk;
+
 /// The usual port of the internal listener.
 const SERVER_PORT: u16 = 8300;
 
@@ -50,6 +52,8 @@ pub struct Settings {
     pub snapshot_bytes: usize,
     /// What its links run over: [`link::Tcp`], or a simulation.
     pub network: Arc<dyn Network>,
+    /// Where the work for its disk is done.
+    pub disk: Disk,
 }
 
 impl Settings {
@@ -111,6 +115,7 @@ impl Settings {
             snapshot_every: 8192,
             snapshot_bytes: 32 << 20,
             network: Arc::new(link::Tcp),
+            disk: Disk::default(),
         }
     }
 }

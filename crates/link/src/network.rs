@@ -26,7 +26,7 @@ pub trait Network: fmt::Debug + Send + Sync {
 /// Two directions of bytes, sent as soon as they are written.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
     /// Waits for the other end's first words without taking them; false when it left instead.
-    fn spoken(&self) -> BoxFuture<'_, bool>;
+    fn spoken(&mut self) -> BoxFuture<'_, bool>;
 }
 
 /// Takes connections.
@@ -53,7 +53,7 @@ impl Network for Tcp {
 }
 
 impl Connection for TcpStream {
-    fn spoken(&self) -> BoxFuture<'_, bool> {
+    fn spoken(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(async {
             let mut first = [0];
             matches!(self.peek(&mut first).await, Ok(1))

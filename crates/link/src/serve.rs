@@ -109,7 +109,7 @@ impl Clients {
     }
 }
 
-async fn connection<H, F>(stream: Stream, peer: SocketAddr, handler: H, shutdown: Shutdown)
+async fn connection<H, F>(mut stream: Stream, peer: SocketAddr, handler: H, shutdown: Shutdown)
 where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,

@@ -32,7 +32,7 @@ use super::{
     OpenError,
     kinds::{Batch, Entry, Kinds, LogId, Payload, Vote},
 };
-use crate::figures;
+use crate::{Disk, figures};
 
 /// A file of the log: small, for only whole files leave the cache and, after a snapshot, the disk.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -46,13 +46,16 @@ pub(super) struct Log(Arc<Files>);
 
 struct Files {
     log: Mutex<RaftLog<OnDisk>>,
+    disk: Disk,
+    /// Held by who flushes on a simulated disk: one after the other, in order.
+    turn: tokio::sync::Mutex<()>,
     /// Goes after the log's files have been closed.
     open: watch::Sender<()>,
 }
 
 impl Log {
     /// Opens the log. A record that a crash cut off at the end was never acknowledged: it is removed and told once.
-    pub(super) fn open(folder: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(folder: &Path, disk: Disk) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Log { folder: folder.display().to_string(), source };
         fs::create_dir_all(folder).map_err(failed)?;
         let before = sizes(folder).map_err(failed)?;
@@ -71,7 +74,8 @@ impl Log {
             let folder = folder.display();
             warn!(target: "agent.server", %folder, bytes, "removed a torn record at the end of the log");
         }
-        Ok(Self(Arc::new(Files { log: Mutex::new(log), open: watch::channel(()).0 })))
+        let (log, open) = (Mutex::new(log), watch::channel(()).0);
+        Ok(Self(Arc::new(Files { log, disk, turn: tokio::sync::Mutex::default(), open })))
     }
 
     /// The last entry that only snapshots hold.
@@ -90,9 +94,24 @@ impl Log {
 
     /// Waits until everything written so far is on disk.
     async fn flushed(&self) -> io::Result<()> {
+        if let Disk::Simulated(_) = self.0.disk {
+            return self.clone().flushed_here().await;
+        }
         let (done, flushed) = oneshot::channel();
         self.locked().flush(true, Some(Flushed::Told(done)))?;
         flushed.await.map_err(io::Error::other)?
+    }
+
+    /// The same on a simulated disk: only the time until then goes by, for this thread waits for the one that writes.
+    async fn flushed_here(self) -> io::Result<()> {
+        let _turn = self.0.turn.lock().await;
+        let log = self.clone();
+        let flush = move || {
+            let (done, flushed) = std::sync::mpsc::channel();
+            log.locked().flush(true, Some(Flushed::Thread(done)))?;
+            flushed.recv().map_err(io::Error::other)?
+        };
+        self.0.disk.run(flush).await?
     }
 }
 
@@ -181,9 +200,15 @@ impl RaftLogStorage<Kinds> for Log {
         I::IntoIter: OptionalSend,
     {
         let records = entries.into_iter().map(|e| (Position::of(&e.log_id()), Record(e.payload)));
+        let told = Flushed::Engine(callback, Instant::now());
         let mut log = self.locked();
         log.append(records.collect::<Vec<_>>())?;
-        log.flush(true, Some(Flushed::Engine(callback, Instant::now())))
+        if let Disk::Simulated(_) = self.0.disk {
+            let flushed = self.clone().flushed_here();
+            tokio::spawn(async move { raft_log::Callback::send(told, flushed.await) });
+            return Ok(());
+        }
+        log.flush(true, Some(told))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
@@ -226,6 +251,8 @@ enum Flushed {
     /// The engine, and since when it waits.
     Engine(IOFlushed<Kinds>, Instant),
     Told(oneshot::Sender<io::Result<()>>),
+    /// A thread that does nothing else meanwhile.
+    Thread(std::sync::mpsc::Sender<io::Result<()>>),
 }
 
 impl raft_log::Callback for Flushed {
@@ -237,6 +264,7 @@ impl raft_log::Callback for Flushed {
             }
             // Whoever waited may be gone.
             Self::Told(done) => drop(done.send(result)),
+            Self::Thread(done) => drop(done.send(result)),
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use super::kinds::{Kinds, LogId, Outcomes, StoredMembership};
 use crate::{
     figures,
-    storage::{StorageError, snapshots::Snapshots},
+    storage::{Disk, StorageError, snapshots::Snapshots},
     store::Store,
 };
 
@@ -38,6 +38,7 @@ pub(super) struct Machine {
     store: Arc<Store>,
     place: Arc<Mutex<Place>>,
     snapshots: Snapshots,
+    disk: Disk,
     enough: Enough,
     full: Arc<Notify>,
 }
@@ -63,6 +64,7 @@ impl Machine {
         store: Arc<Store>,
         snapshots: Snapshots,
         purged: Option<LogId>,
+        disk: Disk,
         enough: Enough,
         full: Arc<Notify>,
     ) -> Result<Self, StorageError> {
@@ -74,7 +76,7 @@ impl Machine {
         if purged > place.position.last {
             return Err(StorageError::SnapshotMissing { folder: snapshots.folder().display().to_string() });
         }
-        Ok(Self { store, place: Arc::new(Mutex::new(place)), snapshots, enough, full })
+        Ok(Self { store, place: Arc::new(Mutex::new(place)), snapshots, disk, enough, full })
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
@@ -103,6 +105,7 @@ pub(super) struct Builder {
     state: Arc<State>,
     position: Position,
     snapshots: Snapshots,
+    disk: Disk,
 }
 
 impl RaftSnapshotBuilder<Kinds> for Builder {
@@ -110,7 +113,7 @@ impl RaftSnapshotBuilder<Kinds> for Builder {
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Kinds, Image>> {
         let start = Instant::now();
-        save(&self.snapshots, &self.position, &self.state).await?;
+        save(&self.disk, &self.snapshots, &self.position, &self.state).await?;
         histogram!("fsm.persist").record(figures::since(start));
         histogram!("raft.snapshot.create").record(figures::since(start));
         Ok(snapshot(&self.position, self.state.clone()))
@@ -153,12 +156,13 @@ impl RaftStateMachine<Kinds> for Machine {
 
     async fn get_snapshot_builder(&mut self) -> Builder {
         let position = self.place().position.clone();
-        Builder { state: self.store.state(), position, snapshots: self.snapshots.clone() }
+        let (snapshots, disk) = (self.snapshots.clone(), self.disk.clone());
+        Builder { state: self.store.state(), position, snapshots, disk }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<Kinds>, image: Image) -> io::Result<()> {
         let position = Position { last: meta.last_log_id, members: meta.last_membership.clone() };
-        save(&self.snapshots, &position, &image.0).await?;
+        save(&self.disk, &self.snapshots, &position, &image.0).await?;
         *self.place() = Place { position, ..Place::default() };
         self.store.replace(State::clone(&image.0));
         Ok(())
@@ -166,19 +170,19 @@ impl RaftStateMachine<Kinds> for Machine {
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Kinds, Image>>> {
         let snapshots = self.snapshots.clone();
-        let newest = tokio::task::spawn_blocking(move || snapshots.newest::<Position>()).await;
-        let newest = newest.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        let newest = self.disk.run(move || snapshots.newest::<Position>()).await?;
+        let newest = newest.map_err(io::Error::other)?;
         Ok(newest.map(|(position, state)| snapshot(&position, Arc::new(state))))
     }
 }
 
-async fn save(snapshots: &Snapshots, position: &Position, state: &Arc<State>) -> io::Result<()> {
+async fn save(disk: &Disk, snapshots: &Snapshots, position: &Position, state: &Arc<State>) -> io::Result<()> {
     let (snapshots, position, state) = (snapshots.clone(), position.clone(), state.clone());
-    let saved = tokio::task::spawn_blocking(move || {
+    let saved = disk.run(move || {
         let index = position.last.map_or(0, |last| last.index());
         snapshots.save(index, &position, &state)
     });
-    saved.await.map_err(io::Error::other)?.map_err(io::Error::other)
+    saved.await?.map_err(io::Error::other)
 }
 
 fn snapshot(position: &Position, state: Arc<State>) -> SnapshotOf<Kinds, Image> {

@@ -36,7 +36,7 @@ use tracing::{error, info};
 use crate::{
     figures,
     leadership::{Confirming, Role},
-    storage::{Identity, snapshots::Snapshots},
+    storage::{Disk, Identity, snapshots::Snapshots},
     store::Store,
     writer::WriteFailed,
 };
@@ -110,13 +110,14 @@ impl Replication {
         identity: &Identity,
         address: &str,
         store: Arc<Store>,
+        disk: Disk,
         enough: Enough,
     ) -> Result<(Self, Arc<Notify>), OpenError> {
-        let log = log::Log::open(&folder.join("log"))?;
+        let log = log::Log::open(&folder.join("log"), disk.clone())?;
         let open = log.while_open();
         let snapshots = Snapshots::open(folder.join("snapshots"))?;
         let full = Arc::new(Notify::new());
-        let machine = Machine::open(store, snapshots, log.purged(), enough, full.clone())?;
+        let machine = Machine::open(store, snapshots, log.purged(), disk, enough, full.clone())?;
         let config = Arc::new(config().validate().expect("the constants above fit together"));
         let engine = |e: &dyn std::fmt::Display| OpenError::Engine(e.to_string());
         let raft =

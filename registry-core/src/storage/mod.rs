@@ -3,6 +3,7 @@
 //! Every file is written aside, flushed, renamed into place and its folder flushed: a crash leaves the old file or the
 //! new one.
 
+mod disk;
 mod folder;
 mod mesh_root;
 pub(crate) mod snapshots;
@@ -13,6 +14,7 @@ use std::{
     path::Path,
 };
 
+pub use disk::Disk;
 pub(crate) use folder::{Folder, Identity};
 pub(crate) use mesh_root::MeshRoot;
 
