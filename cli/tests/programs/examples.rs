@@ -1,6 +1,10 @@
 //! The examples: each `run` shows its files at work with the real program, and judges itself.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     process::installed,
@@ -10,19 +14,30 @@ use crate::{
 /// What a `run` ends with where no namespace may be made.
 const NO_NAMESPACE: i32 = 77;
 
-/// Runs an example that needs these programs: their names, and the Debian packages that have them.
-fn shows(example: &str, programs: &[(&str, &str)]) -> String {
+fn folder(example: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example)
+}
+
+/// Runs an example that needs these programs: their names, and the Debian packages that have them. Gives what it says, or
+/// nothing, which is counted, where it cannot run.
+fn shows(example: &str, programs: &[(&str, &str)]) -> Option<String> {
     for (program, package) in [("jq", "jq"), ("curl", "curl")].iter().chain(programs) {
         installed(program, package);
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example).join("run");
-    let (code, said) = run(Command::new(script).env("RYO", ryo().get_program()));
+    let mut script = Command::new(folder(example).join("run"));
+    let (code, said) = run(script.env("RYO", ryo().get_program()).env("PEBBLE", authority()));
     if code == NO_NAMESPACE {
         not_run(&said);
-    } else {
-        assert_eq!(code, 0, "{said}");
+        return None;
     }
-    said
+    assert_eq!(code, 0, "{said}");
+    Some(said)
+}
+
+/// Where `./test` puts Pebble.
+fn authority() -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_ryo")).ancestors().nth(2).unwrap();
+    target.join("tools/bin/pebble")
 }
 
 #[test]
@@ -53,4 +68,17 @@ fn nftables_takes_what_the_example_renders() {
 #[test]
 fn caddy_takes_what_the_example_renders() {
     shows("caddy", &[("caddy", "caddy")]);
+}
+
+#[test]
+fn certbot_gets_and_renews_what_haproxy_serves() {
+    if !authority().exists() {
+        not_run("Pebble, the certificate authority, is not built: it needs Go");
+        return;
+    }
+    let programs =
+        [("certbot", "certbot"), ("haproxy", "haproxy"), ("dnsmasq", "dnsmasq-base"), ("openssl", "openssl")];
+    if let Some(said) = shows("certbot", &programs) {
+        assert_eq!(said, fs::read_to_string(folder("certbot").join("expected-output.txt")).unwrap());
+    }
 }
