@@ -194,6 +194,8 @@ pub struct Surroundings {
     pub denied_functions: Vec<String>,
     /// Variables that `env` finds before those of the process: the registry's address and the like.
     pub environment: Vec<(String, String)>,
+    /// Set where no registry and no machine is to be seen: a template under test.
+    pub offline: Option<crate::offline::Offline>,
 }
 
 /// One rendering's view of the answers; it writes down what was asked. Clones share it.

@@ -150,7 +150,7 @@ fn instance(entry: CheckServiceNode, states: &[State]) -> Option<HealthService> 
 }
 
 /// The worst state of some checks: maintenance before all others; `None` when a check has a state nobody knows.
-fn aggregate(checks: &[HealthCheck]) -> Option<State> {
+pub(crate) fn aggregate(checks: &[HealthCheck]) -> Option<State> {
     let maintenance = |check: &HealthCheck| {
         check.check_id == "_node_maintenance" || check.check_id.starts_with("_service_maintenance:")
     };

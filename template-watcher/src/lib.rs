@@ -9,14 +9,18 @@ pub mod answers;
 mod ask;
 pub mod check;
 pub mod command;
+mod commands;
 pub mod config;
+mod diff;
 pub mod functions;
 mod guard;
+pub mod offline;
 pub mod output;
 mod program;
 pub mod query;
 pub mod render;
 mod run;
+mod source;
 pub mod syntax;
 mod watch;
 

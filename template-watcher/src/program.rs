@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     action::Host,
+    commands,
     config::{Config, Invocation, InvocationError, Source, invocation},
     observe::{Event, Observer},
     run::{Control, Reread, RunError, Runner},
@@ -41,6 +42,9 @@ const SIGNALS: &[Signal] = &[
 ///
 /// The exit code is consul-template's: 0, 12 (stopped), 13 (flags), 14 (failed), 15 (configuration), or the child's.
 pub fn main(program: &str, words: &[String]) -> Exit {
+    if let Some(exit) = commands::run(program, words) {
+        return exit;
+    }
     let config = match invocation(program, words) {
         Ok(Invocation::Run(config)) => *config,
         Ok(Invocation::Print(text)) => return print(&text),

@@ -165,7 +165,7 @@ fn retry(table: &Table) -> RetryPolicy {
     }
 }
 
-fn template(entry: &Table, top: &Table) -> TemplateConfig {
+pub(super) fn template(entry: &Table, top: &Table) -> TemplateConfig {
     let destination = entry.filled("destination").map(PathBuf::from);
     let source = match (entry.filled("source"), entry.text("contents")) {
         (Some(_), Some(_)) => Source::Unclear("template: cannot specify both 'source' and 'contents'"),

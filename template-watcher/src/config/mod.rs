@@ -251,6 +251,12 @@ pub fn invocation(program: &str, words: &[String]) -> Result<Invocation, Invocat
     Ok(if flags.version { Invocation::Version } else { Invocation::Run(Box::new(config)) })
 }
 
+/// A template file with nothing said about it.
+pub(crate) fn template_of_file(path: PathBuf) -> TemplateConfig {
+    let nothing = item::Table::default();
+    TemplateConfig { source: Source::File(path), ..assemble::template(&nothing, &nothing) }
+}
+
 impl Config {
     /// The configuration of `-template` arguments alone, for a watcher inside another program.
     ///

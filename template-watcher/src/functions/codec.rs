@@ -16,20 +16,34 @@ pub(super) const ROWS: &[Row] = &[
         READ,
         "A value from JSON; numbers are floats, empty text an empty map.",
         parse_json,
-    ),
-    Row::pure("parseYAML", READ, "A value from YAML 1.1; empty text is an empty map.", parse_yaml),
-    Row::pure("toJSON", WRITE, "JSON, with `<`, `>` and `&` escaped.", |c, args| json(c, args, true, false)),
-    Row::pure("toJSONPretty", WRITE, "JSON over several lines.", |c, args| json(c, args, true, true)),
+    )
+    .example(r#"{{ with parseJSON "{\"a\":[1,true]}" }}{{ .a }}{{ end }}"#, "[1 true]"),
+    Row::pure("parseYAML", READ, "A value from YAML 1.1; empty text is an empty map.", parse_yaml)
+        .example(r#"{{ with parseYAML "a: [1, yes]" }}{{ .a }}{{ end }}"#, "[1 true]"),
+    Row::pure("toJSON", WRITE, "JSON, with `<`, `>` and `&` escaped.", |c, args| json(c, args, true, false))
+        .example(r#"{{ sprig_dict "a" 1 "b" "<c>" | toJSON }}"#, r#"{"a":1,"b":"\u003cc\u003e"}"#),
+    Row::pure("toJSONPretty", WRITE, "JSON over several lines.", |c, args| json(c, args, true, true))
+        .example(
+            r#"{{ sprig_dict "a" 1 "b" "<c>" | toJSONPretty }}"#,
+            "{\n  \"a\": 1,\n  \"b\": \"\\u003cc\\u003e\"\n}",
+        ),
     Row::pure("toUnescapedJSON", WRITE, "JSON, with `<`, `>` and `&` as they are.", |c, args| {
         json(c, args, false, false)
-    }),
+    })
+    .example(r#"{{ sprig_dict "a" 1 "b" "<c>" | toUnescapedJSON }}"#, r#"{"a":1,"b":"<c>"}"#),
     Row::pure("toUnescapedJSONPretty", WRITE, "The same over several lines.", |c, args| {
         json(c, args, false, true)
-    }),
-    Row::pure("toYAML", WRITE, "YAML.", |_, args| Ok(Value::from(encode_yaml::encode(&args[0])))),
+    })
+    .example(
+        r#"{{ sprig_dict "a" 1 "b" "<c>" | toUnescapedJSONPretty }}"#,
+        "{\n  \"a\": 1,\n  \"b\": \"<c>\"\n}",
+    ),
+    Row::pure("toYAML", WRITE, "YAML.", |_, args| Ok(Value::from(encode_yaml::encode(&args[0]))))
+        .example(r#"{{ sprig_dict "a" 1 "b" (sprig_list "yes" "c") | toYAML }}"#, "a: 1\nb:\n- \"yes\"\n- c"),
     Row::pure("toTOML", WRITE, "TOML.", |c, args| {
         encode_toml::encode(&args[0]).map(Value::from).map_err(|text| format!("{}: {text}", c.name))
-    }),
+    })
+    .example(r#"{{ sprig_dict "a" 1 "b" (sprig_dict "c" "d") | toTOML }}"#, "a = 1\n\n[b]\n  c = \"d\""),
 ];
 
 fn json(context: &Context<'_>, args: &[Value], escape: bool, pretty: bool) -> Result<Value, String> {

@@ -20,7 +20,8 @@ const fn data(
 }
 
 pub(super) const ROWS: &[Row] = &[
-    data("key", Signature::new(TEXTS, Type::Str), "The value of a key; waits for the key to exist.", key),
+    data("key", Signature::new(TEXTS, Type::Str), "The value of a key; waits for the key to exist.", key)
+.example(r#"{{ key "app/name" }}"#, "shop"),
     data(
         "keyExists",
         Signature::new(TEXTS, Type::Bool),
@@ -28,49 +29,57 @@ pub(super) const ROWS: &[Row] = &[
         |context, args| {
             Ok(Value::Bool(ask_key(context, &args[0])?.is_some_and(|(_, answer)| answer.now.is_some())))
         },
-    ),
+    )
+.example(r#"{{ keyExists "app/name" }} {{ keyExists "app/none" }}"#, "true false"),
     data(
         "keyOrDefault",
         Signature::new(&[Type::Str, Type::Str], Type::Str),
         "The value of a key, or the second argument when there is none or it is empty.",
         key_or_default,
-    ),
+    )
+.example(r#"{{ keyOrDefault "app/name" "-" }} {{ keyOrDefault "app/none" "-" }}"#, "shop -"),
     data(
         "ls",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "The keys right below a prefix, folders left out.",
         |context, args| list(context, &args[0], KeyPair::is_child, false),
-    ),
+    )
+.example(r#"{{ range ls "app" }}{{ .Key }}={{ .Value }};{{ end }}"#, "name=shop;port=8080;"),
     data(
         "safeLs",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "The same as ls; waits while there are none.",
         |context, args| list(context, &args[0], KeyPair::is_child, true),
-    ),
+    )
+.example(r#"{{ range safeLs "app" }}{{ .Key }}={{ .Value }};{{ end }}"#, "name=shop;port=8080;"),
     data(
         "tree",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "All keys below a prefix at any depth, folders left out.",
         |context, args| list(context, &args[0], KeyPair::is_leaf, false),
-    ),
+    )
+.example(r#"{{ range tree "app" }}{{ .Key }}={{ .Value }};{{ end }}"#, "db/host=db.internal;name=shop;port=8080;"),
     data(
         "safeTree",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "The same as tree; waits while there are none.",
         |context, args| list(context, &args[0], KeyPair::is_leaf, true),
-    ),
+    )
+.example(r#"{{ range safeTree "app" }}{{ .Path }};{{ end }}"#, "app/db/host;app/name;app/port;"),
     data(
         "service",
         Signature::variadic(TEXTS, shapes::HEALTH_SERVICES),
-        "The instances of `[TAG.]NAME[?QUERY][@DC][~NEAR][\\|FILTER]`; passing ones unless a filter says otherwise.",
+        "The instances of `[TAG.]NAME[?QUERY][@DC][~NEAR][|FILTER]`; passing ones unless a filter says otherwise.",
         |context, args| instances(context, args, Query::service),
-    ),
+    )
+.example(r#"{{ range service "web" }}{{ .ID }} {{ .Address }}:{{ .Port }};{{ end }}"#, "web-1 10.0.0.1:8080;web-2 10.0.0.2:8080;"),
     data(
         "connect",
         Signature::variadic(TEXTS, shapes::HEALTH_SERVICES),
         "The same as service, for instances of the service mesh.",
         |context, args| instances(context, args, Query::connect),
-    ),
+    )
+.example(r#"{{ range connect "web" }}{{ .ID }}{{ else }}none{{ end }}"#, "none"),
     data(
         "services",
         Signature::variadic(TEXTS, shapes::CATALOG_SNIPPETS),
@@ -83,7 +92,8 @@ pub(super) const ROWS: &[Row] = &[
             Some(Answer::Services(services)) => Ok(shapes::catalog_snippets(services)),
             _ => Ok(shapes::catalog_snippets(&[])),
         },
-    ),
+    )
+.example("{{ range services }}{{ .Name }} {{ .Tags }};{{ end }}", "db [primary];web [primary v1 v2];"),
     data(
         "node",
         Signature::variadic(TEXTS, Type::Any),
@@ -92,7 +102,8 @@ pub(super) const ROWS: &[Row] = &[
             Some(Answer::Node(node)) => Ok(shapes::catalog_node(node)),
             _ => Ok(Value::Nil),
         },
-    ),
+    )
+.example(r#"{{ with node "node-1" }}{{ .Node.Address }}{{ range .Services }} {{ .ID }}{{ end }}{{ end }}"#, "10.0.0.1 db-1 web-1"),
     data(
         "nodes",
         Signature::variadic(TEXTS, shapes::NODES),
@@ -101,14 +112,17 @@ pub(super) const ROWS: &[Row] = &[
             Some(Answer::Nodes(nodes)) => Ok(shapes::nodes(nodes)),
             _ => Ok(shapes::nodes(&[])),
         },
-    ),
+    )
+.example("{{ range nodes }}{{ .Node }} {{ .Address }};{{ end }}", "node-1 10.0.0.1;node-2 10.0.0.2;node-3 10.0.0.3;"),
     data(
         "datacenters",
         Signature::variadic(&[Type::Bool], Type::STRINGS),
         "The names of the datacenters; with true only those that answer.",
         datacenters,
-    ),
-    data("file", Signature::new(TEXTS, Type::Str), "The contents of a file, watched for changes.", file),
+    )
+.example("{{ datacenters }}", "[dc1]"),
+    data("file", Signature::new(TEXTS, Type::Str), "The contents of a file, watched for changes.", file)
+.example(r#"{{ file "/etc/ryo/motd" }}"#, "welcome\n"),
 ];
 
 fn words(error: QueryError) -> String {

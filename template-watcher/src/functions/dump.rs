@@ -12,20 +12,24 @@ const PRINT: Signature = Signature::variadic(&[Type::Str, Type::Any], Type::Str)
 pub(super) const ROWS: &[Row] = &[
     Row::pure("spew_sdump", DUMP, "The values with their types, one to a line.", |_, a| {
         Ok(Value::from(dumped(a)))
-    }),
+    })
+    .example(r#"{{ spew_sdump "a" }}"#, "(string) (len=1) \"a\"\n"),
     Row::pure("spew_sprintf", PRINT, "The same as printf; `%#v` shows types.", |_, a| {
         Ok(Value::from(printed(a)))
-    }),
+    })
+    .example(r#"{{ spew_sprintf "%v" "a" }}"#, "a"),
     Row::new("spew_dump", Kind::Local, DUMP, "The same as spew_sdump, on standard output.", |context, a| {
         to_stdout(context, &dumped(a))
-    }),
+    })
+    .example(r#"{{ spew_dump "a" }}"#, ""),
     Row::new(
         "spew_printf",
         Kind::Local,
         PRINT,
         "The same as spew_sprintf, on standard output.",
         |context, a| to_stdout(context, &printed(a)),
-    ),
+    )
+    .example(r#"{{ spew_printf "%v" "a" }}"#, ""),
 ];
 
 /// Writes once all data is there; before, the values would be empty.

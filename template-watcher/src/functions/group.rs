@@ -22,60 +22,74 @@ pub(super) const ROWS: &[Row] = &[
         Signature::new(&[shapes::KEY_PAIRS], BY_KEY),
         "Keys by their first part, then by the rest.",
         by_key,
-    ),
-    Row::pure("byTag", Signature::new(&[Type::Any], BY_TAG), "Services or instances by tag.", by_tag),
-    Row::pure("byPort", Signature::new(&[Type::Any], BY_PORT), "Instances by port.", by_port),
+    )
+.example(r#"{{ range $name, $pairs := tree "site" | byKey }}{{ $name }}:{{ range $key, $pair := $pairs }} {{ $key }}={{ $pair.Value }}{{ end }};{{ end }}"#, "blog: host=blog.example.org port=81;shop: host=shop.example.org;"),
+    Row::pure("byTag", Signature::new(&[Type::Any], BY_TAG), "Services or instances by tag.", by_tag)
+.example("{{ range $tag, $services := services | byTag }}{{ $tag }}:{{ range $services }} {{ .Name }}{{ end }};{{ end }}", "primary: db web;v1: web;v2: web;"),
+    Row::pure("byPort", Signature::new(&[Type::Any], BY_PORT), "Instances by port.", by_port)
+.example(r#"{{ range $port, $instances := service "web" | byPort }}{{ $port }}: {{ len $instances }};{{ end }}"#, "8080: 2;"),
     Row::pure(
         "byMeta",
         Signature::new(&[Type::Str, shapes::HEALTH_SERVICES], BY_META),
-        "Instances by metadata: `\"a,b\\|int\"` names the keys, `\\|int` pads numbers so that they sort.",
+        "Instances by metadata: `\"a,b|int\"` names the keys, `|int` pads numbers so that they sort.",
         by_meta,
-    ),
+    )
+.example(r#"{{ range $version, $instances := service "web" | byMeta "version|int" }}{{ $version }}: {{ len $instances }};{{ end }}"#, "00001: 1;00002: 1;"),
     Row::pure(
         "explode",
         Signature::new(&[shapes::KEY_PAIRS], Type::ANY_MAP),
         "Keys as maps in maps, cut at each slash.",
         explode,
-    ),
+    )
+.example(r#"{{ with tree "site" | explode }}{{ .blog.host }}{{ end }}"#, "blog.example.org"),
     Row::pure(
         "explodeMap",
         Signature::new(&[Type::ANY_MAP], Type::ANY_MAP),
         "A map whose keys have slashes as maps in maps.",
         explode_map,
-    ),
+    )
+.example(r#"{{ with explodeMap (sprig_dict "a/b" 1) }}{{ .a.b }}{{ end }}"#, "1"),
     Row::pure("mergeMap", MERGE, "Two maps in one; where both have a value the first's stays.", |_, args| {
         merge(args, false)
-    }),
+    })
+.example(r#"{{ "{\"a\":2,\"b\":3}" | parseJSON | mergeMap (sprig_dict "a" 1) }}"#, "map[a:1 b:3]"),
     Row::pure(
         "mergeMapWithOverride",
         MERGE,
         "Two maps in one; where both have a value the second's wins.",
         |_, args| merge(args, true),
-    ),
+    )
+.example(r#"{{ "{\"a\":2,\"b\":3}" | parseJSON | mergeMapWithOverride (sprig_dict "a" 1) }}"#, "map[a:2 b:3]"),
     Row::pure(
         "in",
         Signature::new(&[Type::Any, Type::Any], Type::Bool),
         "Whether a list has an element, or a text a part.",
         |_, args| Ok(Value::Bool(has(&args[0], &args[1]))),
-    ),
+    )
+.example(r#"{{ in (split "," "a,b") "b" }} {{ in "abc" "bc" }}"#, "true true"),
     Row::pure(
         "contains",
         Signature::new(&[Type::Any, Type::Any], Type::Bool),
         "The same as in, the element first: `.Tags | contains \"a\"`.",
         |_, args| Ok(Value::Bool(has(&args[1], &args[0]))),
-    ),
+    )
+.example(r#"{{ split "," "a,b" | contains "b" }}"#, "true"),
     Row::pure("containsAll", SEARCH, "Whether a list has all of these elements.", |_, args| {
         Ok(Value::Bool(items(&args[0]).iter().all(|needle| has(&args[1], needle))))
-    }),
+    })
+.example(r#"{{ split "," "a,b,c" | containsAll (sprig_list "a" "b") }}"#, "true"),
     Row::pure("containsAny", SEARCH, "Whether a list has any of these elements.", |_, args| {
         Ok(Value::Bool(items(&args[0]).iter().any(|needle| has(&args[1], needle))))
-    }),
+    })
+.example(r#"{{ split "," "a,b,c" | containsAny (sprig_list "x" "b") }}"#, "true"),
     Row::pure("containsNone", SEARCH, "Whether a list has none of these elements.", |_, args| {
         Ok(Value::Bool(!items(&args[0]).iter().any(|needle| has(&args[1], needle))))
-    }),
+    })
+.example(r#"{{ split "," "a,b,c" | containsNone (sprig_list "x" "b") }}"#, "false"),
     Row::pure("containsNotAll", SEARCH, "Whether a list lacks any of these elements.", |_, args| {
         Ok(Value::Bool(!items(&args[0]).iter().all(|needle| has(&args[1], needle))))
-    }),
+    })
+.example(r#"{{ split "," "a,b,c" | containsNotAll (sprig_list "x" "b") }}"#, "true"),
 ];
 
 /// The elements of a list, none for anything else.

@@ -29,7 +29,8 @@ pub(super) const ROWS: &[Row] = &[
         Signature::new(&[Type::Str], Type::Str),
         "An environment variable; empty when unset.",
         |context, args| Ok(variable(context, &args[0]).unwrap_or_else(|| Value::from(""))),
-    ),
+    )
+.example(r#"{{ env "REGION" }}"#, "eu"),
     local(
         "mustEnv",
         Signature::new(&[Type::Str], Type::Str),
@@ -38,31 +39,36 @@ pub(super) const ROWS: &[Row] = &[
             variable(context, &args[0])
                 .ok_or_else(|| format!("required environment variable {} is empty", string(&args[0])))
         },
-    ),
+    )
+.example(r#"{{ mustEnv "REGION" }}"#, "eu"),
     local(
         "envOrDefault",
         Signature::new(&[Type::Str, Type::Str], Type::Str),
         "An environment variable, or the second argument when unset.",
         |context, args| Ok(variable(context, &args[0]).unwrap_or_else(|| args[1].clone())),
-    ),
+    )
+.example(r#"{{ envOrDefault "REGION" "-" }} {{ envOrDefault "NOT_SET" "-" }}"#, "eu -"),
     local(
         "timestamp",
         Signature::variadic(&[Type::Str], Type::Str),
         "The time as RFC 3339, as seconds with `\"unix\"`, or in a layout of Go's.",
         timestamp,
-    ),
+    )
+.example(r#"{{ timestamp }} {{ timestamp "Jan _2, 3:04PM" }}"#, "2026-03-07T09:05:01Z Mar  7, 9:05AM"),
     local(
         "plugin",
         Signature::variadic(&[Type::Str, Type::Any], Type::Str),
         "What a program prints, blanks around left out; 30 seconds at most.",
         plugin,
-    ),
+    )
+.example(r#"{{ plugin "echo" "a" "b" }}"#, "a b"),
     local(
         "writeToFile",
         Signature::variadic(&[Type::Str, Type::Str, Type::Str, Type::Str, Type::Str], Type::Str),
         "`writeToFile PATH USER GROUP MODE [FLAGS] CONTENT`; flags are `append` and `newline`.",
         write_to_file,
-    ),
+    )
+.example(r#"{{ key "app/name" | writeToFile "/run/name" "" "" "0600" "newline" }}"#, ""),
     local(
         "sockaddr",
         Signature::new(&[Type::Str], Type::Str),
@@ -72,7 +78,8 @@ pub(super) const ROWS: &[Row] = &[
             let template = format!("{{{{ {} }}}}", string(&args[0]));
             sockaddr::expand(&template, &machine).map(Value::from).map_err(|error| error.to_string())
         },
-    ),
+    )
+.example(r#"{{ sockaddr "GetAllInterfaces | include \"name\" \"lo\" | limit 1 | attr \"name\"" }}"#, "lo"),
     local(
         "executeTemplate",
         Signature::variadic(&[Type::Str, Type::Any], Type::Str),
@@ -81,7 +88,8 @@ pub(super) const ROWS: &[Row] = &[
             Err("only a Go template has templates to execute; in Jinja write {% include %} or a macro"
                 .to_owned())
         },
-    ),
+    )
+.example(r#"{{ define "row" }}<{{ . }}>{{ end }}{{ executeTemplate "row" 1 | toUpper }}"#, "<1>"),
 ];
 
 /// A variable from the watcher's own list, or of the process.
@@ -90,13 +98,15 @@ fn variable(context: &Context<'_>, name: &Value) -> Option<Value> {
     let own = context.scope.surroundings().environment.iter().find(|(known, _)| *known == name);
     match own {
         Some((_, value)) => Some(Value::from(value.as_str())),
+        None if context.scope.surroundings().offline.is_some() => None,
         None if name.is_empty() || name.contains(['=', '\0']) => None,
         None => std::env::var_os(name).map(|value| Value::from(value.as_bytes())),
     }
 }
 
-fn timestamp(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
-    let now = chrono::Utc::now();
+fn timestamp(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let given = context.scope.surroundings().offline.as_ref().and_then(|offline| offline.time);
+    let now = given.unwrap_or_else(chrono::Utc::now);
     match args {
         [] => Ok(Value::from(now.format("%Y-%m-%dT%H:%M:%SZ").to_string())),
         [layout] if bytes(layout) == b"unix" => Ok(Value::from(now.timestamp().to_string())),
@@ -217,7 +227,7 @@ fn write_to_file(context: &Context<'_>, args: &[Value]) -> Result<Value, String>
     let mode = u32::from_str_radix(&mode_text, 8)
         .map_err(|_| format!("strconv.ParseUint: parsing {mode_text:?}: invalid syntax"))?;
     let owner = owner(&string(user), &string(group))?;
-    if context.scope.is_missing() {
+    if context.scope.is_missing() || context.scope.surroundings().offline.is_some() {
         return Ok(Value::from(""));
     }
     let path = string(path);

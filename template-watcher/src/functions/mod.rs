@@ -11,6 +11,7 @@ mod encode_yaml;
 mod group;
 mod local;
 mod number;
+mod reference;
 mod scratch;
 pub mod shapes;
 mod sprig;
@@ -22,6 +23,7 @@ use std::sync::{Arc, LazyLock};
 
 use go_template::{Signature, Value};
 
+pub use reference::reference;
 pub use scratch::Scratch;
 pub use unknown::lookup;
 
@@ -38,6 +40,10 @@ pub struct Row {
     pub kind: Kind,
     /// One line for the reference page.
     pub help: &'static str,
+    /// A Go template that calls it, and what that prints with the data of `tests/functions.yaml`.
+    pub example: (&'static str, &'static str),
+    /// The function it is a second name of.
+    pub same_as: Option<&'static str>,
     call: Call,
 }
 
@@ -72,7 +78,12 @@ impl Row {
         help: &'static str,
         call: Call,
     ) -> Self {
-        Row { name, signature, kind, help, call }
+        Row { name, signature, kind, help, example: ("", ""), same_as: None, call }
+    }
+
+    const fn example(mut self, template: &'static str, output: &'static str) -> Self {
+        self.example = (template, output);
+        self
     }
 
     const fn pure(name: &'static str, signature: Signature, help: &'static str, call: Call) -> Self {
@@ -91,22 +102,36 @@ impl Row {
     }
 }
 
+/// A part of the table, as the reference page has it.
+pub(crate) struct Topic {
+    title: &'static str,
+    rows: &'static [Row],
+}
+
+/// All rows, in the order of the reference page.
+const TOPICS: &[Topic] = &[
+    Topic { title: "The registry's data", rows: data::ROWS },
+    Topic { title: "This machine", rows: local::ROWS },
+    Topic { title: "Lists and maps", rows: group::ROWS },
+    Topic { title: "Text", rows: text::ROWS },
+    Topic { title: "Numbers", rows: number::ROWS },
+    Topic { title: "JSON, YAML and TOML", rows: codec::ROWS },
+    Topic { title: "Values kept while a template is rendered", rows: scratch::ROWS },
+    Topic { title: "Looking at values", rows: dump::ROWS },
+    Topic { title: "Sprig: text", rows: sprig::TEXT_ROWS },
+    Topic { title: "Sprig: numbers", rows: sprig::NUMBER_ROWS },
+    Topic { title: "Sprig: lists", rows: sprig::LIST_ROWS },
+    Topic { title: "Sprig: maps", rows: sprig::DICT_ROWS },
+    Topic { title: "Sprig: types and formats", rows: sprig::CONVERT_ROWS },
+    Topic { title: "Sprig: versions", rows: sprig::VERSION_ROWS },
+];
+
 static TABLE: LazyLock<HashMap<&'static str, Row>> = LazyLock::new(|| {
-    let topics = [
-        data::ROWS,
-        dump::ROWS,
-        local::ROWS,
-        scratch::ROWS,
-        group::ROWS,
-        text::ROWS,
-        number::ROWS,
-        codec::ROWS,
-    ];
-    let rows = topics.into_iter().chain(sprig::TOPICS.iter().copied()).flatten();
+    let rows = TOPICS.iter().flat_map(|topic| topic.rows);
     let mut table: HashMap<_, _> = rows.map(|row| (row.name, *row)).collect();
     for (name, same_as) in sprig::ALIASES {
         let row = table[same_as];
-        table.insert(name, Row { name, ..row });
+        table.insert(name, Row { name, same_as: Some(same_as), ..row });
     }
     table
 });
@@ -121,31 +146,6 @@ pub fn all() -> Vec<&'static Row> {
     let mut rows: Vec<_> = TABLE.values().collect();
     rows.sort_by_key(|row| row.name);
     rows
-}
-
-/// The reference page: a table of all functions in Markdown.
-pub fn reference() -> String {
-    let mut page =
-        String::from("| function | arguments | gives | depends on | |\n| --- | --- | --- | --- | --- |\n");
-    for row in all() {
-        let mut params: Vec<String> = row.signature.params.iter().map(ToString::to_string).collect();
-        if let (true, Some(last)) = (row.signature.variadic, params.last_mut()) {
-            last.push_str("...");
-        }
-        let kind = match row.kind {
-            Kind::Data => "registry",
-            Kind::Pure => "arguments",
-            Kind::Local => "machine",
-        };
-        page.push_str(&format!(
-            "| `{}` | {} | {} | {kind} | {} |\n",
-            row.name,
-            params.join(", "),
-            row.signature.returns,
-            row.help
-        ));
-    }
-    page
 }
 
 /// Whether a name matches a pattern of `*` (any text) and `?` (any character).
@@ -190,24 +190,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_function_has_one_row_and_some_help() {
-        let rows: usize = [
-            data::ROWS,
-            dump::ROWS,
-            local::ROWS,
-            scratch::ROWS,
-            group::ROWS,
-            text::ROWS,
-            number::ROWS,
-            codec::ROWS,
-        ]
-        .into_iter()
-        .chain(sprig::TOPICS.iter().copied())
-        .map(<[Row]>::len)
-        .sum();
+    fn every_function_has_one_row_some_help_and_an_example() {
+        let rows: usize = TOPICS.iter().map(|topic| topic.rows.len()).sum();
         assert_eq!(rows + sprig::ALIASES.len(), all().len(), "two rows have the same name");
         assert!(all().iter().all(|row| !row.help.is_empty()));
-        assert!(reference().contains("| `key` | string | string | registry |"));
+        for row in all() {
+            assert!(row.example.0.contains(row.same_as.unwrap_or(row.name)), "{} has no example", row.name);
+        }
     }
 
     #[test]

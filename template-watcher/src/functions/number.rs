@@ -11,56 +11,71 @@ const MATH: Signature = Signature::new(&[Type::Any, Type::Any], Type::Any);
 pub(super) const ROWS: &[Row] = &[
     Row::pure("add", MATH, "The sum.", |c, args| {
         combine(c, args, i64::wrapping_add, u64::wrapping_add, |a, b| Some(a + b))
-    }),
-    Row::pure("subtract", MATH, "`subtract B A`: A less B, so `5 \\| subtract 2` is 3.", |c, args| {
+    })
+    .example("{{ add 2 3 }}", "5"),
+    Row::pure("subtract", MATH, "`subtract B A`: A less B, so `5 | subtract 2` is 3.", |c, args| {
         combine(c, args, i64::wrapping_sub, u64::wrapping_sub, |a, b| Some(a - b))
-    }),
+    })
+    .example("{{ 5 | subtract 2 }}", "3"),
     Row::pure("multiply", MATH, "The product.", |c, args| {
         combine(c, args, i64::wrapping_mul, u64::wrapping_mul, |a, b| Some(a * b))
-    }),
+    })
+    .example("{{ multiply 2 3 }}", "6"),
     Row::pure("divide", MATH, "`divide B A`: A by B; whole numbers give a whole number.", |c, args| {
         not_by_zero(args)?;
         combine(c, args, i64::wrapping_div, u64::wrapping_div, |a, b| Some(a / b))
-    }),
+    })
+    .example("{{ 10 | divide 4 }} {{ 10.0 | divide 4 }}", "2 2.5"),
     Row::pure("modulo", MATH, "`modulo B A`: what is left of A by B.", |c, args| {
         not_by_zero(args)?;
         combine(c, args, i64::wrapping_rem, u64::wrapping_rem, |_, _| None)
-    }),
+    })
+    .example("{{ 10 | modulo 4 }}", "2"),
     Row::pure("minimum", MATH, "The smaller one.", |c, args| {
         combine(c, args, i64::min, u64::min, |a, b| Some(a.min(b)))
-    }),
+    })
+    .example("{{ minimum 2 3 }}", "2"),
     Row::pure("maximum", MATH, "The larger one.", |c, args| {
         combine(c, args, i64::max, u64::max, |a, b| Some(a.max(b)))
-    }),
+    })
+    .example("{{ maximum 2 3 }}", "3"),
     Row::pure(
         "parseBool",
         Signature::new(&[Type::Str], Type::Bool),
         "true or false from 1, t, true, 0, f, false; empty is false.",
         parse_bool,
-    ),
+    )
+    .example(r#"{{ parseBool "t" }}"#, "true"),
     Row::pure(
         "parseInt",
         Signature::new(&[Type::Str], Type::INT64),
         "A whole number from decimal text; empty is 0.",
         |_, args| parse_int(&string(&args[0])).map(Value::int64),
-    ),
+    )
+    .example(r#"{{ parseInt "12" }}"#, "12"),
     Row::pure(
         "parseUint",
         Signature::new(&[Type::Str], Type::UINT64),
         "A whole number from decimal text without sign; empty is 0.",
         parse_uint,
-    ),
+    )
+    .example(r#"{{ parseUint "12" }}"#, "12"),
     Row::pure(
         "parseFloat",
         Signature::new(&[Type::Str], Type::Float),
         "A number from text; empty is 0.",
         parse_float,
-    ),
+    )
+    .example(r#"{{ parseFloat "1.50" }}"#, "1.5"),
     Row::pure(
         "loop",
         Signature::variadic(&[Type::Any], Type::Stream),
         "`loop 3` counts 0 1 2, `loop 2 5` counts 2 3 4.",
         count,
+    )
+    .example(
+        "{{ range loop 3 }}{{ . }} {{ end }}{{ range $i, $n := loop 5 7 }}{{ $i }}:{{ $n }} {{ end }}",
+        "0 1 2 0:5 1:6 ",
     ),
 ];
 

@@ -12,7 +12,8 @@ pub(super) const ROWS: &[Row] = &[Row::pure(
     Signature::new(&[], Type::Object(TYPE)),
     "A pad for values: Key, Get, Set, SetX, MapSet, MapSetX and MapValues.",
     |context, _| Ok(Value::Object(context.scratch.clone())),
-)];
+)
+.example(r#"{{ scratch.Set "n" 1 }}{{ scratch.SetX "n" 2 }}{{ scratch.MapSet "m" "b" 2 }}{{ scratch.MapSet "m" "a" 1 }}{{ scratch.Get "n" }} {{ scratch.Key "x" }} {{ scratch.MapValues "m" }}"#, "1 false [1 2]")];
 
 const TYPE: &str = "*template.Scratch";
 

@@ -13,33 +13,42 @@ const TWO: Signature = Signature::new(&[Type::Str, Type::Str], Type::Str);
 const THREE: Signature = Signature::new(&[Type::Str, Type::Str, Type::Str], Type::Str);
 
 pub(super) const ROWS: &[Row] = &[
-    Row::pure("toLower", ONE, "Lower case.", |_, args| map_text(&args[0], lower)),
-    Row::pure("toUpper", ONE, "Upper case.", |_, args| map_text(&args[0], upper)),
-    Row::pure("toTitle", ONE, "Each word with a capital first.", |_, args| map_text(&args[0], title)),
+    Row::pure("toLower", ONE, "Lower case.", |_, args| map_text(&args[0], lower))
+        .example(r#"{{ toLower "Ab" }}"#, "ab"),
+    Row::pure("toUpper", ONE, "Upper case.", |_, args| map_text(&args[0], upper))
+        .example(r#"{{ "Ab" | toUpper }}"#, "AB"),
+    Row::pure("toTitle", ONE, "Each word with a capital first.", |_, args| map_text(&args[0], title))
+        .example(r#"{{ toTitle "two words" }}"#, "Two Words"),
     Row::pure("trimSpace", ONE, "Without blanks around.", |_, args| {
         map_text(&args[0], |text| text.trim().to_owned())
-    }),
+    })
+    .example(r#"[{{ trimSpace "  a b " }}]"#, "[a b]"),
     Row::pure("trim", TWO, "`trim CHARS TEXT`: without these characters around.", |_, args| {
         let cut = string(&args[0]);
         map_text(&args[1], |text| text.trim_matches(|c| cut.contains(c)).to_owned())
-    }),
+    })
+    .example(r#"{{ trim "/" "/a/b/" }}"#, "a/b"),
     Row::pure("trimPrefix", TWO, "`trimPrefix PREFIX TEXT`: without this beginning.", |_, args| {
         let text = bytes(&args[1]);
         Ok(Value::from(text.strip_prefix(bytes(&args[0])).unwrap_or(text)))
-    }),
+    })
+    .example(r#"{{ trimPrefix "a/" "a/b" }}"#, "b"),
     Row::pure("trimSuffix", TWO, "`trimSuffix SUFFIX TEXT`: without this end.", |_, args| {
         let text = bytes(&args[1]);
         Ok(Value::from(text.strip_suffix(bytes(&args[0])).unwrap_or(text)))
-    }),
+    })
+    .example(r#"{{ trimSuffix ".conf" "a.conf" }}"#, "a"),
     Row::pure("replaceAll", THREE, "`replaceAll FROM TO TEXT`: every FROM replaced by TO.", |_, args| {
         Ok(Value::from(replace_all(bytes(&args[2]), bytes(&args[0]), bytes(&args[1]))))
-    }),
+    })
+    .example(r#"{{ "a.b.c" | replaceAll "." "-" }}"#, "a-b-c"),
     Row::pure(
         "regexMatch",
         Signature::new(&[Type::Str, Type::Str], Type::Bool),
         "`regexMatch PATTERN TEXT`: whether the pattern occurs.",
         |_, args| Ok(Value::Bool(pattern(&string(&args[0]))?.is_match(bytes(&args[1])))),
-    ),
+    )
+    .example(r#"{{ "web-12" | regexMatch "^web-[0-9]+$" }}"#, "true"),
     Row::pure(
         "regexReplaceAll",
         THREE,
@@ -49,19 +58,22 @@ pub(super) const ROWS: &[Row] = &[
                 pattern(&string(&args[0]))?.replace_all(bytes(&args[2]), bytes(&args[1])).into_owned();
             Ok(Value::from(replaced))
         },
-    ),
+    )
+    .example(r#"{{ "web-12" | regexReplaceAll "([a-z]+)-([0-9]+)" "$2.$1" }}"#, "12.web"),
     Row::pure(
         "split",
         Signature::new(&[Type::Str, Type::Str], Type::STRINGS),
         "`split SEPARATOR TEXT`: the parts, blanks around the text left out.",
         |_, args| Ok(Value::strings(split(&string(&args[0]), string(&args[1]).trim()))),
-    ),
+    )
+    .example(r#"{{ range split "," "a,b" }}[{{ . }}]{{ end }}"#, "[a][b]"),
     Row::pure(
         "splitToMap",
         Signature::new(&[Type::Str, Type::Str, Type::Str], Type::STR_MAP),
         "`splitToMap \";\" \"=\" \"a=1;b=2\"`: a map of the pairs.",
         split_to_map,
-    ),
+    )
+    .example(r#"{{ splitToMap ";" "=" "a=1;b=2" }}"#, "map[a:1 b:2]"),
     Row::pure(
         "join",
         Signature::new(&[Type::Str, Type::STRINGS], Type::Str),
@@ -70,36 +82,48 @@ pub(super) const ROWS: &[Row] = &[
             let parts: Vec<&[u8]> = group::items(&args[1]).iter().map(bytes).collect();
             Ok(Value::from(parts.join(bytes(&args[0]))))
         },
-    ),
+    )
+    .example(r#"{{ split "," "a,b" | join "+" }}"#, "a+b"),
     Row::pure(
         "indent",
         Signature::new(&[Type::INT, Type::Str], Type::Str),
         "`indent N TEXT`: every line that is not empty moved right.",
         indent,
-    ),
+    )
+    .example(r#"{{ "a\nb" | indent 2 }}"#, "  a\n  b"),
     Row::pure("base64Encode", ONE, "Base64, padded.", |_, args| {
         Ok(Value::from(STANDARD.encode(bytes(&args[0]))))
-    }),
+    })
+    .example(r#"{{ base64Encode "a?b>" }}"#, "YT9iPg=="),
     Row::pure("base64Decode", ONE, "The bytes behind padded base64.", |context, args| {
         decode(context, &STANDARD, bytes(&args[0]))
-    }),
+    })
+    .example(r#"{{ base64Decode "YT9iPg==" }}"#, "a?b>"),
     Row::pure("base64URLEncode", ONE, "Base64 for URLs, padded.", |_, args| {
         Ok(Value::from(URL_SAFE.encode(bytes(&args[0]))))
-    }),
+    })
+    .example(r#"{{ base64URLEncode "a?b>>>" }}"#, "YT9iPj4-"),
     Row::pure("base64URLDecode", ONE, "The bytes behind padded base64 for URLs.", |context, args| {
         decode(context, &URL_SAFE, bytes(&args[0]))
-    }),
+    })
+    .example(r#"{{ base64URLDecode "YT9iPj4-" }}"#, "a?b>>>"),
     Row::pure("sha256Hex", ONE, "SHA-256 in hexadecimal.", |_, args| {
         Ok(Value::from(hex(&Sha256::digest(bytes(&args[0])))))
-    }),
+    })
+    .example(r#"{{ sha256Hex "a" }}"#, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
     Row::pure("md5sum", ONE, "MD5 in hexadecimal; not for secrets.", |_, args| {
         Ok(Value::from(hex(&md5::Md5::digest(bytes(&args[0])))))
-    }),
+    })
+    .example(r#"{{ md5sum "a" }}"#, "0cc175b9c0f1b6a831c399e269772661"),
     Row::pure(
         "hmacSHA256Hex",
         TWO,
         "`hmacSHA256Hex MESSAGE KEY`: HMAC with SHA-256 in hexadecimal.",
         |_, args| Ok(Value::from(hex(&hmac_sha256(bytes(&args[0]), bytes(&args[1]))))),
+    )
+    .example(
+        r#"{{ hmacSHA256Hex "message" "key" }}"#,
+        "6e9ef29b75fffc5b7abae527d58fdadb2fe42e7219011976917343065f58ed4a",
     ),
 ];
 
@@ -199,13 +223,18 @@ fn indent(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 }
 
 fn decode(context: &Context<'_>, engine: &impl base64::Engine, text: &[u8]) -> Result<Value, String> {
+    unbase64(engine, text).map(Value::from).map_err(|reason| format!("{}: {reason}", context.name))
+}
+
+/// The bytes behind base64, or in Go's words what is wrong with it.
+pub(super) fn unbase64(engine: &impl base64::Engine, text: &[u8]) -> Result<Vec<u8>, String> {
     let without_newlines: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-    engine.decode(&without_newlines).map(Value::from).map_err(|error| {
+    engine.decode(&without_newlines).map_err(|error| {
         let at = match error {
             base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
             _ => without_newlines.len() / 4 * 4,
         };
-        format!("{}: illegal base64 data at input byte {at}", context.name)
+        format!("illegal base64 data at input byte {at}")
     })
 }
 

@@ -23,6 +23,35 @@ const NOT_YET: &[&str] = &[
     "nomadVarListSafe",
 ];
 
+/// Functions of Sprig that are left out: what they give differs each time, so that a file would never come to rest.
+const RESTLESS: &[&str] = &[
+    "ago",
+    "bcrypt",
+    "buildCustomCert",
+    "encryptAES",
+    "genCA",
+    "genCAWithKey",
+    "genPrivateKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+    "htpasswd",
+    "randInt",
+    "shuffle",
+];
+
+/// Functions of Sprig that are left out: nobody was seen to use them.
+const UNUSED: &[&str] = &[
+    "decryptAES",
+    "derivePassword",
+    "must_date_modify",
+    "mustDateModify",
+    "mustToDate",
+    "toDate",
+    "unixEpoch",
+];
+
 /// Names functions had long ago, and the names they have now.
 const FORMER: &[(&str, &str)] = &[
     ("key_or_default", "keyOrDefault"),
@@ -39,6 +68,16 @@ pub fn lookup(name: &str) -> Lookup {
     }
     if NOT_YET.contains(&name) {
         return Lookup::Unknown("it is known to consul-template but not built here yet".to_owned());
+    }
+    if let Some(sprig) = name.strip_prefix("sprig_") {
+        if RESTLESS.contains(&sprig) {
+            return Lookup::Unknown(
+                "it gives another result each time, so that the file would never come to rest".to_owned(),
+            );
+        }
+        if UNUSED.contains(&sprig) {
+            return Lookup::Unknown("it is known to consul-template but not built here".to_owned());
+        }
     }
     if let Some((_, now)) = FORMER.iter().find(|(former, _)| *former == name) {
         return Lookup::Unknown(format!("it is called {now} now"));
@@ -84,6 +123,7 @@ mod tests {
         assert_eq!(hint("keyexists"), "the nearest is keyExists");
         assert_eq!(hint("key_or_default"), "it is called keyOrDefault now");
         assert!(hint("secret").contains("not built here yet"));
+        assert!(hint("sprig_shuffle").contains("never come to rest"));
         assert_eq!(hint("zzzzzzzzzz"), "");
     }
 }

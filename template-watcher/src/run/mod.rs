@@ -33,6 +33,7 @@ use crate::{
 use actions::Actions;
 use child::Kept;
 use observe::{Event, Observer, Observers};
+pub(crate) use reload::watches;
 use slot::Slot;
 
 /// How long the first files wait for questions that nobody has answered or refused yet: long enough for a slow agent,

@@ -113,7 +113,7 @@ pub(super) async fn slots(config: &Config, host: &Host) -> Result<Vec<Slot>, Run
 }
 
 /// Nothing watched yet, and where the news will come.
-pub(super) fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), ConfigError> {
+pub(crate) fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), ConfigError> {
     let client = Client::new(config.registry.clone()).map_err(|e| ConfigError(e.to_string()))?;
     Ok(Watches::new(client, watch_settings(config)))
 }

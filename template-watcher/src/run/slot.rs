@@ -1,6 +1,6 @@
 //! One template while it runs: its text, what it asked, what came of it, and when it is due.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use indexmap::IndexSet;
 use tokio::time::Instant;
@@ -9,10 +9,10 @@ use super::observe::{Evaluation, Event, Hold, Observers, Subject};
 use crate::{
     answers::{Answers, Asked, Surroundings},
     command::Program,
-    config::{Source, TemplateConfig, go_io},
+    config::TemplateConfig,
     query::Query,
     render::{Body, Outcome, render},
-    syntax::{self, Syntax},
+    source,
 };
 
 /// The first and the longest pause before a file that could not be written is written again.
@@ -59,20 +59,8 @@ struct Timer {
 impl Slot {
     /// Reads the template's text. Errors in the recorded words when there is none.
     pub(super) fn load(config: TemplateConfig, environment: &[(String, String)]) -> Result<Self, String> {
-        let text = match &config.source {
-            Source::Inline(text) => text.clone().into_bytes(),
-            Source::Unclear(reason) => return Err((*reason).to_owned()),
-            Source::File(path) => fs::read(path).map_err(|e| {
-                let what = if path.is_dir() { "read" } else { "open" };
-                format!("failed to read template: {what} {}: {}", path.display(), go_io(&e))
-            })?,
-        };
-        let surroundings = Arc::new(Surroundings {
-            destination: config.destination.clone().unwrap_or_default(),
-            sandbox: config.sandbox.clone(),
-            denied_functions: config.denied_functions.clone(),
-            environment: environment.to_vec(),
-        });
+        let text = source::text(&config.source)?;
+        let surroundings = source::surroundings(&config, environment);
         Ok(Self {
             source: config.source.name(),
             destination: config.destination_name(),
@@ -107,7 +95,7 @@ impl Slot {
     /// Understands the text, unless that has been done.
     pub(super) fn read(&mut self) -> Result<(), String> {
         if self.body.is_none() {
-            self.body = Some(read(&self.config, &self.text)?);
+            self.body = Some(source::body(&self.config, &self.text)?);
         }
         Ok(())
     }
@@ -209,37 +197,5 @@ impl Slot {
             let (source, destination) = self.names();
             tracing::warn!(target: "runner", "{source:?} => {destination:?} is in order again");
         }
-    }
-}
-
-/// Reads a template in its language.
-fn read(config: &TemplateConfig, text: &[u8]) -> Result<Box<dyn Body>, String> {
-    let name = config.source.name();
-    let language = match (config.syntax.as_deref(), &config.source) {
-        (Some("go"), _) => Syntax::Go,
-        (Some("jinja"), _) => Syntax::Jinja,
-        (Some(other), _) => return Err(format!("{name}: unknown syntax {other:?}; write go or jinja")),
-        (None, Source::File(path)) => Syntax::of(path),
-        (None, _) => Syntax::Go,
-    };
-    let folder = match &config.source {
-        Source::File(path) => path.parent().map(|folder| folder.to_owned()),
-        _ => None,
-    };
-    let options = syntax::Options {
-        error_on_missing_key: config.error_on_missing_key,
-        delimiters: go_template::Delimiters {
-            left: config.delimiters.0.clone(),
-            right: config.delimiters.1.clone(),
-        },
-        folder,
-    };
-    let template = syntax::Template::compile(language, text, &name, &options).map_err(|e| e.to_string())?;
-    Ok(Box::new(template))
-}
-
-impl Body for syntax::Template {
-    fn render(&self, scope: &crate::answers::Scope) -> Result<Vec<u8>, String> {
-        syntax::Template::render(self, scope).map(|rendered| rendered.bytes).map_err(|e| e.to_string())
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod observe;
+mod record;
 mod registry;
 
 use std::{fs, path::PathBuf, time::Duration};

@@ -16,16 +16,19 @@ const MAP_AND_TEXTS: Signature = Signature::variadic(&[MAP, Type::Str], MAP);
 const MAPS: Signature = Signature::variadic(&[MAP, MAP], Type::Any);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
-    Row::pure("sprig_dict", Signature::variadic(&[Type::Any], MAP), "`KEY VALUE ...`: a map.", dict),
+    Row::pure("sprig_dict", Signature::variadic(&[Type::Any], MAP), "`KEY VALUE ...`: a map.", dict)
+        .example(r#"{{ $d := sprig_dict "a" 1 }}{{ $d.a }}"#, "1"),
     Row::pure("sprig_get", MAP_AND_TEXT, "`MAP KEY`: the value, or empty text.", |_, a| {
         Ok(entry(&a[0], &a[1]).unwrap_or_else(|| Value::from("")))
-    }),
+    })
+    .example(r#"{{ sprig_get (sprig_dict "a" 1) "a" }}"#, "1"),
     Row::pure(
         "sprig_hasKey",
         Signature::new(&[MAP, Type::Str], Type::Bool),
         "`MAP KEY`: whether it is there.",
         |_, a| Ok(Value::Bool(entry(&a[0], &a[1]).is_some())),
-    ),
+    )
+    .example(r#"{{ sprig_hasKey (sprig_dict "a" 1) "b" }}"#, "false"),
     Row::pure(
         "sprig_set",
         Signature::new(&[MAP, Type::Str, Type::Any], MAP),
@@ -36,46 +39,57 @@ pub(in crate::functions) const ROWS: &[Row] = &[
             }
             Ok(a[0].clone())
         },
-    ),
+    )
+    .example(r#"{{ sprig_set (sprig_dict "a" 1) "b" 2 }}"#, "map[a:1 b:2]"),
     Row::pure("sprig_unset", Signature::new(&[MAP, Type::Str], MAP), "`MAP KEY`: takes it out.", |_, a| {
         if let Value::Map(map) = &a[0] {
             map.entries_mut().remove(&key(&a[1]));
         }
         Ok(a[0].clone())
-    }),
+    })
+    .example(r#"{{ sprig_unset (sprig_dict "a" 1 "b" 2) "b" }}"#, "map[a:1]"),
     Row::pure("sprig_keys", Signature::variadic(&[MAP], Type::STRINGS), "All keys of the maps.", |_, a| {
         let keys = a.iter().flat_map(|map| copy(map).into_keys());
         Ok(Value::list(&Type::Str, keys.map(|key| key.value(Type::Str)).collect()))
-    }),
+    })
+    .example(r#"{{ sprig_keys (sprig_dict "a" 1) }}"#, "[a]"),
     Row::pure("sprig_values", Signature::new(&[MAP], Type::ANYS), "All values of the map.", |_, a| {
         Ok(anys(copy(&a[0]).into_values().collect()))
-    }),
+    })
+    .example(r#"{{ sprig_values (sprig_dict "a" 1) }}"#, "[1]"),
     Row::pure("sprig_pick", MAP_AND_TEXTS, "`MAP KEY ...`: a map of these.", |_, a| {
         let mut entries = copy(&a[0]);
         entries.retain(|known, _| a[1..].iter().any(|wanted| key(wanted) == *known));
         Ok(Value::map(MAP, entries))
-    }),
+    })
+    .example(r#"{{ sprig_pick (sprig_dict "a" 1 "b" 2) "a" }}"#, "map[a:1]"),
     Row::pure("sprig_omit", MAP_AND_TEXTS, "`MAP KEY ...`: a map without these.", |_, a| {
         let mut entries = copy(&a[0]);
         entries.retain(|known, _| !a[1..].iter().any(|gone| key(gone) == *known));
         Ok(Value::map(MAP, entries))
-    }),
+    })
+    .example(r#"{{ sprig_omit (sprig_dict "a" 1 "b" 2) "a" }}"#, "map[b:2]"),
     Row::pure(
         "sprig_pluck",
         Signature::variadic(&[Type::Str, MAP], Type::ANYS),
         "`KEY MAP ...`: its value in each map.",
         |_, a| Ok(anys(a[1..].iter().filter_map(|map| entry(map, &a[0])).collect())),
-    ),
+    )
+    .example(r#"{{ sprig_pluck "a" (sprig_dict "a" 1) (sprig_dict "a" 2) }}"#, "[1 2]"),
     Row::pure("sprig_merge", MAPS, "Adds the others to the first; what is there stays.", |_, a| {
         merged(a, false)
-    }),
+    })
+    .example(r#"{{ sprig_merge (sprig_dict "a" 1) (sprig_dict "a" 2 "b" 3) }}"#, "map[a:1 b:3]"),
     Row::pure("sprig_mergeOverwrite", MAPS, "Adds the others to the first; the last one wins.", |_, a| {
         merged(a, true)
-    }),
-    Row::pure("sprig_dig", MANY_ANY, "`KEY ... DEFAULT MAP`: a value in maps in maps.", dig),
+    })
+    .example(r#"{{ sprig_mergeOverwrite (sprig_dict "a" 1) (sprig_dict "a" 2 "b" 3) }}"#, "map[a:2 b:3]"),
+    Row::pure("sprig_dig", MANY_ANY, "`KEY ... DEFAULT MAP`: a value in maps in maps.", dig)
+        .example(r#"{{ sprig_dig "a" "b" "none" (sprig_dict "a" (sprig_dict "b" 1)) }}"#, "1"),
     Row::pure("sprig_deepCopy", Signature::new(&[Type::Any], Type::Any), "A value of its own.", |_, a| {
         Ok(deep_copy(&a[0], 0))
-    }),
+    })
+    .example(r#"{{ sprig_deepCopy (sprig_dict "a" 1) }}"#, "map[a:1]"),
 ];
 
 fn key(value: &Value) -> Key {

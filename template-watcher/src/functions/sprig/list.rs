@@ -14,36 +14,47 @@ const LIST: Signature = Signature::new(&[Type::Any], Type::ANYS);
 const LIST_AND_ONE: Signature = Signature::new(&[Type::Any, Type::Any], Type::ANYS);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
-    Row::pure("sprig_list", TO_LIST, "A list of the arguments.", |_, a| Ok(anys(a.to_vec()))),
-    Row::pure("sprig_tuple", TO_LIST, "A list of the arguments.", |_, a| Ok(anys(a.to_vec()))),
+    Row::pure("sprig_list", TO_LIST, "A list of the arguments.", |_, a| Ok(anys(a.to_vec())))
+        .example(r#"{{ sprig_list 1 "a" true }}"#, "[1 a true]"),
+    Row::pure("sprig_tuple", TO_LIST, "A list of the arguments.", |_, a| Ok(anys(a.to_vec())))
+        .example(r#"{{ sprig_tuple 1 "a" }}"#, "[1 a]"),
     Row::pure("sprig_first", ANY_TO_ANY, "The first element.", |_, a| {
         Ok(of(a, 0)?.first().cloned().unwrap_or(Value::Nil))
-    }),
+    })
+    .example("{{ sprig_first (sprig_list 1 2 3) }}", "1"),
     Row::pure("sprig_last", ANY_TO_ANY, "The last element.", |_, a| {
         Ok(of(a, 0)?.last().cloned().unwrap_or(Value::Nil))
-    }),
+    })
+    .example("{{ sprig_last (sprig_list 1 2 3) }}", "3"),
     Row::pure("sprig_rest", LIST, "All but the first.", |_, a| {
         Ok(anys(of(a, 0)?.iter().skip(1).cloned().collect()))
-    }),
+    })
+    .example("{{ sprig_rest (sprig_list 1 2 3) }}", "[2 3]"),
     Row::pure("sprig_initial", LIST, "All but the last.", |_, a| {
         let list = of(a, 0)?;
         Ok(anys(list[..list.len().saturating_sub(1)].to_vec()))
-    }),
+    })
+    .example("{{ sprig_initial (sprig_list 1 2 3) }}", "[1 2]"),
     Row::pure("sprig_append", LIST_AND_ONE, "The list and one more at its end.", |_, a| {
         Ok(anys(of(a, 0)?.iter().chain([&a[1]]).cloned().collect()))
-    }),
+    })
+    .example("{{ sprig_append (sprig_list 1 2) 3 }}", "[1 2 3]"),
     Row::pure("sprig_push", LIST_AND_ONE, "The list and one more at its end.", |_, a| {
         Ok(anys(of(a, 0)?.iter().chain([&a[1]]).cloned().collect()))
-    }),
+    })
+    .example("{{ sprig_push (sprig_list 1 2) 3 }}", "[1 2 3]"),
     Row::pure("sprig_prepend", LIST_AND_ONE, "One more before the list.", |_, a| {
         Ok(anys([&a[1]].into_iter().chain(of(a, 0)?).cloned().collect()))
-    }),
+    })
+    .example("{{ sprig_prepend (sprig_list 1 2) 3 }}", "[3 1 2]"),
     Row::pure("sprig_concat", TO_LIST, "The lists one after the other.", |_, a| {
         Ok(anys(a.iter().flat_map(items).cloned().collect()))
-    }),
+    })
+    .example("{{ sprig_concat (sprig_list 1) (sprig_list 2 3) }}", "[1 2 3]"),
     Row::pure("sprig_reverse", LIST, "The list backwards.", |_, a| {
         Ok(anys(of(a, 0)?.iter().rev().cloned().collect()))
-    }),
+    })
+    .example("{{ sprig_reverse (sprig_list 1 2) }}", "[2 1]"),
     Row::pure("sprig_uniq", LIST, "Each element once.", |_, a| {
         let mut kept: Vec<Value> = Vec::new();
         for item in of(a, 0)? {
@@ -52,19 +63,23 @@ pub(in crate::functions) const ROWS: &[Row] = &[
             }
         }
         Ok(anys(kept))
-    }),
+    })
+    .example("{{ sprig_uniq (sprig_list 1 2 1) }}", "[1 2]"),
     Row::pure(
         "sprig_without",
         Signature::variadic(&[Type::Any, Type::Any], Type::ANYS),
         "The list without these elements.",
         |_, a| Ok(anys(kept(of(a, 0)?, |item| !a[1..].iter().any(|gone| equal(gone, item))))),
-    ),
+    )
+    .example("{{ sprig_without (sprig_list 1 2 3) 2 }}", "[1 3]"),
     Row::pure("sprig_compact", LIST, "The list without empty elements.", |_, a| {
         Ok(anys(kept(of(a, 0)?, Value::truth)))
-    }),
+    })
+    .example(r#"{{ sprig_compact (sprig_list 1 "" 0 2) }}"#, "[1 2]"),
     Row::pure("sprig_has", Signature::new(&[Type::Any, Type::Any], Type::Bool), "`ELEMENT LIST`.", |_, a| {
         Ok(Value::Bool(of(a, 1)?.iter().any(|item| equal(item, &a[0]))))
-    }),
+    })
+    .example("{{ sprig_has 2 (sprig_list 1 2) }}", "true"),
     Row::pure(
         "sprig_sortAlpha",
         Signature::new(&[Type::Any], Type::STRINGS),
@@ -74,65 +89,78 @@ pub(in crate::functions) const ROWS: &[Row] = &[
             texts.sort();
             Ok(Value::strings(texts))
         },
-    ),
+    )
+    .example(r#"{{ sprig_sortAlpha (sprig_list "b" "a") }}"#, "[a b]"),
     Row::pure(
         "sprig_join",
         Signature::new(&[Type::Str, Type::Any], Type::Str),
         "`SEPARATOR LIST`: one text.",
         |_, a| Ok(Value::from(texts(&a[1]).join(&string(&a[0])))),
-    ),
+    )
+    .example(r#"{{ sprig_join "+" (sprig_list 1 "a") }}"#, "1+a"),
     Row::pure(
         "sprig_toStrings",
         Signature::new(&[Type::Any], Type::STRINGS),
         "The elements as texts.",
         |_, a| Ok(Value::strings(texts(&a[0]))),
-    ),
-    Row::pure("sprig_slice", MANY_ANY, "`LIST [START [END]]`: a part of the list.", slice),
+    )
+    .example("{{ sprig_toStrings (sprig_list 1 true) }}", "[1 true]"),
+    Row::pure("sprig_slice", MANY_ANY, "`LIST [START [END]]`: a part of the list.", slice)
+        .example("{{ sprig_slice (sprig_list 1 2 3 4) 1 3 }}", "[2 3]"),
     Row::pure(
         "sprig_chunk",
         Signature::new(&[Type::INT, Type::Any], Type::List(&Type::ANYS)),
         "`SIZE LIST`: lists of so many elements.",
         chunk,
-    ),
+    )
+    .example("{{ sprig_chunk 2 (sprig_list 1 2 3) }}", "[[1 2] [3]]"),
     Row::pure(
         "sprig_default",
         Signature::variadic(&[Type::Any, Type::Any], Type::Any),
         "`DEFAULT VALUE`: the value unless empty.",
         |_, a| Ok(a.get(1).filter(|value| value.truth()).unwrap_or(&a[0]).clone()),
-    ),
+    )
+    .example(r#"{{ sprig_default "-" "" }}"#, "-"),
     Row::pure("sprig_coalesce", MANY_ANY, "The first that is not empty.", |_, a| {
         Ok(a.iter().find(|value| value.truth()).cloned().unwrap_or(Value::Nil))
-    }),
+    })
+    .example(r#"{{ sprig_coalesce "" 0 "a" }}"#, "a"),
     Row::pure(
         "sprig_all",
         Signature::variadic(&[Type::Any], Type::Bool),
         "Whether none is empty.",
         |_, a| Ok(Value::Bool(a.iter().all(Value::truth))),
-    ),
+    )
+    .example(r#"{{ sprig_all 1 "" }}"#, "false"),
     Row::pure(
         "sprig_any",
         Signature::variadic(&[Type::Any], Type::Bool),
         "Whether one is not empty.",
         |_, a| Ok(Value::Bool(a.iter().any(Value::truth))),
-    ),
+    )
+    .example(r#"{{ sprig_any 1 "" }}"#, "true"),
     Row::pure("sprig_empty", Signature::new(&[Type::Any], Type::Bool), "Whether it is empty.", |_, a| {
         Ok(Value::Bool(!a[0].truth()))
-    }),
+    })
+    .example(r#"{{ sprig_empty "" }}"#, "true"),
     Row::pure(
         "sprig_ternary",
         Signature::new(&[Type::Any, Type::Any, Type::Bool], Type::Any),
         "`A B TEST`: A if true, else B.",
         |_, a| Ok(a[usize::from(!a[2].truth())].clone()),
-    ),
+    )
+    .example(r#"{{ sprig_ternary "a" "b" true }}"#, "a"),
     Row::pure(
         "sprig_deepEqual",
         Signature::new(&[Type::Any, Type::Any], Type::Bool),
         "Whether two values are the same.",
         |_, a| Ok(Value::Bool(equal(&a[0], &a[1]))),
-    ),
+    )
+    .example("{{ sprig_deepEqual (sprig_list 1) (sprig_list 1) }}", "true"),
     Row::pure("sprig_fail", Signature::new(&[Type::Str], Type::Str), "Fails with this text.", |_, a| {
         Err(string(&a[0]))
-    }),
+    })
+    .example(r#"{{ if keyExists "app/none" }}{{ sprig_fail "no name" }}{{ end }}fine"#, "fine"),
 ];
 
 pub(super) fn anys(items: Vec<Value>) -> Value {

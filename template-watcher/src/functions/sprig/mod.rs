@@ -8,12 +8,14 @@ mod number;
 mod text;
 mod version;
 
-use super::Row;
 use go_template::{Signature, Type};
 
-/// The rows of each topic.
-pub(super) const TOPICS: &[&[Row]] =
-    &[text::ROWS, number::ROWS, list::ROWS, dict::ROWS, convert::ROWS, version::ROWS];
+pub(super) use convert::ROWS as CONVERT_ROWS;
+pub(super) use dict::ROWS as DICT_ROWS;
+pub(super) use list::ROWS as LIST_ROWS;
+pub(super) use number::ROWS as NUMBER_ROWS;
+pub(super) use text::ROWS as TEXT_ROWS;
+pub(super) use version::ROWS as VERSION_ROWS;
 
 /// Functions that are another one by a second name.
 pub(super) const ALIASES: &[(&str, &str)] = &[
@@ -48,6 +50,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("sprig_osDir", "sprig_dir"),
     ("sprig_osExt", "sprig_ext"),
     ("sprig_osIsAbs", "sprig_isAbs"),
+    ("sprig_trimall", "sprig_trimAll"),
 ];
 
 const ANY_TO_ANY: Signature = Signature::new(&[Type::Any], Type::Any);

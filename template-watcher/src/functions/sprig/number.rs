@@ -10,67 +10,100 @@ const FLOATS: Signature = Signature::variadic(&[Type::Any, Type::Any], Type::Flo
 const FLOAT: Signature = Signature::new(&[Type::Any], Type::Float);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
-    Row::pure("sprig_add", INTS, "The sum.", |_, a| fold(a, i64::wrapping_add)),
-    Row::pure("sprig_sub", TWO_INTS, "The first less the second.", |_, a| fold(a, i64::wrapping_sub)),
-    Row::pure("sprig_mul", INTS, "The product.", |_, a| fold(a, i64::wrapping_mul)),
-    Row::pure("sprig_div", TWO_INTS, "The first by the second.", |_, a| divided(a, i64::wrapping_div)),
+    Row::pure("sprig_add", INTS, "The sum.", |_, a| fold(a, i64::wrapping_add))
+        .example("{{ sprig_add 1 2 3 }}", "6"),
+    Row::pure("sprig_sub", TWO_INTS, "The first less the second.", |_, a| fold(a, i64::wrapping_sub))
+        .example("{{ sprig_sub 5 2 }}", "3"),
+    Row::pure("sprig_mul", INTS, "The product.", |_, a| fold(a, i64::wrapping_mul))
+        .example("{{ sprig_mul 2 3 4 }}", "24"),
+    Row::pure("sprig_div", TWO_INTS, "The first by the second.", |_, a| divided(a, i64::wrapping_div))
+        .example("{{ sprig_div 7 2 }}", "3"),
     Row::pure("sprig_mod", TWO_INTS, "What is left of the first by the second.", |_, a| {
         divided(a, i64::wrapping_rem)
-    }),
-    Row::pure("sprig_max", INTS, "The largest.", |_, a| fold(a, i64::max)),
-    Row::pure("sprig_biggest", INTS, "The largest.", |_, a| fold(a, i64::max)),
-    Row::pure("sprig_min", INTS, "The smallest.", |_, a| fold(a, i64::min)),
+    })
+    .example("{{ sprig_mod 7 2 }}", "1"),
+    Row::pure("sprig_max", INTS, "The largest.", |_, a| fold(a, i64::max))
+        .example("{{ sprig_max 1 3 2 }}", "3"),
+    Row::pure("sprig_biggest", INTS, "The largest.", |_, a| fold(a, i64::max))
+        .example("{{ sprig_biggest 1 3 2 }}", "3"),
+    Row::pure("sprig_min", INTS, "The smallest.", |_, a| fold(a, i64::min))
+        .example("{{ sprig_min 2 1 3 }}", "1"),
     Row::pure("sprig_add1", Signature::new(&[Type::Any], Type::INT64), "One more.", |_, a| {
         Ok(Value::int64(int(&a[0]).wrapping_add(1)))
-    }),
-    Row::pure("sprig_addf", FLOATS, "The sum of floats.", |_, a| fold_floats(a, |x, y| x + y)),
-    Row::pure("sprig_subf", FLOATS, "The difference of floats.", |_, a| fold_floats(a, |x, y| x - y)),
-    Row::pure("sprig_mulf", FLOATS, "The product of floats.", |_, a| fold_floats(a, |x, y| x * y)),
-    Row::pure("sprig_divf", FLOATS, "The quotient of floats.", |_, a| fold_floats(a, |x, y| x / y)),
-    Row::pure("sprig_add1f", FLOAT, "One more, as a float.", |_, a| Ok(Value::Float(float(&a[0]) + 1.0))),
-    Row::pure("sprig_maxf", FLOATS, "The largest float.", |_, a| fold_floats(a, f64::max)),
-    Row::pure("sprig_minf", FLOATS, "The smallest float.", |_, a| fold_floats(a, f64::min)),
-    Row::pure("sprig_ceil", FLOAT, "The next whole number up.", |_, a| Ok(Value::Float(float(&a[0]).ceil()))),
+    })
+    .example("{{ sprig_add1 2 }}", "3"),
+    Row::pure("sprig_addf", FLOATS, "The sum of floats.", |_, a| fold_floats(a, |x, y| x + y))
+        .example("{{ sprig_addf 1.5 2 }}", "3.5"),
+    Row::pure("sprig_subf", FLOATS, "The difference of floats.", |_, a| fold_floats(a, |x, y| x - y))
+        .example("{{ sprig_subf 5 1.5 }}", "3.5"),
+    Row::pure("sprig_mulf", FLOATS, "The product of floats.", |_, a| fold_floats(a, |x, y| x * y))
+        .example("{{ sprig_mulf 1.5 2 }}", "3"),
+    Row::pure("sprig_divf", FLOATS, "The quotient of floats.", |_, a| fold_floats(a, |x, y| x / y))
+        .example("{{ sprig_divf 3 2 }}", "1.5"),
+    Row::pure("sprig_add1f", FLOAT, "One more, as a float.", |_, a| Ok(Value::Float(float(&a[0]) + 1.0)))
+        .example("{{ sprig_add1f 1.5 }}", "2.5"),
+    Row::pure("sprig_maxf", FLOATS, "The largest float.", |_, a| fold_floats(a, f64::max))
+        .example("{{ sprig_maxf 1 2.5 }}", "2.5"),
+    Row::pure("sprig_minf", FLOATS, "The smallest float.", |_, a| fold_floats(a, f64::min))
+        .example("{{ sprig_minf 1 2.5 }}", "1"),
+    Row::pure("sprig_ceil", FLOAT, "The next whole number up.", |_, a| Ok(Value::Float(float(&a[0]).ceil())))
+        .example("{{ sprig_ceil 1.2 }}", "2"),
     Row::pure("sprig_floor", FLOAT, "The next whole number down.", |_, a| {
         Ok(Value::Float(float(&a[0]).floor()))
-    }),
+    })
+    .example("{{ sprig_floor 1.8 }}", "1"),
     Row::pure(
         "sprig_round",
         Signature::variadic(&[Type::Any, Type::INT, Type::Float], Type::Float),
         "`NUMBER PLACES`: the nearest number with so many places.",
         round,
-    ),
+    )
+    .example("{{ sprig_round 1.256 2 }}", "1.26"),
     Row::pure(
         "sprig_until",
         Signature::new(&[Type::INT], Type::List(&Type::INT)),
         "0 up to, not including.",
         |_, a| steps(0, int(&a[0]), if int(&a[0]) < 0 { -1 } else { 1 }),
-    ),
+    )
+    .example("{{ sprig_until 3 }}", "[0 1 2]"),
     Row::pure(
         "sprig_untilStep",
         Signature::new(&[Type::INT, Type::INT, Type::INT], Type::List(&Type::INT)),
         "`START STOP STEP`: the numbers, STOP not included.",
         |_, a| steps(int(&a[0]), int(&a[1]), int(&a[2])),
-    ),
+    )
+    .example("{{ sprig_untilStep 1 7 2 }}", "[1 3 5]"),
     Row::pure(
         "sprig_seq",
         Signature::variadic(&[Type::INT], Type::Str),
         "`[START [STEP]] STOP`: the numbers as text, STOP included.",
         sequence,
-    ),
+    )
+    .example("{{ sprig_seq 1 2 7 }}", "1 3 5 7"),
     Row::pure("sprig_int", Signature::new(&[Type::Any], Type::INT), "As `int`.", |_, a| {
         Ok(Value::int(int(&a[0])))
-    }),
+    })
+    .example(r#"{{ sprig_int "12" }}"#, "12"),
     Row::pure("sprig_int64", Signature::new(&[Type::Any], Type::INT64), "As `int64`.", |_, a| {
         Ok(Value::int64(int(&a[0])))
-    }),
-    Row::pure("sprig_float64", FLOAT, "As `float64`.", |_, a| Ok(Value::Float(float(&a[0])))),
+    })
+    .example("{{ sprig_int64 12.7 }}", "12"),
+    Row::pure("sprig_float64", FLOAT, "As `float64`.", |_, a| Ok(Value::Float(float(&a[0]))))
+        .example(r#"{{ sprig_float64 "1.5" }}"#, "1.5"),
+    Row::pure(
+        "sprig_toDecimal",
+        Signature::new(&[Type::Any], Type::INT64),
+        "The number that octal digits stand for, or 0.",
+        |_, a| Ok(Value::int64(i64::from_str_radix(&shown(&a[0]), 8).unwrap_or(0))),
+    )
+    .example(r#"{{ sprig_toDecimal "777" }}"#, "511"),
     Row::pure(
         "sprig_atoi",
         Signature::new(&[Type::Str], Type::INT),
         "The number in a text, or 0.",
         |_, a| Ok(Value::Int(string(&a[0]).parse().unwrap_or(0), IntKind::Int)),
-    ),
+    )
+    .example(r#"{{ sprig_atoi "12" }}"#, "12"),
 ];
 
 /// A whole number from nearly anything.

@@ -2,7 +2,7 @@
 
 use go_template::{Key, Signature, Type, Value};
 
-use super::{MANY_ANY, TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
+use super::{TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
 use crate::functions::text::{pattern, replace_all, upper};
 use crate::functions::{Context, Row, bytes, shown, string};
 
@@ -12,134 +12,185 @@ const JOINED: Signature = Signature::variadic(&[Type::Any], Type::Str);
 const REGEX_LIST: Signature = Signature::new(&[Type::Str, Type::Str, Type::INT], Type::STRINGS);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
-    Row::pure("sprig_trim", TEXT, "Without blanks around.", |_, a| one(a, |s| s.trim().to_owned())),
+    Row::pure("sprig_trim", TEXT, "Without blanks around.", |_, a| one(a, |s| s.trim().to_owned()))
+        .example(r#"[{{ sprig_trim "  a " }}]"#, "[a]"),
     Row::pure("sprig_trimAll", TWO_TEXTS, "`CHARS TEXT`: without these characters around.", |_, a| {
         two(a, |cut, s| s.trim_matches(|c| cut.contains(c)).to_owned())
-    }),
+    })
+    .example(r#"{{ sprig_trimAll "$" "$5.00$" }}"#, "5.00"),
     Row::pure("sprig_trimSuffix", TWO_TEXTS, "`SUFFIX TEXT`: without this end.", |_, a| {
         two(a, |end, s| s.strip_suffix(end).unwrap_or(s).to_owned())
-    }),
+    })
+    .example(r#"{{ sprig_trimSuffix "-x" "a-x" }}"#, "a"),
     Row::pure("sprig_trimPrefix", TWO_TEXTS, "`PREFIX TEXT`: without this beginning.", |_, a| {
         two(a, |start, s| s.strip_prefix(start).unwrap_or(s).to_owned())
-    }),
-    Row::pure("sprig_upper", TEXT, "Upper case.", |_, a| one(a, upper)),
-    Row::pure("sprig_lower", TEXT, "Lower case.", |_, a| one(a, str::to_lowercase)),
+    })
+    .example(r#"{{ sprig_trimPrefix "x-" "x-a" }}"#, "a"),
+    Row::pure("sprig_upper", TEXT, "Upper case.", |_, a| one(a, upper))
+        .example(r#"{{ sprig_upper "ab" }}"#, "AB"),
+    Row::pure("sprig_lower", TEXT, "Lower case.", |_, a| one(a, str::to_lowercase))
+        .example(r#"{{ sprig_lower "AB" }}"#, "ab"),
     Row::pure("sprig_title", TEXT, "Each word with a capital first.", |_, a| {
         one(a, |s| first_letters(s, upper))
-    }),
+    })
+    .example(r#"{{ sprig_title "two words" }}"#, "Two Words"),
     Row::pure("sprig_untitle", TEXT, "Each word with a small letter first.", |_, a| {
         one(a, |s| first_letters(s, str::to_lowercase))
-    }),
-    Row::pure("sprig_snakecase", TEXT, "`FirstName` as `first_name`.", |_, a| one(a, |s| separated(s, '_'))),
-    Row::pure("sprig_kebabcase", TEXT, "`FirstName` as `first-name`.", |_, a| one(a, |s| separated(s, '-'))),
-    Row::pure("sprig_camelcase", TEXT, "`http_server` as `HttpServer`.", |_, a| one(a, camel)),
-    Row::pure("sprig_swapcase", TEXT, "Small letters large and large ones small.", |_, a| one(a, swapped)),
+    })
+    .example(r#"{{ sprig_untitle "Two Words" }}"#, "two words"),
+    Row::pure("sprig_snakecase", TEXT, "`FirstName` as `first_name`.", |_, a| one(a, |s| separated(s, '_')))
+        .example(r#"{{ sprig_snakecase "FirstName" }}"#, "first_name"),
+    Row::pure("sprig_kebabcase", TEXT, "`FirstName` as `first-name`.", |_, a| one(a, |s| separated(s, '-')))
+        .example(r#"{{ sprig_kebabcase "FirstName" }}"#, "first-name"),
+    Row::pure("sprig_camelcase", TEXT, "`http_server` as `HttpServer`.", |_, a| one(a, camel))
+        .example(r#"{{ sprig_camelcase "http_server" }}"#, "HttpServer"),
+    Row::pure("sprig_swapcase", TEXT, "Small letters large and large ones small.", |_, a| one(a, swapped))
+        .example(r#"{{ sprig_swapcase "Two Words" }}"#, "tWO wORDS"),
     Row::pure("sprig_nospace", TEXT, "Without any blanks.", |_, a| {
         one(a, |s| s.chars().filter(|c| !c.is_whitespace()).collect())
-    }),
+    })
+    .example(r#"{{ sprig_nospace "a b c" }}"#, "abc"),
     Row::pure("sprig_initials", TEXT, "The first letter of each word.", |_, a| {
         one(a, |s| s.split_whitespace().filter_map(|word| word.chars().next()).collect())
-    }),
-    Row::pure("sprig_quote", JOINED, "Each value in double quotes.", |_, a| quoted(a, |s| format!("{s:?}"))),
-    Row::pure("sprig_squote", JOINED, "Each value in single quotes.", |_, a| quoted(a, |s| format!("'{s}'"))),
-    Row::pure("sprig_cat", JOINED, "The values with blanks between them.", |_, a| quoted(a, |s| s)),
-    Row::pure("sprig_indent", NUMBER_TEXT, "Every line moved right.", |_, a| indent(a, "")),
-    Row::pure("sprig_nindent", NUMBER_TEXT, "The same after a newline.", |_, a| indent(a, "\n")),
-    Row::pure("sprig_repeat", NUMBER_TEXT, "The text so many times.", repeat),
-    Row::pure("sprig_substr", CUT, "`START END TEXT`: the bytes from one to the other.", substr),
-    Row::pure("sprig_trunc", NUMBER_TEXT, "The first bytes, or the last ones for a negative number.", trunc),
-    Row::pure("sprig_abbrev", NUMBER_TEXT, "The text cut to a width, with an ellipsis.", |_, a| abbrev(a)),
+    })
+    .example(r#"{{ sprig_initials "Two Words" }}"#, "TW"),
+    Row::pure("sprig_quote", JOINED, "Each value in double quotes.", |_, a| quoted(a, |s| format!("{s:?}")))
+        .example(r#"{{ sprig_quote "a" 1 }}"#, r#""a" "1""#),
+    Row::pure("sprig_squote", JOINED, "Each value in single quotes.", |_, a| quoted(a, |s| format!("'{s}'")))
+        .example(r#"{{ sprig_squote "a" 1 }}"#, "'a' '1'"),
+    Row::pure("sprig_cat", JOINED, "The values with blanks between them.", |_, a| quoted(a, |s| s))
+        .example(r#"{{ sprig_cat "a" 1 "b" }}"#, "a 1 b"),
+    Row::pure("sprig_indent", NUMBER_TEXT, "Every line moved right.", |_, a| indent(a, ""))
+        .example(r#"{{ sprig_indent 2 "a\nb" }}"#, "  a\n  b"),
+    Row::pure("sprig_nindent", NUMBER_TEXT, "The same after a newline.", |_, a| indent(a, "\n"))
+        .example(r#"a:{{ sprig_nindent 2 "b\nc" }}"#, "a:\n  b\n  c"),
+    Row::pure("sprig_repeat", NUMBER_TEXT, "The text so many times.", repeat)
+        .example(r#"{{ sprig_repeat 3 "ab" }}"#, "ababab"),
+    Row::pure("sprig_substr", CUT, "`START END TEXT`: the bytes from one to the other.", substr)
+        .example(r#"{{ sprig_substr 1 3 "abcd" }}"#, "bc"),
+    Row::pure("sprig_trunc", NUMBER_TEXT, "The first bytes, or the last ones for a negative number.", trunc)
+        .example(r#"{{ sprig_trunc 2 "abcd" }} {{ sprig_trunc -2 "abcd" }}"#, "ab cd"),
+    Row::pure("sprig_abbrev", NUMBER_TEXT, "The text cut to a width, with an ellipsis.", |_, a| abbrev(a))
+        .example(r#"{{ sprig_abbrev 6 "hello world" }}"#, "hel..."),
+    Row::pure(
+        "sprig_abbrevboth",
+        Signature::new(&[Type::INT, Type::INT, Type::Str], Type::Str),
+        "`OFFSET WIDTH TEXT`: the text cut to a width on both sides.",
+        |_, a| Ok(Value::from(abbreviated_on_both_sides(&string(&a[2]), size(&a[0]), size(&a[1])))),
+    )
+    .example(r#"{{ sprig_abbrevboth 5 10 "1234 5678 9123" }}"#, "...5678..."),
     Row::pure("sprig_wrap", NUMBER_TEXT, "Lines broken at a width.", |_, a| {
         Ok(Value::from(wrapped(&string(&a[1]), size(&a[0]))))
-    }),
+    })
+    .example(r#"{{ sprig_wrap 5 "hello big world" }}"#, "hello\nbig\nworld"),
     Row::pure(
         "sprig_wrapWith",
         Signature::new(&[Type::INT, Type::Str, Type::Str], Type::Str),
         "The same with a text in place of each newline.",
         |_, a| Ok(Value::from(wrapped_with(&string(&a[2]), size(&a[0]), &string(&a[1])))),
-    ),
+    )
+    .example(r#"{{ sprig_wrapWith 5 "/" "hello big world" }}"#, "hello/big/world"),
     Row::pure("sprig_contains", TWO_TEXTS_TO_BOOL, "`PART TEXT`: whether the text has the part.", |_, a| {
         test(a, |part, s| s.contains(part))
-    }),
+    })
+    .example(r#"{{ sprig_contains "b" "abc" }}"#, "true"),
     Row::pure("sprig_hasPrefix", TWO_TEXTS_TO_BOOL, "`PREFIX TEXT`: whether the text begins so.", |_, a| {
         test(a, |start, s| s.starts_with(start))
-    }),
+    })
+    .example(r#"{{ sprig_hasPrefix "ab" "abc" }}"#, "true"),
     Row::pure("sprig_hasSuffix", TWO_TEXTS_TO_BOOL, "`SUFFIX TEXT`: whether the text ends so.", |_, a| {
         test(a, |end, s| s.ends_with(end))
-    }),
+    })
+    .example(r#"{{ sprig_hasSuffix "ab" "abc" }}"#, "false"),
     Row::pure("sprig_replace", THREE_TEXTS, "`FROM TO TEXT`: every FROM replaced by TO.", |_, a| {
         Ok(Value::from(replace_all(bytes(&a[2]), bytes(&a[0]), bytes(&a[1]))))
-    }),
+    })
+    .example(r#"{{ sprig_replace "." "-" "a.b" }}"#, "a-b"),
     Row::pure(
         "sprig_plural",
         Signature::new(&[Type::Str, Type::Str, Type::INT], Type::Str),
         "`ONE MANY COUNT`: the first for one, else the second.",
         |_, a| Ok(a[usize::from(!matches!(a[2], Value::Int(1, _)))].clone()),
-    ),
+    )
+    .example(r#"{{ sprig_plural "node" "nodes" 2 }}"#, "nodes"),
     Row::pure(
         "sprig_split",
         Signature::new(&[Type::Str, Type::Str], Type::STR_MAP),
         "`SEPARATOR TEXT`: the parts as `._0`, `._1` and so on.",
         |_, a| Ok(numbered(string(&a[1]).split(&string(&a[0])))),
-    ),
+    )
+    .example(r#"{{ $p := sprig_split "," "a,b" }}{{ $p._1 }}"#, "b"),
     Row::pure(
         "sprig_splitn",
         Signature::new(&[Type::Str, Type::INT, Type::Str], Type::STR_MAP),
         "`SEPARATOR COUNT TEXT`: the same, so many parts at most.",
         |_, a| Ok(numbered(string(&a[2]).splitn(size(&a[1]), &string(&a[0])))),
-    ),
+    )
+    .example(r#"{{ $p := sprig_splitn "," 2 "a,b,c" }}{{ $p._1 }}"#, "b,c"),
     Row::pure(
         "sprig_splitList",
         Signature::new(&[Type::Str, Type::Str], Type::STRINGS),
         "`SEPARATOR TEXT`: the parts as a list.",
         |_, a| Ok(Value::strings(string(&a[1]).split(&string(&a[0])))),
-    ),
+    )
+    .example(r#"{{ sprig_splitList "," "a,b" }}"#, "[a b]"),
     Row::pure(
         "sprig_regexMatch",
         TWO_TEXTS_TO_BOOL,
         "`PATTERN TEXT`: whether the pattern occurs.",
         |_, a| Ok(Value::Bool(pattern(&string(&a[0])).is_ok_and(|re| re.is_match(bytes(&a[1]))))),
-    ),
+    )
+    .example(r#"{{ sprig_regexMatch "^a+$" "aaa" }}"#, "true"),
     Row::pure("sprig_regexFind", TWO_TEXTS, "`PATTERN TEXT`: the first match.", |_, a| {
         let found = pattern(&string(&a[0]))?.find(bytes(&a[1])).map(|found| found.as_bytes().to_vec());
         Ok(Value::from(found.unwrap_or_default()))
-    }),
+    })
+    .example(r#"{{ sprig_regexFind "[0-9]+" "a12b3" }}"#, "12"),
     Row::pure("sprig_regexFindAll", REGEX_LIST, "`PATTERN TEXT COUNT`: the matches.", |_, a| {
         let found = pattern(&string(&a[0]))?;
         Ok(Value::strings(found.find_iter(bytes(&a[1])).take(limit(&a[2])).map(|found| found.as_bytes())))
-    }),
+    })
+    .example(r#"{{ sprig_regexFindAll "[0-9]+" "a12b3" -1 }}"#, "[12 3]"),
     Row::pure("sprig_regexSplit", REGEX_LIST, "`PATTERN TEXT COUNT`: the parts between matches.", |_, a| {
         let pattern = pattern(&string(&a[0]))?;
         Ok(Value::strings(pattern.splitn(bytes(&a[1]), limit(&a[2]))))
-    }),
+    })
+    .example(r#"{{ sprig_regexSplit "[0-9]+" "a12b3c" -1 }}"#, "[a b c]"),
     Row::pure("sprig_regexReplaceAll", THREE_TEXTS, "`PATTERN TEXT TO`: every match replaced.", |_, a| {
         Ok(Value::from(pattern(&string(&a[0]))?.replace_all(bytes(&a[1]), bytes(&a[2])).into_owned()))
-    }),
+    })
+    .example(r#"{{ sprig_regexReplaceAll "a(x*)b" "axxb" "${1}" }}"#, "xx"),
     Row::pure("sprig_regexReplaceAllLiteral", THREE_TEXTS, "The same, `$` taken as it is.", |_, a| {
         let to = regex::bytes::NoExpand(bytes(&a[2]));
         Ok(Value::from(pattern(&string(&a[0]))?.replace_all(bytes(&a[1]), to).into_owned()))
-    }),
+    })
+    .example(r#"{{ sprig_regexReplaceAllLiteral "a(x*)b" "axxb" "${1}" }}"#, "${1}"),
     Row::pure("sprig_regexQuoteMeta", TEXT, "The text as a pattern for itself.", |_, a| {
         one(a, regex::escape)
-    }),
-    Row::pure("sprig_base", TEXT, "The last part of a path.", |_, a| one(a, base)),
-    Row::pure("sprig_dir", TEXT, "A path without its last part.", |_, a| one(a, folder)),
+    })
+    .example(r#"{{ sprig_regexQuoteMeta "1.2" }}"#, r#"1\.2"#),
+    Row::pure("sprig_base", TEXT, "The last part of a path.", |_, a| one(a, base))
+        .example(r#"{{ sprig_base "/etc/ryo/a.hcl" }}"#, "a.hcl"),
+    Row::pure("sprig_dir", TEXT, "A path without its last part.", |_, a| one(a, folder))
+        .example(r#"{{ sprig_dir "/etc/ryo/a.hcl" }}"#, "/etc/ryo"),
     Row::pure("sprig_ext", TEXT, "The ending of a file name, with its dot.", |_, a| {
         one(a, |s| {
             let name = s.rsplit('/').next().unwrap_or_default();
             name.rfind('.').map_or(String::new(), |dot| name[dot..].to_owned())
         })
-    }),
-    Row::pure("sprig_clean", TEXT, "The shortest path that means the same.", |_, a| one(a, clean)),
+    })
+    .example(r#"{{ sprig_ext "/etc/ryo/a.hcl" }}"#, ".hcl"),
+    Row::pure("sprig_clean", TEXT, "The shortest path that means the same.", |_, a| one(a, clean))
+        .example(r#"{{ sprig_clean "/etc/../etc//ryo" }}"#, "/etc/ryo"),
     Row::pure(
         "sprig_isAbs",
         Signature::new(&[Type::Str], Type::Bool),
         "Whether a path begins at the root.",
         |_, a| Ok(Value::Bool(bytes(&a[0]).starts_with(b"/"))),
-    ),
-    Row::pure("sprig_print", MANY_ANY, "The same as print.", |_, a| {
-        Ok(Value::from(go_template::fmt::print(a)))
-    }),
+    )
+    .example(r#"{{ sprig_isAbs "/etc" }}"#, "true"),
+    Row::pure("sprig_hello", Signature::new(&[], Type::Str), "A greeting.", |_, _| Ok(Value::from("Hello!")))
+        .example("{{ sprig_hello }}", "Hello!"),
 ];
 
 fn one(args: &[Value], change: impl Fn(&str) -> String) -> Result<Value, String> {
@@ -277,6 +328,23 @@ fn abbrev(args: &[Value]) -> Result<Value, String> {
     }
     let kept: String = text.chars().take(width - 3).collect();
     Ok(Value::from(format!("{kept}...")))
+}
+
+/// The text from `offset` on, cut to a width, with an ellipsis wherever something is left out.
+fn abbreviated_on_both_sides(text: &str, offset: usize, width: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    let part = |from: usize, to: usize| letters[from..to].iter().collect::<String>();
+    if width < 4 || (offset > 0 && width < 7) || letters.len() <= width {
+        return text.to_owned();
+    }
+    let offset = offset.min(letters.len() + 3 - width);
+    if offset <= 4 {
+        return format!("{}...", part(0, width - 3));
+    }
+    if offset + width - 3 < letters.len() {
+        return format!("...{}...", part(offset, offset + width - 6));
+    }
+    format!("...{}", part(letters.len() + 3 - width, letters.len()))
 }
 
 /// Lines broken at the last blanks that fit; longer words stay whole.

@@ -15,13 +15,15 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         Signature::new(&[Type::Str], Type::Object(TYPE)),
         "A version: Major, Minor, Patch, Prerelease, Metadata, Original.",
         |_, a| Version::read(&string(&a[0])).map(|version| Value::Object(Arc::new(version))),
-    ),
+    )
+.example(r#"{{ with sprig_semver "1.2.3-rc.1" }}{{ .Major }} {{ .Minor }} {{ .Patch }} {{ .Prerelease }}{{ end }}"#, "1 2 3 rc.1"),
     Row::pure(
         "sprig_semverCompare",
         TWO_TEXTS_TO_BOOL,
-        "`CONSTRAINT VERSION`: whether the version meets `>=1.2`, `~1.2`, `^1`, `1.x`, with `,` for and, `\\|\\|` for or.",
+        "`CONSTRAINT VERSION`: whether the version meets `>=1.2`, `~1.2`, `^1`, `1.x`, with `,` for and, `||` for or.",
         |_, a| meets(&string(&a[0]), &Version::read(&string(&a[1]))?).map(Value::Bool),
-    ),
+    )
+.example(r#"{{ sprig_semverCompare "^1.2" "1.4.0" }}"#, "true"),
 ];
 
 struct Version {
