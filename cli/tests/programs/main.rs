@@ -35,6 +35,7 @@
 //! | a backup, as a snapshot and as text | `observe` |
 //! | playbooks, registrator, Traefik, Spring Cloud, call by call | `playbooks`, `registrator`, `clients` |
 //! | StatsD's names; syslog and what alerts wait for | `metrics`, `logs` |
+//! | a watcher and nginx under runit, with the old spelling of its flag | `runit` |
 //! | systemd's notices, signals, exit codes; watches in the configuration | `supervised`, `watches` |
 //! | kills while it writes, torn files, a full disk, a registry that restarts, empties or stands still | `faults`, `disk` |
 //!
@@ -71,6 +72,7 @@ mod podman;
 mod process;
 mod registrator;
 mod reload;
+mod runit;
 mod services;
 mod stage;
 mod supervised;
