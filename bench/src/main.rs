@@ -1,7 +1,7 @@
 //! Load tools that take any address or binary, and `compare`, which sets subjects side by side in one run.
 //!
 //! `http` and `dns` make load, `watcher` makes work for a watcher, `limits` finds what the machine can do at best, for which
-//! `held` serves, `agents` starts agents with services. `subject`
+//! `held` serves, `agents` starts agents with services, `cluster` three servers. `subject`
 //! starts programs, `process` asks the kernel about them, `fleet` fills a registry. `measure` is one round, `figures` the
 //! table with its goals, `compare` runs the rounds.
 
@@ -10,6 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, ValueEnum as _};
 
 mod agents;
+mod cluster;
 mod compare;
 mod dns;
 mod figures;
@@ -68,6 +69,14 @@ enum Tool {
     Agent {
         /// NAME=BIN, a program that answers to `agent -config-file FILE`.
         subject: Subject,
+    },
+    /// Start three servers, kill leaders, and see how soon and how fast they write
+    Cluster {
+        /// NAME=BIN, a program that answers to `agent -config-file FILE`.
+        subject: Subject,
+        /// Seconds that each load runs.
+        #[arg(long, default_value_t = 6)]
+        seconds: u64,
     },
     /// Measure what this machine can do at best
     Limits {
@@ -169,6 +178,11 @@ fn main() -> anyhow::Result<()> {
         Tool::Agent { subject } => {
             for (key, value) in agents::measure(&subject)? {
                 print(&format!("{}: {value:.2}", figures::title(key)));
+            }
+        }
+        Tool::Cluster { subject, seconds } => {
+            for (key, value) in cluster::measure(&subject, Duration::from_secs(seconds))? {
+                print(&format!("{}: {value:.1}", figures::title(key)));
             }
         }
         Tool::Limits { seconds, waiters } => {

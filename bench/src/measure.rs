@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use conformance::pause;
 
 use crate::{
-    agents,
+    agents, cluster,
     dns::{Questions, Rate},
     fleet,
     http::{
@@ -54,6 +54,8 @@ pub(crate) enum Part {
     Waiters,
     /// Memory and processor time of an agent with services, idle and with many checks.
     Agent,
+    /// Three servers: writes, a killed leader, an empty server.
+    Cluster,
     /// Memory, delay and processor time of watchers.
     Watcher,
 }
@@ -87,6 +89,9 @@ impl Effort {
         }
         if self.wants(Part::Agent) {
             values.extend(agents::measure(subject)?);
+        }
+        if self.wants(Part::Cluster) {
+            values.extend(cluster::measure(subject, self.time)?);
         }
         Ok(values)
     }

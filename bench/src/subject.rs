@@ -61,6 +61,14 @@ impl Running {
         Self::start(bin, |ports, folder| agent_config(ports, folder, &join, services))
     }
 
+    /// An agent without services that joins any of these.
+    pub(crate) fn agent_of(bin: &Path, join: &[String]) -> anyhow::Result<Self> {
+        Self::start(bin, |ports, folder| {
+            let config = json!({ "retry_join": join, "retry_interval": "1s" });
+            subject::merge(agent_config(ports, folder, &join[0], &json!([])), &config)
+        })
+    }
+
     fn start(bin: &Path, config: impl Fn(&Ports, &Path) -> Value) -> anyhow::Result<Self> {
         let server = Server::start("{bin} agent -config-file {config}", bin, config, takes_writes)?;
         Ok(Self { first_write: server.started().elapsed(), server })
@@ -94,7 +102,8 @@ pub(crate) fn agent_config(ports: &Ports, folder: &Path, join: &str, services: &
     subject::merge(common_config(ports, folder), &config)
 }
 
-fn common_config(ports: &Ports, folder: &Path) -> Value {
+/// What all programs are told.
+pub(crate) fn common_config(ports: &Ports, folder: &Path) -> Value {
     json!({
         "datacenter": "dc1",
         "data_dir": folder.join("data"),
