@@ -15,8 +15,19 @@ use nix::sys::signal::Signal;
 
 use crate::{
     command::{Program, environment},
-    config::{ActionConfig, Config, ConfigError, EnvConfig, TemplateConfig},
+    config::{ActionConfig, Config, ConfigError, EnvConfig, Pace, TemplateConfig},
 };
+
+/// What is done after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// What is run.
+    pub program: Program,
+    /// Its name in the configuration; `None` for a template's own command.
+    pub name: Option<String>,
+    /// When it is run.
+    pub pace: Pace,
+}
 
 /// How long `systemctl` and `dpkg` may take to answer a question.
 const ASK_LIMIT: Duration = Duration::from_secs(20);
@@ -39,42 +50,44 @@ impl Default for Host {
     }
 }
 
-/// The program to run after a change of each template, in their order; `None` for those with nothing to do.
+/// What is done after a change of each template, in their order; `None` for those with nothing to do.
 ///
 /// Errors when a unit cannot be found; the watcher must not start then, for it could never reload anything.
-pub async fn resolve(config: &Config, host: &Host) -> Result<Vec<Option<Program>>, ConfigError> {
-    let mut programs = Vec::new();
+pub async fn resolve(config: &Config, host: &Host) -> Result<Vec<Option<Action>>, ConfigError> {
+    let mut actions = Vec::new();
     for template in &config.templates {
-        programs.push(of_template(config, template, host).await?);
+        actions.push(of_template(config, template, host).await?);
     }
-    Ok(programs)
+    Ok(actions)
 }
 
 async fn of_template(
     config: &Config,
     template: &TemplateConfig,
     host: &Host,
-) -> Result<Option<Program>, ConfigError> {
+) -> Result<Option<Action>, ConfigError> {
     let program = |words: Vec<String>, limit| Program {
         words,
         environment: environment(std::env::vars_os(), &template.command_env, &config.environment),
         limit,
     };
+    let own = |program| Action { program, name: None, pace: Pace::default() };
     let [word] = template.command.as_slice() else {
         let command = template.command.clone();
-        return Ok((!command.is_empty()).then(|| program(command, template.command_timeout)));
+        return Ok((!command.is_empty()).then(|| own(program(command, template.command_timeout))));
     };
     if let Some(action) = config.actions.get(word) {
-        return Ok(Some(named(action, template, &program, host)));
+        let program = named(action, template, &program, host);
+        return Ok(Some(Action { program, name: Some(word.clone()), pace: action.pace.clone() }));
     }
     if !["reload", "restart", "signal"].contains(&word.as_str()) {
-        return Ok(Some(program(vec![word.clone()], template.command_timeout)));
+        return Ok(Some(own(program(vec![word.clone()], template.command_timeout))));
     }
     let unit = match &template.unit {
         Some(unit) => unit.clone(),
         None => owner(word, template, host).await?,
     };
-    Ok(Some(program(unit_words(host, word, &unit, template.signal), UNIT_LIMIT)))
+    Ok(Some(own(program(unit_words(host, word, &unit, template.signal), UNIT_LIMIT))))
 }
 
 fn named(

@@ -66,6 +66,9 @@ pub enum CommandError {
         /// The limit.
         limit: Duration,
     },
+    /// A lock that it needs was not to be had.
+    #[error("{0}")]
+    Locked(String),
     /// The system did not tell how it went.
     #[error("child: {0}")]
     Wait(io::Error),

@@ -12,6 +12,7 @@ pub mod command;
 mod commands;
 pub mod config;
 mod diff;
+mod expect;
 pub mod functions;
 mod guard;
 pub mod offline;

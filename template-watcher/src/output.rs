@@ -4,6 +4,8 @@
 //! old or the new text, never a part. Only where a rename is impossible (a file that is a mount of its own) it is
 //! written in place.
 
+mod attributes;
+
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
     io::{self, Write as _},
@@ -20,6 +22,9 @@ use crate::config::go_io;
 /// The mode of a file that is new and has none configured.
 const MODE: u32 = 0o644;
 
+/// How many links in a row are followed, as in Linux.
+const LINKS_MAX: u32 = 40;
+
 /// Where a text goes and what the file shall be like.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
@@ -31,8 +36,8 @@ pub struct Target<'a> {
     pub user: Option<&'a str>,
     /// The group, by name or number; `None` keeps it.
     pub group: Option<&'a str>,
-    /// Keep the present file as `DEST.bak`.
-    pub backup: bool,
+    /// How many files before the present one are kept: `DEST.bak`, `DEST.bak.2` and so on, the newest first.
+    pub backups: u32,
     /// Make the folders above.
     pub create_dirs: bool,
 }
@@ -72,7 +77,7 @@ pub struct Candidate {
     file: NamedTempFile,
     destination: PathBuf,
     text: Vec<u8>,
-    backup: bool,
+    backups: u32,
 }
 
 /// Whether the present file has other bytes, or another owner than asked for.
@@ -118,10 +123,19 @@ pub fn prepare(target: &Target<'_>, text: &[u8]) -> Result<Candidate, OutputErro
         chown(&path, user, group).map_err(|e| refuse("chown", &path, e))?;
     }
     // After chown, which takes set-id bits away.
-    let mode = target.perms.or_else(|| present.map(|metadata| metadata.mode() & 0o7777)).unwrap_or(MODE);
+    let mode =
+        target.perms.or_else(|| present.as_ref().map(|metadata| metadata.mode() & 0o7777)).unwrap_or(MODE);
     fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|e| refuse("chmod", &path, e))?;
+    if present.is_some() {
+        attributes::copy(target.path, &path);
+    }
     file.as_file().sync_all().map_err(|e| refuse("fsync", &path, e))?;
-    Ok(Candidate { file, destination: target.path.to_owned(), text: text.to_owned(), backup: target.backup })
+    Ok(Candidate {
+        file,
+        destination: target.path.to_owned(),
+        text: text.to_owned(),
+        backups: target.backups,
+    })
 }
 
 impl Candidate {
@@ -130,10 +144,23 @@ impl Candidate {
         self.file.path()
     }
 
+    /// Puts the candidate somewhere else than it was meant for, with its mode; on another file system it is copied.
+    pub fn keep_as(self, path: &Path) -> io::Result<()> {
+        match self.file.persist(path) {
+            Ok(_) => Ok(()),
+            Err(e) if e.error.kind() == io::ErrorKind::CrossesDevices => {
+                // Nobody shall read it before it has its mode.
+                let _ = fs::remove_file(path);
+                fs::copy(e.file.path(), path).map(drop)
+            }
+            Err(e) => Err(e.error),
+        }
+    }
+
     /// Swaps the candidate in.
     pub fn commit(self) -> Result<(), OutputError> {
-        if self.backup {
-            keep_backup(&self.destination);
+        if self.backups > 0 {
+            keep_backup(&self.destination, self.backups);
         }
         let destination = self.destination;
         let refuse = |what, source| OutputError::Write { what, path: destination.clone(), source };
@@ -169,8 +196,9 @@ fn keep_owner(path: &Path, present: Option<&Metadata>, target: &Target<'_>) {
     }
 }
 
-/// Keeps the present file as `DEST.bak`: by a second link, so that it is never gone; a failure is told and no more.
-fn keep_backup(destination: &Path) {
+/// Keeps the present file as `DEST.bak`, and those before it: by a second link, so that it is never gone; a failure is told
+/// and no more.
+fn keep_backup(destination: &Path, count: u32) {
     if !destination.exists() {
         return;
     }
@@ -179,12 +207,30 @@ fn keep_backup(destination: &Path) {
         name.push(end);
         PathBuf::from(name)
     };
-    let (new, kept) = (named(".bak.new"), named(".bak"));
+    let kept = |number: u32| match number {
+        1 => named(".bak"),
+        number => named(&format!(".bak.{number}")),
+    };
+    for number in (1..count).rev() {
+        // Where there are fewer, there is nothing to move.
+        let _ = fs::rename(kept(number), kept(number + 1));
+    }
+    let (new, kept) = (named(".bak.new"), kept(1));
     let _ = fs::remove_file(&new);
     let linked = fs::hard_link(destination, &new).or_else(|_| fs::copy(destination, &new).map(drop));
     if let Err(error) = linked.and_then(|()| fs::rename(&new, &kept)) {
         tracing::warn!(target: "runner", path = %kept.display(), %error, "cannot keep a backup");
     }
+}
+
+/// The file that a path leads to, its links followed; where there is none yet, the place where the links end.
+pub fn followed(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(next) = fs::read_link(&path) else { break };
+        path = parent(&path).join(next);
+    }
+    path
 }
 
 /// A file that is bind-mounted by itself can be written but not replaced.
@@ -212,117 +258,4 @@ fn owner(target: &Target<'_>) -> Result<(Option<u32>, Option<u32>), OutputError>
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    fn target(path: &Path) -> Target<'_> {
-        Target { path, perms: None, user: None, group: None, backup: false, create_dirs: true }
-    }
-
-    fn write(target: &Target<'_>, text: &str) -> bool {
-        let differs = differs(target, text.as_bytes()).unwrap();
-        if differs {
-            prepare(target, text.as_bytes()).unwrap().commit().unwrap();
-        }
-        differs
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().mode() & 0o7777
-    }
-
-    #[test]
-    fn a_new_file_gets_0644_and_its_folders() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/b/out");
-        assert!(write(&target(&path), "x"));
-        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("x", 0o644));
-        assert_eq!(mode(path.parent().unwrap()), 0o755);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no candidate is left behind");
-    }
-
-    #[test]
-    fn mode_is_kept_unless_another_is_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o770)).unwrap();
-        assert!(write(&target(&path), "new"));
-        assert_eq!(mode(&path), 0o770);
-        let private = Target { perms: Some(0o600), ..target(&path) };
-        assert!(!write(&private, "new"), "a mode alone is not repaired");
-        assert!(write(&private, "newer"));
-        assert_eq!(mode(&path), 0o600);
-    }
-
-    #[test]
-    fn equal_bytes_leave_the_file_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        fs::write(&path, "same").unwrap();
-        let inode = fs::metadata(&path).unwrap().ino();
-        assert!(!write(&target(&path), "same"));
-        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
-    }
-
-    #[test]
-    fn owner_is_kept_and_set_where_permitted() {
-        if !nix::unistd::geteuid().is_root() {
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        fs::write(&path, "old").unwrap();
-        chown(&path, Some(12), Some(34)).unwrap();
-        assert!(write(&target(&path), "new"));
-        let owner =
-            |path: &Path| fs::metadata(path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
-        assert_eq!(owner(&path), (12, 34));
-        let other = Target { user: Some("123"), group: Some("root"), ..target(&path) };
-        assert!(write(&other, "new"), "another owner is a change");
-        assert_eq!(owner(&path), (123, 0));
-    }
-
-    #[test]
-    fn a_link_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, real) = (folder.path().join("out"), folder.path().join("real"));
-        fs::write(&real, "old").unwrap();
-        symlink(&real, &path).unwrap();
-        assert!(write(&target(&path), "new"));
-        assert!(fs::symlink_metadata(&path).unwrap().is_file());
-        assert_eq!(fs::read_to_string(&real).unwrap(), "old");
-    }
-
-    #[test]
-    fn a_backup_holds_the_file_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        let kept = folder.path().join("out.bak");
-        let target = Target { backup: true, ..target(&path) };
-        write(&target, "1");
-        assert!(!kept.exists());
-        write(&target, "2");
-        write(&target, "3");
-        assert_eq!(fs::read_to_string(kept).unwrap(), "2");
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let said = differs(&target(folder.path()), b"x").unwrap_err().to_string();
-        assert!(
-            said.starts_with("failed reading file: read ") && said.ends_with(": is a directory"),
-            "{said}"
-        );
-        let path = folder.path().join("no/out");
-        let nowhere = Target { create_dirs: false, ..target(&path) };
-        assert!(prepare(&nowhere, b"x").unwrap_err().to_string().contains("parent directory is missing"));
-        let path = folder.path().join("out");
-        let nobody = Target { user: Some("no such user"), ..target(&path) };
-        assert!(prepare(&nobody, b"x").unwrap_err().to_string().contains("unknown user \"no such user\""));
-        assert!(!path.exists());
-    }
-}
+mod tests;

@@ -5,12 +5,11 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use daemon::{
     Exit, Shutdown,
-    logs::{self, LogFile, Sink, Style},
+    logs::{self, Sink, Style},
 };
 use nix::sys::signal::Signal;
 use notify::{RecursiveMode, Watcher as _};
@@ -132,20 +131,10 @@ fn reread(program: String, words: Vec<String>) -> Reread {
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
     let level = logs::level(&config.log_level).unwrap_or(logs::level("warn").expect("warn is a level"));
-    let sink = match &config.log_file {
-        None => Sink::Stderr,
-        Some(path) => Sink::File(LogFile::at(&log_file(path), "consul-template")),
-    };
-    logs::init(Style::Template, vec![sink], level).map(drop)
-}
-
-/// A folder gets a file named after the time.
-fn log_file(path: &Path) -> PathBuf {
-    if !path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return path.to_owned();
-    }
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    path.join(format!("consul-template-{nanos}.log"))
+    let file = config.log_file.clone().map(Sink::File);
+    let syslog = config.syslog.clone().map(Sink::Syslog);
+    let sinks = std::iter::once(Sink::Stderr).chain(file).chain(syslog).collect();
+    logs::init(Style::Template, sinks, level).map(drop)
 }
 
 /// Sends every signal to the runner. The thread lives as long as the process.

@@ -237,6 +237,18 @@ impl Query {
         Self::Datacenters { reachable_only }
     }
 
+    /// What is asked for by name: a service, a key, a prefix, a node; `None` for whole lists.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Key { path: name, .. }
+            | Self::Prefix { prefix: name, .. }
+            | Self::Service { name, .. }
+            | Self::Node { name, .. }
+            | Self::File { path: name } => Some(name),
+            Self::Services { .. } | Self::Nodes { .. } | Self::Datacenters { .. } => None,
+        }
+    }
+
     /// Asks for a file's contents, as `file` does.
     pub fn file(path: &str) -> Self {
         Self::File { path: path.to_owned() }

@@ -125,6 +125,11 @@ impl Watches {
         }
     }
 
+    /// Where the questions go.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     pub(crate) fn is_followed(&self, query: &Query) -> bool {
         self.tasks.contains_key(query)
     }

@@ -47,7 +47,8 @@ impl Stage {
         let Ok(Invocation::Run(config)) = invocation("ryo-watch", &words) else { panic!("{text}") };
         let programs = resolve(&config, &self.host).await.map_err(|e| e.0)?;
         let folder = format!("{}/", self.folder.path().display());
-        let argv = |program: &Option<Program>| program.as_ref().map_or(String::new(), |p| p.argv().join(" "));
+        let argv =
+            |action: &Option<Action>| action.as_ref().map_or(String::new(), |a| a.program.argv().join(" "));
         Ok(programs.iter().map(|program| argv(program).replace(&folder, "")).collect())
     }
 

@@ -1,20 +1,27 @@
 //! From tables laid over each other to one [`Config`]: defaults, environment, and what one setting means for another.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
+use daemon::logs::{Facility, LogFile, Syslog};
 use nix::sys::signal::Signal;
 use registry_client::{BasicAuth, Settings, Tls};
 
 use super::{
-    ActionConfig, Config, ConfigError, EnvConfig, ExecConfig, RetryPolicy, Source, TemplateConfig, Wait,
-    file, item::Table,
+    Config, ConfigError, RetryPolicy,
+    blocks::{actions, exec},
+    file,
+    item::Table,
+    template::template,
 };
 
 /// The time in which a sudden emptiness is not believed.
 const EMPTY_GRACE: Duration = Duration::from_secs(60);
 
-/// How long a command may run when nothing else is said.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// The age at which a log file is set aside, as in consul-template.
+const ROTATE_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Who speaks in log files and to syslog: what reads them knows the watcher by this name.
+const PROGRAM: &str = "consul-template";
 
 /// Reads all files and lays the flags over them.
 pub(super) fn assemble(
@@ -34,14 +41,8 @@ pub(super) fn assemble(
     table.merge(flags);
     let table = &table;
     let registry = registry(table, &variable);
-    let templates = table.tables("template").iter().map(|entry| template(entry, table)).collect();
-    if table
-        .bool("syslog.enabled")
-        .unwrap_or_else(|| table.has("syslog.facility") || table.has("syslog.name"))
-    {
-        warnings
-            .push("syslog is not supported; the log goes to standard error, where systemd takes it".into());
-    }
+    let templates = table.tables("template").iter().map(|entry| template(entry, table));
+    let templates = templates.collect::<Result<Vec<_>, _>>()?;
     let level = ["CT_LOG", "CONSUL_TEMPLATE_LOG", "CONSUL_TEMPLATE_LOG_LEVEL"]
         .iter()
         .find_map(|name| variable(name).filter(|level| !level.is_empty()));
@@ -65,7 +66,8 @@ pub(super) fn assemble(
         kill_signal: table.signal("kill_signal").unwrap_or(Some(Signal::SIGINT)),
         reload_signal: table.signal("reload_signal").unwrap_or(Some(Signal::SIGHUP)),
         log_level,
-        log_file: table.filled("log_file.path").map(PathBuf::from),
+        log_file: log_file(table),
+        syslog: syslog(table)?,
         pid_file: table.filled("pid_file").map(PathBuf::from),
         once,
         dry: table.bool("dry").unwrap_or(false),
@@ -155,120 +157,39 @@ fn environment(registry: &Settings) -> Vec<(String, String)> {
     out
 }
 
+fn log_file(table: &Table) -> Option<LogFile> {
+    let path = PathBuf::from(table.filled("log_file.path")?);
+    let bytes = table.int("log_file.log_rotate_bytes").unwrap_or(0);
+    Some(LogFile {
+        rotate_bytes: u64::try_from(bytes).unwrap_or(0),
+        rotate_after: table.duration("log_file.log_rotate_duration").unwrap_or(ROTATE_AFTER),
+        keep: table.int("log_file.log_rotate_max_files").unwrap_or(0),
+        ..LogFile::at(&path, PROGRAM)
+    })
+}
+
+/// As in consul-template a facility or a name alone switches syslog on.
+fn syslog(table: &Table) -> Result<Option<Syslog>, ConfigError> {
+    let [facility, program] = ["syslog.facility", "syslog.name"].map(|key| table.filled(key));
+    let is_on = table.bool("syslog.enabled").unwrap_or(facility.is_some() || program.is_some());
+    if !is_on {
+        return Ok(None);
+    }
+    let facility = match facility {
+        Some(name) => name.parse().map_err(ConfigError)?,
+        None => Facility::LOCAL0,
+    };
+    Ok(Some(Syslog { program: program.unwrap_or_else(|| PROGRAM.to_owned()), facility }))
+}
+
 fn retry(table: &Table) -> RetryPolicy {
     let attempts = table.int("consul.retry.attempts").unwrap_or(12);
+    let enabled = table.bool("consul.retry.enabled").unwrap_or(true);
     RetryPolicy {
-        enabled: table.bool("consul.retry.enabled").unwrap_or(true),
+        enabled,
+        is_limited: table.has("consul.retry.attempts") || !enabled,
         attempts: u32::try_from(attempts).ok().filter(|attempts| *attempts > 0),
         backoff: table.duration("consul.retry.backoff").unwrap_or(Duration::from_millis(250)),
         max_backoff: table.duration("consul.retry.max_backoff").unwrap_or(Duration::from_secs(60)),
     }
-}
-
-pub(super) fn template(entry: &Table, top: &Table) -> TemplateConfig {
-    let destination = entry.filled("destination").map(PathBuf::from);
-    let source = match (entry.filled("source"), entry.text("contents")) {
-        (Some(_), Some(_)) => Source::Unclear("template: cannot specify both 'source' and 'contents'"),
-        (Some(path), None) => Source::File(path.into()),
-        (None, Some(text)) => Source::Inline(text),
-        (None, None) => Source::Unclear("template: must specify exactly one of 'source' or 'contents'"),
-    };
-    let delimiter = |own: &str, all: &str, usual: &str| {
-        entry.filled(own).or_else(|| top.filled(all)).unwrap_or_else(|| usual.to_owned())
-    };
-    let command = entry.texts("exec.command").or_else(|| entry.texts("command")).unwrap_or_default();
-    let timeout = entry.duration("exec.timeout").or_else(|| entry.duration("command_timeout"));
-    let exec_on = entry.bool("exec.enabled").unwrap_or(true);
-    TemplateConfig {
-        source,
-        syntax: entry.filled("syntax"),
-        destination,
-        command: if exec_on {
-            command.into_iter().filter(|word| !word.is_empty()).collect()
-        } else {
-            Vec::new()
-        },
-        command_timeout: timeout.unwrap_or(COMMAND_TIMEOUT),
-        command_env: entry.table("exec.env").map(env).unwrap_or_default(),
-        check: entry.texts("check").unwrap_or_default(),
-        check_timeout: entry.duration("check_timeout").unwrap_or(COMMAND_TIMEOUT),
-        unit: entry.filled("unit"),
-        signal: entry.signal("signal").flatten(),
-        error_on_missing_key: entry.bool("error_on_missing_key").unwrap_or(false),
-        error_fatal: top.bool("template_error_fatal").or_else(|| entry.bool("error_fatal")),
-        perms: entry
-            .int("perms")
-            .and_then(|mode| u32::try_from(mode).ok())
-            .filter(|mode| *mode != 0)
-            .map(go_mode),
-        user: entry.filled("user"),
-        group: entry.filled("group"),
-        backup: entry.bool("backup").unwrap_or(false),
-        create_dest_dirs: entry.bool("create_dest_dirs").unwrap_or(true),
-        delimiters: (
-            delimiter("left_delimiter", "default_delimiters.left", "{{"),
-            delimiter("right_delimiter", "default_delimiters.right", "}}"),
-        ),
-        wait: wait(entry).or_else(|| if entry.has("wait") { None } else { wait(top) }),
-        denied_functions: entry.texts("function_denylist").unwrap_or_default(),
-        sandbox: entry.filled("sandbox_path").map(PathBuf::from),
-        allow_empty: entry.bool("allow_empty").unwrap_or(false),
-    }
-}
-
-/// Go keeps the sticky and set-id bits elsewhere: of a number only the nine permission bits arrive.
-fn go_mode(mode: u32) -> u32 {
-    mode & 0o777
-}
-
-/// The wait of a table: on when it has a least time.
-fn wait(table: &Table) -> Option<Wait> {
-    let min = table.duration("wait.min").filter(|min| !min.is_zero())?;
-    let on = table.bool("wait.enabled").unwrap_or(true);
-    on.then(|| Wait { min, max: table.duration("wait.max").unwrap_or(min * 4).max(min) })
-}
-
-fn env(table: &Table) -> EnvConfig {
-    EnvConfig {
-        pristine: table.bool("pristine").unwrap_or(false),
-        custom: table.texts("custom").unwrap_or_default(),
-        allowlist: table.texts("allowlist").unwrap_or_default(),
-        denylist: table.texts("denylist").unwrap_or_default(),
-    }
-}
-
-fn actions(table: &Table) -> Result<BTreeMap<String, ActionConfig>, ConfigError> {
-    let mut actions = BTreeMap::new();
-    for (name, entry) in table.table("action").into_iter().flat_map(Table::blocks) {
-        let action = ActionConfig {
-            command: entry.texts("command").unwrap_or_default(),
-            timeout: entry.duration("timeout"),
-            unit: entry.filled("unit"),
-            verb: entry.filled("do"),
-            signal: entry.signal("signal").flatten(),
-        };
-        let verb_known =
-            action.verb.as_deref().is_none_or(|verb| ["reload", "restart", "signal"].contains(&verb));
-        if !verb_known {
-            return Err(ConfigError(format!("action {name:?}: do is one of reload, restart, signal")));
-        }
-        if action.command.is_empty() == action.unit.is_none() {
-            return Err(ConfigError(format!("action {name:?}: give it either a command or a unit")));
-        }
-        actions.insert(name.to_owned(), action);
-    }
-    Ok(actions)
-}
-
-fn exec(table: &Table) -> Option<ExecConfig> {
-    let command =
-        table.texts("exec.command").filter(|command| command.iter().any(|word| !word.is_empty()))?;
-    table.bool("exec.enabled").unwrap_or(true).then(|| ExecConfig {
-        command,
-        env: table.table("exec.env").map(env).unwrap_or_default(),
-        reload_signal: table.signal("exec.reload_signal").flatten(),
-        kill_signal: table.signal("exec.kill_signal").unwrap_or(Some(Signal::SIGINT)),
-        kill_timeout: table.duration("exec.kill_timeout").unwrap_or(Duration::from_secs(30)),
-        splay: table.duration("exec.splay").unwrap_or_default(),
-    })
 }

@@ -61,7 +61,11 @@ const FLAGS: &[Flag] = &[
     Flag("consul-token-file", Text("consul.token_file"), "PATH  where the token stands"),
     Flag("consul-auth", Auth, "USER[:PASSWORD]  HTTP basic authentication"),
     Flag("consul-retry", Bool("consul.retry.enabled"), "ask again when the registry does not answer (true)"),
-    Flag("consul-retry-attempts", Int("consul.retry.attempts"), "N  with -once: how often (12; 0 for ever)"),
+    Flag(
+        "consul-retry-attempts",
+        Int("consul.retry.attempts"),
+        "N  how often before it ends (12 with -once, else for ever; 0 for ever)",
+    ),
     Flag("consul-retry-backoff", Duration("consul.retry.backoff"), "DURATION  the first pause (250ms)"),
     Flag(
         "consul-retry-max-backoff",
@@ -116,7 +120,11 @@ const FLAGS: &[Flag] = &[
     Flag("reload-signal", Signal("reload_signal"), "SIGNAL  to read everything again (SIGHUP)"),
     Flag("pid-file", Text("pid_file"), "PATH  where to write this program's process id"),
     Flag("log-level", Text("log_level"), "LEVEL  trace, debug, info, warn or err (warn)"),
-    Flag("log-file", Text("log_file.path"), "PATH  where to log instead of standard error"),
+    Flag(
+        "log-file",
+        Text("log_file.path"),
+        "PATH  where to log besides standard error; a slash at its end makes it a folder",
+    ),
     Flag("v", Version, ""),
     Flag("version", Version, "print the version"),
     Flag("h", Help, ""),
@@ -128,12 +136,24 @@ const FLAGS: &[Flag] = &[
     Flag("consul-transport-disable-keep-alives", IgnoredBool, ""),
     Flag("consul-transport-max-idle-conns-per-host", IgnoredValue, ""),
     Flag("consul-transport-tls-handshake-timeout", IgnoredValue, ""),
-    Flag("log-rotate-bytes", Int("log_file.log_rotate_bytes"), ""),
-    Flag("log-rotate-duration", Duration("log_file.log_rotate_duration"), ""),
-    Flag("log-rotate-max-files", Int("log_file.log_rotate_max_files"), ""),
-    Flag("syslog", Bool("syslog.enabled"), ""),
-    Flag("syslog-facility", Text("syslog.facility"), ""),
-    Flag("syslog-name", Text("syslog.name"), ""),
+    Flag(
+        "log-rotate-bytes",
+        Int("log_file.log_rotate_bytes"),
+        "N  set the log file aside when it holds so many bytes",
+    ),
+    Flag(
+        "log-rotate-duration",
+        Duration("log_file.log_rotate_duration"),
+        "DURATION  set it aside after this time (24h)",
+    ),
+    Flag(
+        "log-rotate-max-files",
+        Int("log_file.log_rotate_max_files"),
+        "N  how many set aside are kept (0 all, -1 none)",
+    ),
+    Flag("syslog", Bool("syslog.enabled"), "log to the machine's syslog too"),
+    Flag("syslog-facility", Text("syslog.facility"), "NAME  the facility of its messages (LOCAL0)"),
+    Flag("syslog-name", Text("syslog.name"), "NAME  who it says it is (consul-template)"),
 ];
 
 /// Spellings of before 0.19 that old unit files still have.

@@ -4,18 +4,22 @@
 //! other – files from left to right, then `CT_LOCAL_CONFIG`, then flags – and [`Config`] is made of the result once.
 
 mod assemble;
+mod blocks;
 mod file;
 mod flags;
 mod item;
 mod schema;
+mod template;
 mod values;
 
 use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
+use daemon::logs::{LogFile, Syslog};
 use nix::sys::signal::Signal;
 use registry_client::{Retry, Settings};
 use thiserror::Error;
 
+use crate::query::Query;
 use assemble::assemble;
 pub(crate) use values::go_list;
 pub use values::{TemplateArgument, Wait};
@@ -72,8 +76,10 @@ pub struct Config {
     pub reload_signal: Option<Signal>,
     /// `trace`, `debug`, `info`, `warn` or `err`.
     pub log_level: String,
-    /// Where to log instead of standard error; a name with a slash at its end is a folder.
-    pub log_file: Option<PathBuf>,
+    /// Where to log besides standard error.
+    pub log_file: Option<LogFile>,
+    /// What to say of itself to syslog, if anything.
+    pub syslog: Option<Syslog>,
     /// Where to write the process id.
     pub pid_file: Option<PathBuf>,
     /// Render everything once, then end.
@@ -97,10 +103,12 @@ pub struct Config {
 /// How failing questions are repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Whether at all, with `-once`; a daemon always does.
+    /// Whether at all.
     pub enabled: bool,
-    /// How often with `-once`; `None` for ever.
+    /// How often; `None` for ever.
     pub attempts: Option<u32>,
+    /// Whether somebody asked for a limit; then it holds for a daemon too, and ends it.
+    pub is_limited: bool,
     /// The first pause.
     pub backoff: Duration,
     /// The longest pause; zero for none.
@@ -108,9 +116,10 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The policy as the client takes it. A daemon goes on for ever: its last good files stay in place meanwhile.
+    /// The policy as the client takes it. A daemon for which nobody set a limit goes on for ever: its last good files stay
+    /// in place meanwhile.
     pub fn for_mode(self, once: bool) -> Retry {
-        let attempts = match (once, self.enabled) {
+        let attempts = match (once || self.is_limited, self.enabled) {
             (false, _) => None,
             (true, false) => Some(0),
             (true, true) => self.attempts,
@@ -173,8 +182,10 @@ pub struct TemplateConfig {
     pub user: Option<String>,
     /// The file's group, by name or number; `None` keeps it.
     pub group: Option<String>,
-    /// Keep the file before it as `DEST.bak`.
-    pub backup: bool,
+    /// How many files before it are kept: `DEST.bak`, `DEST.bak.2` and so on.
+    pub backups: u32,
+    /// Where the destination is a link, the file it leads to changes; otherwise a file takes the link's place.
+    pub follows_links: bool,
     /// Make the folders above the destination.
     pub create_dest_dirs: bool,
     /// What begins and ends an action in a Go template.
@@ -187,6 +198,48 @@ pub struct TemplateConfig {
     pub sandbox: Option<PathBuf>,
     /// An empty answer is believed at once.
     pub allow_empty: bool,
+    /// After a command that failed, the bytes before return and the command runs again.
+    pub rollback: bool,
+    /// Where a refused text is kept; `None` when it is not.
+    pub rejected: Option<PathBuf>,
+    /// What its data must be like before the file changes.
+    pub expect: ExpectConfig,
+    /// After this time a text that is not as expected is written all the same; `None` for never.
+    pub guard_for: Option<Duration>,
+}
+
+/// What a template's data must be like before its file changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExpectConfig {
+    /// For the text, and for each of its questions.
+    pub all: Limits,
+    /// For single questions, each by its id (`health.service(web|passing)`) or by what was asked (`web`).
+    pub one: Vec<(String, Limits)>,
+}
+
+impl ExpectConfig {
+    /// Whether anything is expected at all.
+    pub fn is_any(&self) -> bool {
+        self.all != Limits::default() || !self.one.is_empty()
+    }
+
+    /// What holds for one question: its own limits where it has any, those of the template otherwise.
+    pub fn of(&self, query: &Query) -> Limits {
+        let id = query.to_string();
+        let own = self.one.iter().find(|(name, _)| *name == id || query.name() == Some(name.as_str()));
+        own.map_or_else(|| self.all.clone(), |(_, limits)| limits.clone())
+    }
+}
+
+/// Limits for what a list may look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// It has an entry at least; a text has something but blanks.
+    pub not_empty: bool,
+    /// A service has so many instances at least.
+    pub min_instances: Option<usize>,
+    /// It loses at most this many percent of its entries at once.
+    pub max_shrink: Option<u32>,
 }
 
 impl TemplateConfig {
@@ -209,6 +262,27 @@ pub struct ActionConfig {
     pub verb: Option<String>,
     /// The signal for `signal`.
     pub signal: Option<Signal>,
+    /// When it runs.
+    pub pace: Pace,
+}
+
+/// When an action runs once something asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Only when the files of all templates that name it stand as they should.
+    pub all_members: bool,
+    /// This long after the first change, so that others join it.
+    pub coalesce: Duration,
+    /// At the soonest this long after its last run ended.
+    pub min_interval: Duration,
+    /// Up to this long later, by chance.
+    pub splay: Duration,
+    /// While nobody else on this machine holds this file locked.
+    pub lock_file: Option<PathBuf>,
+    /// While nobody else in the fleet holds this key of the registry locked.
+    pub lock_key: Option<String>,
+    /// How long it waits for each lock before it counts as failed.
+    pub lock_timeout: Duration,
 }
 
 /// Which environment a command or child sees.
@@ -254,7 +328,9 @@ pub fn invocation(program: &str, words: &[String]) -> Result<Invocation, Invocat
 /// A template file with nothing said about it.
 pub(crate) fn template_of_file(path: PathBuf) -> TemplateConfig {
     let nothing = item::Table::default();
-    TemplateConfig { source: Source::File(path), ..assemble::template(&nothing, &nothing) }
+    let usual =
+        template::template(&nothing, &nothing).expect("an empty block has no number that means nothing");
+    TemplateConfig { source: Source::File(path), ..usual }
 }
 
 impl Config {

@@ -149,7 +149,19 @@ const TEMPLATE: &[Key] = &[
     key("signal", Signal),
     key("allow_empty", Bool),
     key("syntax", Text),
+    key("backups", Int),
+    key("symlink", Text),
+    key("rollback", Bool),
+    key("rejected", Text),
+    key("keep_rejected", Bool),
+    key("not_empty", Bool),
+    key("min_instances", Int),
+    key("max_shrink", Int),
+    key("guard", Named(LIMITS)),
+    key("guard_for", Duration),
 ];
+
+const LIMITS: &[Key] = &[key("not_empty", Bool), key("min_instances", Int), key("max_shrink", Int)];
 
 const ACTION: &[Key] = &[
     key("command", Command),
@@ -157,6 +169,13 @@ const ACTION: &[Key] = &[
     key("unit", Text),
     key("signal", Signal),
     key("do", Text),
+    key("all_members", Bool),
+    key("coalesce", Duration),
+    key("min_interval", Duration),
+    key("splay", Duration),
+    key("lock_file", Text),
+    key("lock_key", Text),
+    key("lock_timeout", Duration),
 ];
 
 const EXEC: &[Key] = &[

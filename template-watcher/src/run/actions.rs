@@ -1,194 +1,279 @@
-//! Commands after changes: one after the other, each once a batch, and again until they work.
+//! Commands after changes: each once for all changes that ask for it, one after the other, and again until it works.
+//!
+//! A command that failed before, or that waits for a lock, has a lane of its own, so that it holds nobody up.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use tokio::{task::JoinHandle, time::Instant};
+use registry_client::Client;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{
     RunError,
+    job::Job,
+    lock,
     observe::{Event, Observers, Subject},
     slot::Slot,
 };
 use crate::{
     command::{CommandError, Program},
-    config::go_list,
+    config::{Pace, go_list},
 };
 
 /// The first and the longest pause before a failed command is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// A command and the template it belongs to.
-#[derive(Clone, Debug)]
-pub(super) struct Job {
-    program: Program,
-    /// Source and destination, for messages.
-    names: (String, String),
-    /// How often it has failed so far.
-    failures: u32,
+/// How a command ended, and how long it ran.
+#[derive(Debug)]
+pub(super) struct Done {
+    job: Job,
+    result: Result<(), CommandError>,
+    took: Duration,
 }
-
-impl Job {
-    pub(super) fn new(program: Program, names: (String, String)) -> Self {
-        Self { program, names, failures: 0 }
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        self.program.words == other.program.words
-    }
-
-    fn message(&self, error: &CommandError) -> String {
-        let words = go_list(&self.program.words);
-        let (source, destination) = &self.names;
-        format!("failed to execute command {words:?} from {source:?} => {destination:?}: {error}")
-    }
-}
-
-/// What became of a batch.
-pub(super) type Done = Vec<(Job, Result<(), CommandError>, Duration)>;
 
 /// Commands that wait, run, or are to be tried again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Actions {
     pub(super) observers: Observers,
+    /// For locks of the fleet.
+    client: Client,
+    /// Whether the run ends with its commands: then none waits for others, and none is tried again.
+    once: bool,
     waiting: Vec<Job>,
-    running: Option<Batch>,
-    failed: Vec<(Instant, Job)>,
+    /// Dropped, they are told to end.
+    running: JoinSet<Done>,
+    /// The words and the lane of what runs.
+    lanes: Vec<(Vec<String>, Lane)>,
+    /// When each action with a least interval may run again.
+    not_before: HashMap<Vec<String>, Instant>,
+    /// Why a run that ends with its commands fails.
+    fatal: Vec<String>,
 }
 
-/// A running batch; dropped, its present command is told to end.
-#[derive(Debug)]
-struct Batch(JoinHandle<Done>);
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Which commands run one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// Those that usually work, in the order of the templates.
+    Common,
+    /// Each for itself.
+    Own,
 }
 
 impl Actions {
-    /// Wants a command run. An equal one that waits already counts for both; one that failed before is superseded.
-    pub(super) fn queue(&mut self, mut job: Job) {
-        if let Some(at) = self.failed.iter().position(|(_, failed)| failed.is_same(&job)) {
-            job.failures = self.failed.remove(at).1.failures;
+    pub(super) fn new(client: Client, once: bool) -> Self {
+        Self {
+            observers: Observers::default(),
+            client,
+            once,
+            waiting: Vec::new(),
+            running: JoinSet::new(),
+            lanes: Vec::new(),
+            not_before: HashMap::new(),
+            fatal: Vec::new(),
         }
-        let (source, destination) = (&job.names.0, &job.names.1);
+    }
+
+    /// Wants a command run. An equal one that waits already, also one that failed before, counts for both.
+    pub(super) fn queue(&mut self, mut job: Job, now: Instant) {
+        let (source, destination) = job.names();
         let template = Subject { source, destination };
-        self.observers.tell(Event::CommandQueued { words: &job.program.words, template });
-        if !self.waiting.iter().any(|waiting| waiting.is_same(&job)) {
-            self.waiting.push(job);
+        self.observers.tell(Event::CommandQueued { words: job.words(), template });
+        if !self.once {
+            job.due = now + job.action.pace.coalesce;
+            if let Some(at) = self.not_before.get(job.words()) {
+                job.due = job.due.max(*at);
+            }
+        }
+        match self.waiting.iter_mut().find(|waiting| waiting.is_same(&job)) {
+            // After a failure the new file decides when: it may be what heals it.
+            Some(waiting) if waiting.failures > 0 => {
+                waiting.due = job.due;
+                waiting.join(job);
+            }
+            Some(waiting) => waiting.join(job),
+            None => self.waiting.push(job),
         }
     }
 
     /// Takes the commands of a new configuration: what is still to be run becomes what its template wants now, and is
     /// given up where no template wants anything.
-    pub(super) fn follow(&mut self, slots: &[Slot]) {
-        let now = |mut job: Job| {
-            let wants = |slot: &&Slot| slot.program.as_ref().is_some_and(|p| p.words == job.program.words);
-            let of_names = |slot: &&Slot| slot.names() == job.names;
-            let slot = slots.iter().find(wants).or_else(|| slots.iter().find(of_names))?;
-            job.program = slot.program.clone()?;
-            Some(job)
-        };
-        let failed = std::mem::take(&mut self.failed);
-        self.failed = failed.into_iter().filter_map(|(at, job)| Some((at, now(job)?))).collect();
-        for job in std::mem::take(&mut self.waiting).into_iter().filter_map(now) {
-            self.queue(job);
-        }
-    }
-
-    /// Starts what waits, unless a batch still runs.
-    pub(super) fn start(&mut self) {
-        if self.running.is_some() || self.waiting.is_empty() {
-            return;
-        }
-        let batch = std::mem::take(&mut self.waiting);
-        let observers = self.observers.clone();
-        self.running = Some(Batch(tokio::spawn(async move {
-            let mut done = Vec::new();
-            for job in batch {
-                tracing::info!(target: "runner", "executing command {:?} from {:?} => {:?}",
-                    go_list(&job.program.words), job.names.0, job.names.1);
-                observers.tell(Event::CommandStarted { words: &job.program.words });
-                let start = Instant::now();
-                let result = job.program.run().await;
-                done.push((job, result, start.elapsed()));
-            }
-            done
-        })));
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        self.running.is_some()
-    }
-
-    /// The end of the running batch; never, when none runs.
-    pub(super) async fn next(&mut self) -> Done {
-        let Some(batch) = &mut self.running else { return std::future::pending().await };
-        let done = (&mut batch.0).await;
-        self.running = None;
-        match done {
-            Ok(done) => done,
-            Err(e) => std::panic::resume_unwind(e.into_panic()),
-        }
-    }
-
-    /// Looks at what a batch did: with `fatal` a failure ends the run, otherwise it is told once and tried again.
-    pub(super) fn judge(&mut self, done: Done, fatal: bool) -> Result<(), RunError> {
-        let mut reasons = Vec::new();
-        for (mut job, result, took) in done {
-            let failure = result.as_ref().err().map(CommandError::short);
-            let words = job.program.words.clone();
-            match result {
-                Ok(()) if job.failures > 0 => {
-                    let (words, attempts) = (go_list(&job.program.words), job.failures + 1);
-                    tracing::warn!(target: "runner", "command {words:?} worked at attempt {attempts}");
-                }
-                Ok(()) => {}
-                Err(error) if fatal => reasons.push(job.message(&error)),
-                Err(error) => {
-                    if job.failures == 0 {
-                        tracing::error!(target: "runner", "{} (trying again until it works)", job.message(&error));
-                    } else {
-                        tracing::debug!(target: "runner", "{}", job.message(&error));
+    pub(super) fn follow(&mut self, client: Client, slots: &[Slot]) {
+        self.client = client;
+        for mut job in std::mem::take(&mut self.waiting) {
+            let wants = |slot: &&Slot| slot.action.as_ref().is_some_and(|a| a.program.words == job.words());
+            let of_names = |slot: &&Slot| slot.subject() == job.subject();
+            let slot = slots.iter().find(wants).or_else(|| slots.iter().find(of_names));
+            match slot.and_then(|slot| slot.action.clone()) {
+                Some(action) => {
+                    job.action = action;
+                    match self.waiting.iter_mut().find(|waiting| waiting.is_same(&job)) {
+                        Some(waiting) => waiting.join(job),
+                        None => self.waiting.push(job),
                     }
-                    job.failures = job.failures.saturating_add(1);
-                    self.fail(job);
+                }
+                None => job.give_up(None),
+            }
+        }
+    }
+
+    /// Starts what is due, unless its lane is taken or a member of its group is not written yet.
+    pub(super) fn start(&mut self, slots: &[Slot], now: Instant) {
+        let mut later = Vec::new();
+        for job in std::mem::take(&mut self.waiting) {
+            let lane = lane(&job);
+            let taken = |(words, other): &(Vec<String>, Lane)| {
+                words == job.words() || (lane == Lane::Common && *other == Lane::Common)
+            };
+            if job.due > now || self.lanes.iter().any(taken) || !job.is_complete(slots) {
+                later.push(job);
+                continue;
+            }
+            let names = job.names();
+            tracing::info!(target: "runner", "executing command {:?} from {:?} => {:?}",
+                go_list(job.words()), names.0, names.1);
+            self.observers.tell(Event::CommandStarted { words: job.words() });
+            self.lanes.push((job.words().to_vec(), lane));
+            self.running.spawn(execute(job, self.client.clone(), !self.once));
+        }
+        self.waiting = later;
+    }
+
+    /// Whether something runs, or waits to run before a run of `once` may end.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.lanes.is_empty() || (self.once && !self.waiting.is_empty())
+    }
+
+    /// The next end of a command; never, when none runs.
+    pub(super) async fn next(&mut self) -> Done {
+        match self.running.join_next().await {
+            Some(Ok(done)) => done,
+            Some(Err(e)) => std::panic::resume_unwind(e.into_panic()),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Looks at how a command ended: with `once` a failure ends the run after the others, otherwise it is told once and
+    /// tried again. A command comes back when its files must return to the bytes before, and then it runs again.
+    pub(super) fn judge(&mut self, Done { mut job, result, took }: Done) -> Result<Option<Job>, RunError> {
+        let now = Instant::now();
+        let words = job.words().to_vec();
+        self.lanes.retain(|(running, _)| *running != words);
+        if !job.action.pace.min_interval.is_zero() {
+            self.not_before.insert(words.clone(), now + job.action.pace.min_interval);
+        }
+        let failure = result.as_ref().err().map(CommandError::short);
+        let mut goes_back = None;
+        let mut again = None;
+        match result {
+            Ok(()) => self.worked(job),
+            Err(error) => {
+                let message = job.message(&error);
+                let newer = self.waiting.iter_mut().find(|waiting| waiting.is_same(&job));
+                job.failures = job.failures.saturating_add(1);
+                if let Some(newer) = newer {
+                    // A newer good file has asked for the same command meanwhile: that run decides.
+                    newer.failures = job.failures;
+                    newer.join_before(job);
+                } else if job.can_go_back() {
+                    tracing::error!(target: "runner", "{message}; the files before return");
+                    job.went_back = Some(message);
+                    goes_back = Some(job);
+                } else if self.once {
+                    self.fatal.push(job.went_back.clone().unwrap_or(message));
+                    job.give_up(None);
+                } else {
+                    tell_failure(&job, &message);
+                    job.due = now + pause(job.failures);
+                    again = Some(job.due);
+                    self.waiting.push(job);
                 }
             }
-            let failed = self.failed.iter().find(|(_, job)| job.program.words == words);
-            let (again, failure) = (failed.map(|(at, _)| *at), failure.as_deref());
-            self.observers.tell(Event::CommandEnded { words: &words, took, failure, again });
         }
-        if reasons.is_empty() { Ok(()) } else { Err(RunError::Failed(listed(&reasons))) }
+        self.observers.tell(Event::CommandEnded { words: &words, took, failure: failure.as_deref(), again });
+        let ends = !self.fatal.is_empty() && !self.is_busy() && goes_back.is_none();
+        if ends { Err(RunError::Failed(listed(&self.fatal))) } else { Ok(goes_back) }
     }
 
-    fn fail(&mut self, job: Job) {
-        // A newer good file has queued the same command meanwhile: that run decides.
-        if let Some(newer) = self.waiting.iter_mut().find(|waiting| waiting.is_same(&job)) {
-            newer.failures = job.failures;
-            return;
+    fn worked(&mut self, job: Job) {
+        let words = go_list(job.words());
+        if let Some(reason) = &job.went_back {
+            tracing::warn!(target: "runner", "command {words:?} works with the files before");
+            if self.once {
+                self.fatal.push(reason.clone());
+            }
+        } else if job.failures > 0 {
+            let attempts = job.failures + 1;
+            tracing::warn!(target: "runner", "command {words:?} worked at attempt {attempts}");
         }
-        let (first, longest) = PAUSE;
-        let pause = first.saturating_mul(1 << (job.failures - 1).min(10)).min(longest);
-        let jitter = pause.mul_f64(rand::random::<f64>() / 10.0);
-        self.failed.push((Instant::now() + pause + jitter, job));
+        job.give_up(self.waiting.iter().find(|waiting| waiting.is_same(&job)));
     }
 
-    /// When the next failed command is due.
+    /// Runs a command again with the files before.
+    pub(super) fn run_again(&mut self, mut job: Job) {
+        job.undo.clear();
+        job.due = Instant::now();
+        self.waiting.push(job);
+    }
+
+    /// When the next command is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.failed.iter().map(|(at, _)| *at).min()
+        let now = Instant::now();
+        // One that is due waits for its lane or its group, and those wake the loop.
+        self.waiting.iter().map(|job| job.due).filter(|due| *due > now).min()
     }
+}
 
-    /// Queues the failed commands that are due.
-    pub(super) fn retry(&mut self, now: Instant) {
-        let (due, later): (Vec<_>, _) =
-            std::mem::take(&mut self.failed).into_iter().partition(|(at, _)| *at <= now);
-        self.failed = later;
-        for (_, job) in due {
-            self.queue(job);
-        }
-        self.start();
+/// Waits for the locks of an action, and runs it.
+async fn execute(job: Job, client: Client, is_paced: bool) -> Done {
+    let Pace { splay, lock_file, lock_key, lock_timeout, .. } = &job.action.pace;
+    if is_paced && !splay.is_zero() {
+        sleep(splay.mul_f64(rand::random())).await;
     }
+    let program = &job.action.program;
+    let (result, took) = async {
+        let _held = match lock_file {
+            Some(path) => Some(lock::of_machine(path, *lock_timeout).await.map_err(CommandError::Locked)?),
+            None => None,
+        };
+        Ok(match lock_key {
+            Some(key) => {
+                let lock = lock::OfFleet::take(&client, key, *lock_timeout).await;
+                lock.map_err(CommandError::Locked)?.during(timed(program)).await
+            }
+            None => timed(program).await,
+        })
+    }
+    .await
+    .unwrap_or_else(|error| (Err(error), Duration::ZERO));
+    Done { job, result, took }
+}
+
+async fn timed(program: &Program) -> (Result<(), CommandError>, Duration) {
+    let start = Instant::now();
+    (program.run().await, start.elapsed())
+}
+
+fn lane(job: &Job) -> Lane {
+    let Pace { splay, lock_file, lock_key, .. } = &job.action.pace;
+    let may_wait = lock_file.is_some() || lock_key.is_some() || !splay.is_zero();
+    if may_wait || job.failures > 0 { Lane::Own } else { Lane::Common }
+}
+
+fn tell_failure(job: &Job, message: &str) {
+    if job.failures == 1 {
+        tracing::error!(target: "runner", "{message} (trying again until it works)");
+    } else {
+        tracing::debug!(target: "runner", "{message}");
+    }
+}
+
+/// The pause after so many failures, with jitter.
+fn pause(failures: u32) -> Duration {
+    let (first, longest) = PAUSE;
+    let pause = first.saturating_mul(1 << (failures.max(1) - 1).min(10)).min(longest);
+    pause + pause.mul_f64(rand::random::<f64>() / 10.0)
 }
 
 /// Several reasons as one text, in the form scripts know.
@@ -199,68 +284,5 @@ fn listed(reasons: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn job(line: &str) -> Job {
-        let program = Program::of_words(&[line], Duration::from_secs(10));
-        Job::new(program, ("in".into(), "out".into()))
-    }
-
-    fn failure() -> CommandError {
-        CommandError::Start("no".into())
-    }
-
-    #[tokio::test]
-    async fn equal_commands_run_once_and_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let line = |word: &str| format!("echo {word} >> {}", log.display());
-        let mut actions = Actions::default();
-        for word in ["a", "b", "a", "c"] {
-            actions.queue(job(&line(word)));
-        }
-        actions.start();
-        let done = actions.next().await;
-        assert_eq!(done.len(), 3);
-        actions.judge(done, true).unwrap();
-        assert_eq!(std::fs::read_to_string(log).unwrap(), "a\nb\nc\n");
-        assert!(!actions.is_busy());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failed_command_is_due_again_later_and_later() {
-        let mut actions = Actions::default();
-        let mut pauses = Vec::new();
-        let mut done = vec![(job("x"), Err(failure()), Duration::ZERO)];
-        for _ in 0..8 {
-            actions.judge(done, false).unwrap();
-            let pause = actions.deadline().unwrap() - Instant::now();
-            pauses.push(pause.as_secs_f64());
-            let (_, job) = actions.failed.remove(0);
-            done = vec![(job, Err(failure()), Duration::ZERO)];
-        }
-        for (pause, expected) in pauses.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]) {
-            assert!((expected..=expected * 1.1).contains(pause), "{pauses:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_newer_good_file_supersedes_a_failed_command() {
-        let mut actions = Actions::default();
-        let failed = ["x", "y"].map(|line| (job(line), Err(failure()), Duration::ZERO));
-        actions.judge(failed.into(), false).unwrap();
-        actions.queue(job("x"));
-        assert_eq!(actions.failed.len(), 1, "only y is still to be tried again");
-        assert_eq!(actions.waiting.len(), 1);
-    }
-
-    #[test]
-    fn failures_in_the_recorded_words() {
-        let mut actions = Actions::default();
-        let done = vec![(job("exit 3"), Err(failure()), Duration::ZERO), (job("b"), Ok(()), Duration::ZERO)];
-        let said = actions.judge(done, true).unwrap_err().to_string();
-        let expected = "1 error occurred:\n\t* failed to execute command \"[\\\"exit 3\\\"]\" from \"in\" => \"out\": child: no";
-        assert_eq!(said, expected);
-    }
-}
+#[path = "actions_tests.rs"]
+mod tests;

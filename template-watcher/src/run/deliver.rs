@@ -1,16 +1,25 @@
 //! From a rendered text to a file in place: compared, checked, swapped, and its command queued.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use tokio::time::Instant;
 
 use super::{
     RunError, Runner,
-    actions::Job,
-    observe::{Event, Observers},
+    job::{Job, Undo},
+    observe::{Event, Hold, Observers},
     slot::{CHECK_PAUSE, Slot, WRITE_PAUSE},
 };
 use crate::{
+    answers::Answers,
     check::check,
+    config::TemplateConfig,
+    expect::{Proposal, Violation, counts, violation},
     output::{self, OutputError, Target},
+    query::Query,
     render::Outcome,
 };
 
@@ -22,6 +31,8 @@ enum Fate {
     Unchanged,
     /// The check refused it, with this reason.
     Refused(String),
+    /// A guard does not permit it.
+    Held(Violation),
 }
 
 impl Runner {
@@ -62,7 +73,18 @@ impl Runner {
         if slot.config.destination.is_none() {
             return Err(RunError::Failed(wrong("failed writing file: missing destination".into())));
         }
-        match swap(slot, &text, &self.config.environment).await {
+        match swap(slot, &text, &self.answers, &self.config.environment).await {
+            Ok(Fate::Held(violation)) => {
+                let reason = wrong(format!("the last good file stays: {}", violation.reason));
+                if now_or_never && !violation.is_too_few {
+                    return Err(RunError::Failed(reason));
+                }
+                if slot.tell(reason) {
+                    let reason = Hold::Guard(&violation.reason);
+                    self.observers.tell(Event::HeldBack { template: slot.subject(), reason });
+                }
+                Ok(false)
+            }
             Ok(Fate::Refused(reason)) => {
                 let reason = wrong(format!("the check refused it, the last good file stays: {reason}"));
                 self.observers.tell(Event::Rejected { template: slot.subject(), reason: &reason });
@@ -75,20 +97,7 @@ impl Runner {
                 slot.try_later(text, CHECK_PAUSE);
                 Ok(false)
             }
-            Ok(fate) => {
-                slot.tell_written(&fate, &text, &self.observers);
-                slot.settle(text);
-                slot.rendered = true;
-                slot.tell_over();
-                let written = matches!(fate, Fate::Written(_));
-                if written {
-                    tracing::info!(target: "runner", "rendered {:?} => {:?}", names.0, names.1);
-                    if let Some(program) = slot.program.clone() {
-                        self.actions.queue(Job::new(program, names));
-                    }
-                }
-                Ok(written)
-            }
+            Ok(fate @ (Fate::Written(_) | Fate::Unchanged)) => Ok(self.settle(index, fate, text)),
             Err(error) if now_or_never => Err(RunError::Failed(wrong(error.to_string()))),
             Err(error) => {
                 let reason = wrong(error.to_string());
@@ -99,9 +108,41 @@ impl Runner {
             }
         }
     }
+
+    /// A text stands in its file; tells whether the file had another before.
+    fn settle(&mut self, index: usize, fate: Fate, text: Vec<u8>) -> bool {
+        let slot = &mut self.slots[index];
+        slot.tell_written(&fate, &text, &self.observers);
+        slot.tell_over();
+        slot.rendered = true;
+        slot.counts = Some(counts(&slot.asked.used, &self.answers));
+        let is_left_undone = std::mem::take(&mut slot.is_left_undone);
+        let is_written = matches!(fate, Fate::Written(_));
+        let names = slot.names();
+        if is_written {
+            slot.forget_rejected();
+            tracing::info!(target: "runner", "rendered {:?} => {:?}", names.0, names.1);
+        } else if is_left_undone {
+            tracing::warn!(target: "runner", "{:?} => {:?}: its command did not work before, it is run now", names.0, names.1);
+        }
+        if let Some(action) = slot.action.clone().filter(|_| is_written || is_left_undone) {
+            let undo = slot.undo(fate, &text);
+            let job = Job::new(action, names, slot.note.clone(), undo);
+            self.actions.queue(job, Instant::now());
+        }
+        self.slots[index].settle(text);
+        is_written
+    }
 }
 
 impl Slot {
+    /// What is to be undone if the command does not work with this text.
+    fn undo(&self, fate: Fate, text: &[u8]) -> Option<Undo> {
+        let destination = self.config.destination.clone().filter(|_| self.config.rollback)?;
+        let Fate::Written(Some(before)) = fate else { return None };
+        Some(Undo { destination, before, text: text.to_owned() })
+    }
+
     /// Tells observers what became of the file, and why.
     fn tell_written(&mut self, fate: &Fate, now: &[u8], observers: &Observers) {
         let causes: Vec<_> = self.causes_so_far.drain(..).collect();
@@ -116,31 +157,64 @@ impl Slot {
 }
 
 /// Compares, checks and swaps.
-async fn swap(slot: &Slot, text: &[u8], environment: &[(String, String)]) -> Result<Fate, OutputError> {
-    let config = &slot.config;
-    let Some(path) = &config.destination else { return Ok(Fate::Unchanged) };
-    let target = Target {
-        path,
-        perms: config.perms,
-        user: config.user.as_deref(),
-        group: config.group.as_deref(),
-        backup: config.backup,
-        create_dirs: config.create_dest_dirs,
-    };
-    if !output::differs(&target, text)? {
+async fn swap(
+    slot: &mut Slot,
+    text: &[u8],
+    answers: &Answers,
+    environment: &[(String, String)],
+) -> Result<Fate, OutputError> {
+    let Some(path) = slot.config.destination.as_deref() else { return Ok(Fate::Unchanged) };
+    let path = file(&slot.config, path);
+    if !output::differs(&target(&slot.config, &path), text)? {
         return Ok(Fate::Unchanged);
     }
-    let candidate = output::prepare(&target, text)?;
+    let before = std::fs::read(&path).ok();
+    if let Some(violation) = slot.violation(text, before.as_deref(), answers)
+        && !slot.hold(text)
+    {
+        return Ok(Fate::Held(violation));
+    }
+    let config = &slot.config;
+    let candidate = output::prepare(&target(config, &path), text)?;
     if !config.check.is_empty()
         && let Err(reason) = check(&config.check, config.check_timeout, environment, candidate.path()).await
     {
         // The candidate's name is another each time, and says nothing to people.
-        let candidate = candidate.path().display().to_string();
-        return Ok(Fate::Refused(reason.replace(&candidate, &path.display().to_string())));
+        let name = candidate.path().display().to_string();
+        slot.keep_rejected(candidate);
+        return Ok(Fate::Refused(reason.replace(&name, &path.display().to_string())));
     }
-    let before = std::fs::read(path).ok();
+    if let (Some(note), Some(action)) = (&slot.note, &slot.action) {
+        note.leave(&action.program.words);
+    }
     candidate.commit()?;
     Ok(Fate::Written(before))
+}
+
+impl Slot {
+    /// What a guard has against a text.
+    fn violation(&self, text: &[u8], present: Option<&[u8]>, answers: &Answers) -> Option<Violation> {
+        let used: Vec<&Query> = self.asked.used.iter().collect();
+        let counts = self.counts.as_ref().filter(|_| present.is_some());
+        violation(&self.config.expect, &Proposal { text, present, used: &used, answers, counts })
+    }
+}
+
+/// The file that changes when a template's destination does.
+pub(super) fn file(config: &TemplateConfig, destination: &Path) -> PathBuf {
+    if config.follows_links { output::followed(destination) } else { destination.to_owned() }
+}
+
+/// A file that is made as a template's own is.
+pub(super) fn target<'a>(config: &'a TemplateConfig, path: &'a Path) -> Target<'a> {
+    Target {
+        path,
+        perms: config.perms,
+        user: config.user.as_deref(),
+        group: config.group.as_deref(),
+        backups: config.backups,
+        create_dirs: config.create_dest_dirs,
+    }
 }
 
 /// Prints what would be written, if it differs from the file and from what was printed last.

@@ -7,12 +7,20 @@ mod actions;
 mod child;
 mod cover;
 mod deliver;
+mod job;
+mod lock;
 mod news;
 pub mod observe;
+mod pending;
 mod reload;
+mod rollback;
 mod slot;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use daemon::{Exit, Shutdown};
 use nix::sys::signal::Signal;
@@ -105,6 +113,10 @@ pub(crate) struct Runner {
     forgets: bool,
     /// Keys that are answered by the prefix above them, and that prefix.
     covered: HashMap<Query, Query>,
+    /// Folders that are asked for in place of their keys.
+    folders: HashSet<Query>,
+    /// Folders that may not be listed, or hold too much else.
+    unsuitable: HashSet<Query>,
     /// Questions that find no answer at the moment.
     failing: HashMap<Query, Cause>,
     /// Since when a key that is asked for is absent; kept for `err_on_failed_lookup` alone.
@@ -127,6 +139,7 @@ impl Runner {
     pub(crate) async fn start(config: Config, host: Host) -> Result<Self, RunError> {
         let slots = reload::slots(&config, &host).await?;
         let (watches, news) = reload::watches(&config)?;
+        let actions = Actions::new(watches.client(), config.once || config.parse_only);
         let child = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
         Ok(Self {
             guard: Guard::new(config.empty_grace),
@@ -138,9 +151,11 @@ impl Runner {
             asks_else: true,
             forgets: false,
             covered: HashMap::new(),
+            folders: HashSet::new(),
+            unsuitable: HashSet::new(),
             failing: HashMap::new(),
             absent: HashMap::new(),
-            actions: Actions::default(),
+            actions,
             child,
             started: Instant::now(),
             settled: false,
@@ -177,7 +192,7 @@ impl Runner {
                     return Ok(Exit::Interrupted);
                 }
                 Some(news) = self.news.recv() => self.take_all(news)?,
-                done = self.actions.next() => self.actions.judge(done, self.config.once)?,
+                done = self.actions.next() => self.judge(done)?,
                 exit = child::ended(&mut self.child) => return Ok(exit),
                 Some(control) = controls.recv() => {
                     if let Some(exit) = self.control(control, reread.as_ref()).await {
@@ -218,7 +233,7 @@ impl Runner {
         for index in 0..self.slots.len() {
             written |= self.deliver(index).await?;
         }
-        self.actions.start();
+        self.actions.start(&self.slots, Instant::now());
         let all = self.is_rendered();
         if all && !std::mem::replace(&mut self.told_ready, all) {
             self.observers.tell(Event::Ready);
@@ -261,6 +276,5 @@ impl Runner {
         for (query, answer) in self.guard.release(now) {
             self.learn(query, answer);
         }
-        self.actions.retry(now);
     }
 }

@@ -39,8 +39,11 @@ impl Runner {
     fn follow(&mut self) {
         let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
         let denied = |query: &Query| matches!(self.failing.get(query), Some(Cause::Denied(_)));
-        self.covered = cover::keys_under_prefixes(&used, denied);
-        let asked = used.into_iter().filter(|query| !self.covered.contains_key(query)).collect();
+        self.folders = cover::folders_of_many(&used, |folder| self.unsuitable.contains(folder));
+        self.covered = cover::keys_under_prefixes(&used, &self.folders, denied);
+        self.folders.retain(|folder| self.covered.values().any(|prefix| prefix == folder));
+        let asked = used.into_iter().chain(&self.folders);
+        let asked = asked.filter(|query| !self.covered.contains_key(query)).collect();
         self.watches.follow(&asked);
         self.forgets = true;
     }
@@ -61,12 +64,11 @@ impl Runner {
 
     /// Whether every question has been answered or refused, so that all files and commands come in one pass.
     pub(super) fn is_settled(&self) -> bool {
-        let open = |slot: &Slot| {
-            slot.asked
-                .used
-                .iter()
-                .any(|query| self.answers.get(query).is_none() && !self.failing.contains_key(query))
+        let is_open = |query: &Query| {
+            let asked_as = self.covered.get(query).unwrap_or(query);
+            self.answers.get(query).is_none() && !self.failing.contains_key(asked_as)
         };
+        let open = |slot: &Slot| slot.asked.used.iter().any(is_open);
         self.started.elapsed() >= SETTLE_LIMIT || !self.slots.iter().any(open)
     }
 
@@ -103,6 +105,14 @@ impl Runner {
             return Ok(());
         }
         match what {
+            What::Answer(answer, _)
+                if self.folders.contains(&query) && cover::holds_too_much(&query, &answer, &self.covered) =>
+            {
+                self.ask_one_by_one(query);
+            }
+            What::Failing { cause: Cause::Denied(_), .. } if self.folders.contains(&query) => {
+                self.ask_one_by_one(query);
+            }
             What::Answer(answer, after_break) => {
                 tracing::debug!(target: "watcher", "received {query}");
                 self.tell_answered(&query);
@@ -121,13 +131,27 @@ impl Runner {
                     }
                 }
             }
-            What::GaveUp(error) if self.config.once && !self.is_rendered() => {
+            What::GaveUp(error) if self.must_end_without(&query) => {
                 return Err(RunError::Failed(format!("{query}: {error}")));
             }
             What::Failing { error, cause } => self.tell_failing(query, &error, cause),
             What::GaveUp(error) => self.tell_failing(query, &error, Cause::Other(error.clone())),
         }
         Ok(())
+    }
+
+    /// Gives up asking for a folder in place of its keys.
+    fn ask_one_by_one(&mut self, folder: Query) {
+        tracing::debug!(target: "watcher", "{folder} is not cheaper than its keys");
+        self.unsuitable.insert(folder);
+        self.asks_else = true;
+    }
+
+    /// Whether the run ends because a question found no answer as often as permitted. A file that cannot be read never
+    /// ends a daemon.
+    fn must_end_without(&self, query: &Query) -> bool {
+        let once = self.config.once && !self.is_rendered();
+        once || (self.config.retry.is_limited && !matches!(query, Query::File { .. }))
     }
 
     /// Tells that questions find no answer: once for each cause, however many questions share it.

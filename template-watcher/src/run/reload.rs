@@ -71,6 +71,7 @@ impl Runner {
             (self.watches, self.news) = watches(&config)?;
             self.answers = Arc::default();
             self.failing.clear();
+            self.unsuitable.clear();
             self.guard = Guard::new(config.empty_grace);
         }
         self.guard.doubt_for(config.empty_grace);
@@ -81,10 +82,13 @@ impl Runner {
                 old.config.source == slot.config.source && old.config.destination == slot.config.destination
             });
             slot.rendered = before.is_some_and(|old| old.rendered);
+            slot.counts = before.and_then(|old| old.counts.clone());
+            // What this process left undone, it has not forgotten.
+            slot.is_left_undone &= before.is_none();
         }
         self.slots = slots;
         self.asks_else = true;
-        self.actions.follow(&self.slots);
+        self.actions.follow(self.watches.client(), &self.slots);
         let exec = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
         if let Some(mut old) = std::mem::replace(&mut self.child, exec) {
             old.stop().await;
@@ -104,9 +108,9 @@ pub(super) async fn slots(config: &Config, host: &Host) -> Result<Vec<Slot>, Run
         slots.push(Slot::load(template.clone(), &config.environment).map_err(RunError::Failed)?);
     }
     if !config.dry {
-        let programs = action::resolve(config, host).await?;
-        for (slot, program) in slots.iter_mut().zip(programs) {
-            slot.program = program;
+        let actions = action::resolve(config, host).await?;
+        for (slot, action) in slots.iter_mut().zip(actions) {
+            slot.act_by(action);
         }
     }
     Ok(slots)

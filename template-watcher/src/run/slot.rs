@@ -5,11 +5,15 @@ use std::{sync::Arc, time::Duration};
 use indexmap::IndexSet;
 use tokio::time::Instant;
 
-use super::observe::{Evaluation, Event, Hold, Observers, Subject};
+use super::{
+    observe::{Evaluation, Event, Hold, Observers, Subject},
+    pending::Note,
+};
 use crate::{
+    action::Action,
     answers::{Answers, Asked, Surroundings},
-    command::Program,
     config::TemplateConfig,
+    expect::Counts,
     query::Query,
     render::{Body, Outcome, render},
     source,
@@ -26,7 +30,11 @@ pub(super) struct Slot {
     source: String,
     destination: String,
     pub(super) config: TemplateConfig,
-    pub(super) program: Option<Program>,
+    pub(super) action: Option<Action>,
+    /// The note that its command has still to run.
+    pub(super) note: Option<Note>,
+    /// Whether a process before this one left its command undone.
+    pub(super) is_left_undone: bool,
     surroundings: Arc<Surroundings>,
     text: Vec<u8>,
     body: Option<Box<dyn Body>>,
@@ -47,7 +55,16 @@ pub(super) struct Slot {
     /// The text that was dealt with last: in place or printed.
     pub(super) last: Option<Vec<u8>>,
     again: Option<(Instant, Duration)>,
+    /// The text that was taken back last, and the pause after it.
+    taken_back: Option<(Vec<u8>, Duration)>,
+    /// What its lists held when its file was dealt with last.
+    pub(super) counts: Option<Counts>,
+    /// Since when a guard holds its text back.
+    held: Option<Instant>,
 }
+
+/// Source and destination.
+pub(super) type Names = (String, String);
 
 /// Waits for further changes.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +82,9 @@ impl Slot {
             source: config.source.name(),
             destination: config.destination_name(),
             config,
-            program: None,
+            action: None,
+            note: None,
+            is_left_undone: false,
             surroundings,
             text,
             body: None,
@@ -79,17 +98,27 @@ impl Slot {
             told: None,
             last: None,
             again: None,
+            taken_back: None,
+            counts: None,
+            held: None,
         })
     }
 
     /// Source and destination, for messages.
-    pub(super) fn names(&self) -> (String, String) {
+    pub(super) fn names(&self) -> Names {
         (self.source.clone(), self.destination.clone())
     }
 
     /// The same for observers.
     pub(super) fn subject(&self) -> Subject<'_> {
         Subject { source: &self.source, destination: &self.destination }
+    }
+
+    /// Says what is done after its changes, and finds out whether that was left undone.
+    pub(super) fn act_by(&mut self, action: Option<Action>) {
+        self.note = self.config.destination.as_deref().filter(|_| action.is_some()).map(Note::of);
+        self.is_left_undone = self.note.as_ref().is_some_and(Note::is_there);
+        self.action = action;
     }
 
     /// Understands the text, unless that has been done.
@@ -149,7 +178,8 @@ impl Slot {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timer = self.timer.map(|timer| timer.due);
         let again = self.again.map(|(at, _)| at);
-        timer.into_iter().chain(again).min()
+        let believed = self.held.zip(self.config.guard_for).map(|(since, limit)| since + limit);
+        timer.into_iter().chain(again).chain(believed).min()
     }
 
     /// Whether its text still waits for further changes or for another try.
@@ -172,7 +202,33 @@ impl Slot {
     pub(super) fn settle(&mut self, text: Vec<u8>) {
         self.timer = None;
         self.again = None;
+        self.held = None;
         self.last = Some(text);
+    }
+
+    /// A guard does not permit its text, which is kept; tells whether it has waited for long enough all the same.
+    pub(super) fn hold(&mut self, text: &[u8]) -> bool {
+        let since = *self.held.get_or_insert_with(Instant::now);
+        let is_over = self.config.guard_for.is_some_and(|limit| since.elapsed() >= limit);
+        if !is_over {
+            self.timer = None;
+            self.outcome = Some(Outcome::Text(text.to_owned()));
+        }
+        is_over
+    }
+
+    /// Its text was taken back. It is kept for later, unless another one has come.
+    pub(super) fn refuse(&mut self, text: Vec<u8>, (first, longest): (Duration, Duration)) {
+        let pause = match &self.taken_back {
+            Some((known, pause)) if *known == text => (*pause * 2).min(longest),
+            _ => first,
+        };
+        self.taken_back = Some((text.clone(), pause));
+        self.last = None;
+        if self.outcome.is_none() {
+            self.outcome = Some(Outcome::Text(text));
+            self.again = Some((Instant::now() + pause, pause));
+        }
     }
 
     /// Its text could not be put in place; it is kept and tried again.
@@ -183,12 +239,14 @@ impl Slot {
         self.outcome = Some(Outcome::Text(text));
     }
 
-    /// Tells something once, until something else is to be told.
-    pub(super) fn tell(&mut self, reason: String) {
-        if self.told.as_ref() != Some(&reason) {
+    /// Tells something once, until something else is to be told; says whether it was.
+    pub(super) fn tell(&mut self, reason: String) -> bool {
+        let is_new = self.told.as_ref() != Some(&reason);
+        if is_new {
             tracing::error!(target: "runner", "{reason}");
             self.told = Some(reason);
         }
+        is_new
     }
 
     /// Something that was told does not hold any more.

@@ -5,6 +5,7 @@
 mod observe;
 mod record;
 mod registry;
+mod safe;
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -107,6 +108,28 @@ async fn keys_below_a_listed_prefix_share_its_question() {
 }
 
 #[tokio::test]
+async fn many_access_lists_cost_a_handful_of_questions() {
+    let names: Vec<String> = (0..45).map(|i| format!("acl-{i:02}")).collect();
+    let keys = names.iter().flat_map(|name| {
+        [(format!("service/haproxy/deny/{name}"), ""), (format!("service/haproxy/acl/{name}/host"), "h")]
+    });
+    let keys: Vec<(String, &str)> = keys.collect();
+    let keys: Vec<(&str, &str)> = keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+    let stage = Stage::with(&keys).await;
+    let text = "{{ range ls \"service/haproxy/deny\" }}{{ $acl := print \"service/haproxy/acl/\" .Key }}\
+                {{ if keyExists (print $acl \"/host\") }}{{ key (print $acl \"/host\") }}{{ end }}\
+                {{ if keyExists (print $acl \"/path\") }}{{ key (print $acl \"/path\") }}{{ end }}{{ end }}";
+    stage.write("t", text);
+    let run = stage.start("template { source = \"@t\" destination = \"@out\" }");
+    stage.becomes("out", &"h".repeat(45)).await;
+    // consul-template asks one or two questions for each of the 90 keys.
+    assert_eq!(stage.registry.asked(), ["/v1/kv/service/haproxy/acl/", "/v1/kv/service/haproxy/deny"]);
+    stage.registry.put("service/haproxy/acl/acl-44/path", "/p");
+    stage.becomes("out", &("h".repeat(45) + "/p")).await;
+    stage.end(run).await;
+}
+
+#[tokio::test]
 async fn a_refused_candidate_leaves_the_old_file() {
     let stage = Stage::with(&[("a", "good 1")]).await;
     stage.write("t", "{{ key \"a\" }}");
@@ -204,6 +227,19 @@ async fn an_outage_leaves_files_and_a_sudden_emptiness_is_not_believed() {
     stage.registry.put("p/b", "1");
     stage.becomes("log", "a 1a 2b 2").await;
     stage.end(run).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_attempts_ends_a_daemon_that_was_given_one() {
+    let mut stage = Stage::with(&[("a", "1")]).await;
+    stage.write("t", "{{ key \"a\" }}");
+    let run = stage.start(
+        "consul { retry { attempts = 2 backoff = \"10ms\" } } template { source = \"@t\" destination = \"@out\" }",
+    );
+    stage.becomes("out", "1").await;
+    stage.registry.down().await;
+    let said = run.await.unwrap().unwrap_err().to_string();
+    assert!(said.starts_with("kv.get(a): "), "{said}");
 }
 
 #[tokio::test]

@@ -67,8 +67,8 @@ async fn observers_see_the_way_from_answer_to_command() {
         "answered kv.get(a) false",
         "text 1",
         "written None 1 kv.get(a)",
-        "ready",
         "started exit 1",
+        "ready",
         "ended Some(\"exit status 1\") true",
     ];
     assert_eq!(*diary.0.lock().unwrap(), expected);

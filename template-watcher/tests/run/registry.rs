@@ -50,6 +50,11 @@ impl Registry {
         self.state.index.send_modify(|index| *index += 1);
     }
 
+    pub(crate) fn remove(&self, key: &str) {
+        self.state.keys.lock().unwrap().remove(key);
+        self.state.index.send_modify(|index| *index += 1);
+    }
+
     pub(crate) fn clear(&self) {
         self.state.keys.lock().unwrap().clear();
         self.state.index.send_modify(|index| *index += 1);
