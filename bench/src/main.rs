@@ -1,7 +1,7 @@
 //! Load tools that take any address or binary, and `compare`, which sets subjects side by side in one run.
 //!
 //! `http` and `dns` make load, `watcher` makes work for a watcher, `limits` finds what the machine can do at best, for which
-//! `held` serves, `agents` starts agents with services, `cluster` three servers. `subject`
+//! `held` serves, `agents` starts agents with services, `cluster` three servers, `leases` simulates thousands of agents. `subject`
 //! starts programs, `process` asks the kernel about them, `fleet` fills a registry. `measure` is one round, `figures` the
 //! table with its goals, `compare` runs the rounds.
 
@@ -19,6 +19,7 @@ mod flushed;
 mod functions;
 mod held;
 mod http;
+mod leases;
 mod limits;
 mod measure;
 mod process;
@@ -76,6 +77,21 @@ enum Tool {
         subject: Subject,
         /// Seconds that each load runs.
         #[arg(long, default_value_t = 6)]
+        seconds: u64,
+    },
+    /// Simulate agents of ours at running servers: a link, a sign of life a second and a service each
+    Agents {
+        /// A server's internal address (repeatable).
+        #[arg(long = "server", default_value = "127.0.0.1:8300")]
+        servers: Vec<SocketAddr>,
+        /// A server's process, to see its memory and processor time (repeatable).
+        #[arg(long = "pid")]
+        pids: Vec<u32>,
+        /// How many; each needs an open file here and there.
+        #[arg(long, default_value_t = 5_000)]
+        number: u32,
+        /// Seconds they are looked at once all are there.
+        #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
     /// Measure what this machine can do at best
@@ -182,6 +198,12 @@ fn main() -> anyhow::Result<()> {
         }
         Tool::Cluster { subject, seconds } => {
             for (key, value) in cluster::measure(&subject, Duration::from_secs(seconds))? {
+                print(&format!("{}: {value:.1}", figures::title(key)));
+            }
+        }
+        Tool::Agents { servers, pids, number, seconds } => {
+            let agents = leases::Agents { servers, number, time: Duration::from_secs(seconds), pids };
+            for (key, value) in agents.run()? {
                 print(&format!("{}: {value:.1}", figures::title(key)));
             }
         }
