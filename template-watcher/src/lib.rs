@@ -22,6 +22,7 @@ pub mod query;
 pub mod render;
 mod run;
 mod source;
+mod status;
 pub mod syntax;
 mod watch;
 

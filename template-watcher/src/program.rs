@@ -20,8 +20,9 @@ use crate::{
     action::Host,
     commands,
     config::{Config, Invocation, InvocationError, Source, invocation},
-    observe::{Event, Observer},
+    observe::Observer,
     run::{Control, Reread, RunError, Runner},
+    status::{self, Address, Board, Serving, Supervisor, Waiting},
 };
 
 /// Signals that are taken besides those configured; the others keep their usual meaning.
@@ -83,9 +84,16 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     }
     // Held for as long as files are to be watched.
     let _files = if config.watch_files { watch_files(&config, &sender) } else { None };
+    let (observers, _serving) = match observers(&config).await {
+        Ok(observers) => observers,
+        Err(e) => {
+            tracing::error!(target: "cli", "{e}");
+            return Exit::RunFailed;
+        }
+    };
     let ended = match Runner::start(config, Host::default()).await {
         Ok(mut runner) => {
-            runner.observe(Arc::new(Systemd));
+            observers.into_iter().for_each(|observer| runner.observe(observer));
             runner.run(&Shutdown::default(), &mut controls, Some(reread)).await
         }
         Err(e) => Err(e),
@@ -108,16 +116,20 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     exit
 }
 
-/// Tells systemd that all templates are rendered.
-struct Systemd;
-
-impl Observer for Systemd {
-    fn see(&self, event: &Event<'_>) {
-        if matches!(event, Event::Ready) {
-            // Fails only where systemd does not listen, and then nobody wants to know.
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        }
+/// Those who are told what happens, and the listener that answers for one of them.
+async fn observers(config: &Config) -> Result<(Vec<Arc<dyn Observer>>, Option<Serving>), String> {
+    let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Supervisor::new())];
+    if config.once || config.parse_only {
+        return Ok((observers, None));
     }
+    if !config.wait_warning.is_zero() {
+        observers.push(Arc::new(Waiting::new(config.wait_warning)));
+    }
+    let Some(address) = &config.status_address else { return Ok((observers, None)) };
+    let board = Arc::new(Board::new());
+    let serving = status::serve(&Address::parse(address)?, Arc::clone(&board)).await?;
+    observers.push(board);
+    Ok((observers, Some(serving)))
 }
 
 /// Reads the same command line again.

@@ -3,6 +3,7 @@
 //! One file a command. Their exit codes: 0 done, 1 a test failed or something was found, 13 wrong flags, 14 a template or
 //! the registry failed, 15 a file of ours cannot be read.
 
+mod explain;
 mod record;
 mod render;
 mod test;
@@ -32,7 +33,8 @@ impl Failed {
 
 type Command = fn(&str, &[String]) -> Result<Exit, Failed>;
 
-const COMMANDS: &[(&str, Command)] = &[("render", render::main), ("test", test::main)];
+const COMMANDS: &[(&str, Command)] =
+    &[("explain", explain::main), ("render", render::main), ("test", test::main)];
 
 /// Runs one of the watcher's own commands when the first word names one.
 pub(crate) fn run(program: &str, words: &[String]) -> Option<Exit> {

@@ -13,6 +13,7 @@ use super::{
     item::Table,
     template::template,
 };
+use crate::status::Address;
 
 /// The time in which a sudden emptiness is not believed.
 const EMPTY_GRACE: Duration = Duration::from_secs(60);
@@ -22,6 +23,9 @@ const ROTATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Who speaks in log files and to syslog: what reads them knows the watcher by this name.
 const PROGRAM: &str = "consul-template";
+
+/// How long a template may wait before it is told.
+const WAIT_WARNING: Duration = Duration::from_secs(60);
 
 /// Reads all files and lays the flags over them.
 pub(super) fn assemble(
@@ -75,6 +79,8 @@ pub(super) fn assemble(
         err_on_failed_lookup: table.bool("err_on_failed_lookup").unwrap_or(false),
         watch_files: table.bool("watch_files").unwrap_or(false),
         empty_grace: table.duration("empty_grace").unwrap_or(EMPTY_GRACE),
+        status_address: status_address(table)?,
+        wait_warning: table.duration("wait_warning").unwrap_or(WAIT_WARNING),
         paths,
         warnings,
     })
@@ -180,6 +186,12 @@ fn syslog(table: &Table) -> Result<Option<Syslog>, ConfigError> {
         None => Facility::LOCAL0,
     };
     Ok(Some(Syslog { program: program.unwrap_or_else(|| PROGRAM.to_owned()), facility }))
+}
+
+fn status_address(table: &Table) -> Result<Option<String>, ConfigError> {
+    let Some(text) = table.filled("status_address") else { return Ok(None) };
+    Address::parse(&text).map_err(|reason| ConfigError(format!("status_address: {reason}")))?;
+    Ok(Some(text))
 }
 
 fn retry(table: &Table) -> RetryPolicy {

@@ -94,6 +94,10 @@ pub struct Config {
     pub watch_files: bool,
     /// How long a sudden emptiness after a reset of the registry is not believed.
     pub empty_grace: Duration,
+    /// Where others may ask how the watcher is: `HOST:PORT` or `unix:///PATH`.
+    pub status_address: Option<String>,
+    /// Warn of a template that has waited for this long; zero never does.
+    pub wait_warning: Duration,
     /// Files and folders the configuration came from.
     pub paths: Vec<PathBuf>,
     /// What is worth a warning once the log stands.

@@ -79,6 +79,8 @@ pub(super) const TOP: &[Key] = &[
     // Ours.
     key("watch_files", Bool),
     key("empty_grace", Duration),
+    key("status_address", Text),
+    key("wait_warning", Duration),
 ];
 
 /// The block form of `wait`.

@@ -25,6 +25,7 @@ use go_template::{Signature, Value};
 
 pub use reference::reference;
 pub use scratch::Scratch;
+pub(crate) use text::hex;
 pub use unknown::lookup;
 
 use crate::answers::Scope;

@@ -238,7 +238,8 @@ pub(super) fn unbase64(engine: &impl base64::Engine, text: &[u8]) -> Result<Vec<
     })
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

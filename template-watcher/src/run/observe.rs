@@ -34,6 +34,8 @@ pub enum Event<'a> {
         /// All of them, in the order of the configuration.
         templates: &'a [Subject<'a>],
     },
+    /// The configuration is read again; [`Event::Began`] or [`Event::NotReread`] follows.
+    Rereading,
     /// The configuration or a template could not be read again; what ran before goes on.
     NotReread {
         /// Why.

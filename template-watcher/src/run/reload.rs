@@ -46,6 +46,7 @@ impl Runner {
     /// Reads templates and configuration again; what is wrong is told, and everything stays as it was.
     pub(super) async fn reload(&mut self, reread: Option<&Reread>) {
         self.read_again = None;
+        self.observers.tell(Event::Rereading);
         let config = match reread.map(|reread| reread()) {
             Some(Ok(config)) => config,
             Some(Err(error)) => {

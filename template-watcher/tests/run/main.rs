@@ -6,6 +6,7 @@ mod observe;
 mod record;
 mod registry;
 mod safe;
+mod status;
 
 use std::{fs, path::PathBuf, time::Duration};
 
