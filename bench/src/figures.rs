@@ -116,10 +116,16 @@ pub(crate) const FIGURES: &[Figure] = &[
     row("agents_failed", "simulated agents: calls that failed", Goal::AtMost(0.0)),
     row("watcher_memory_1", "watcher, 1 template: memory, MB", Goal::AtMost(4.0)),
     row("watcher_memory_100", "watcher, 100 templates: memory, MB", Goal::AtMost(8.0)),
+    row("watcher_memory_1000", "watcher, 1,000 templates: memory, MB", Goal::Open),
     row("watcher_file_1", "watcher, 1 template: put to new file, ms", Goal::AtMost(2.0)),
+    row("watcher_p99_1", "watcher, 1 template: put to new file, p99 ms", Goal::Open),
     row("watcher_file_100", "watcher, 100 templates: put to new file, ms", Goal::AtMost(2.0)),
+    row("watcher_p99_100", "watcher, 100 templates: put to new file, p99 ms", Goal::Open),
+    row("watcher_file_1000", "watcher, 1,000 templates: put to new file, ms", Goal::Open),
+    row("watcher_p99_1000", "watcher, 1,000 templates: put to new file, p99 ms", Goal::Open),
     row("watcher_cpu_1", "watcher, 1 template: CPU of 1,000 changes, s", Goal::AtMost(0.3)),
     row("watcher_cpu_100", "watcher, 100 templates: CPU of 1,000 changes, s", Goal::AtMost(0.3)),
+    row("watcher_cpu_1000", "watcher, 1,000 templates: CPU of 1,000 changes, s", Goal::Open),
 ];
 
 #[cfg(test)]

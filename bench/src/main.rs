@@ -30,7 +30,7 @@ use compare::Comparison;
 use held::Holder;
 use http::{load::Speed, waiters};
 use measure::{Effort, Keys, Part};
-use subject::Subject;
+use subject::{Running, Subject};
 
 /// Measures registries, agents and watchers
 #[derive(Debug, Parser)]
@@ -39,7 +39,8 @@ use subject::Subject;
     bench compare ryo=target/release/ryo --watcher 'ryo=target/release/ryo template' --only watcher\n  \
     bench kv put --http 127.0.0.1:8500 --clients 64\n  \
     bench waiters key --http 127.0.0.1:8500 --pid 4711\n  \
-    bench agent ryo=target/release/ryo")]
+    bench agent ryo=target/release/ryo\n  \
+    bench watcher ryo=target/release/ryo 'ryo=target/release/ryo template' consul-template=consul-template")]
 enum Tool {
     /// Write or read a thousand keys
     Kv {
@@ -94,6 +95,8 @@ enum Tool {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Start a registry, and watchers beside it in turn, and see what they take
+    Watcher(WatcherFlags),
     /// Measure what this machine can do at best
     Limits {
         /// Seconds that each load runs.
@@ -156,6 +159,18 @@ struct WaiterFlags {
 }
 
 #[derive(Debug, Args)]
+struct WatcherFlags {
+    /// NAME=BIN, a program that answers to `agent -config-file FILE`.
+    registry: Subject,
+    /// NAME='COMMAND WORDS', programs that answer to consul-template's flags.
+    #[arg(required = true)]
+    watchers: Vec<Subject>,
+    /// Templates, each with a key and a folder of its own and a service that all share (repeatable, or with commas).
+    #[arg(long, value_delimiter = ',', default_values_t = measure::TEMPLATES.map(|(number, _)| number))]
+    templates: Vec<usize>,
+}
+
+#[derive(Debug, Args)]
 struct CompareFlags {
     /// NAME=BIN, a program that answers to `agent -config-file FILE`; goals are for the first, its peer is the second.
     #[arg(required = true)]
@@ -207,6 +222,7 @@ fn main() -> anyhow::Result<()> {
                 print(&format!("{}: {value:.1}", figures::title(key)));
             }
         }
+        Tool::Watcher(flags) => run_watchers(&flags)?,
         Tool::Limits { seconds, waiters } => {
             for (key, value) in limits::measure(Duration::from_secs(seconds), waiters)? {
                 print(&format!("{}: {value:.0}", figures::title(key)));
@@ -241,6 +257,26 @@ fn run_waiters(flags: &WaiterFlags) -> anyhow::Result<()> {
     let last: Vec<String> = report.last_ms.iter().map(|ms| format!("{ms:.1}")).collect();
     print(&format!("last answer after ms: {}", last.join(" ")));
     print(&format!("{} answers did not come, {} came without need", report.missed, report.needless));
+    Ok(())
+}
+
+fn run_watchers(flags: &WatcherFlags) -> anyhow::Result<()> {
+    for &templates in &flags.templates {
+        for subject in &flags.watchers {
+            let running = Running::registry(&flags.registry.bin)?;
+            let report = watcher::run(running.http(), subject, templates)?;
+            let watcher::Report { memory, memory_after, first, to_file_ms, to_file_p99_ms, processor } =
+                report;
+            let megabytes = |bytes: process::Bytes| bytes as f64 / measure::MEGABYTE;
+            print(&format!(
+                "{}, {templates} templates: {:.1} MB, {:.1} MB after the changes; all files after {first:.2?}; put to \
+                 file {to_file_ms:.2} ms, p99 {to_file_p99_ms:.2} ms; {processor:.2?} of a processor for 1,000 changes",
+                subject.name,
+                megabytes(memory),
+                megabytes(memory_after),
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -34,7 +34,7 @@ const SETTLE: Duration = Duration::from_secs(8);
 const IDLE_AFTER: Duration = Duration::from_secs(35);
 /// How long idle writes to disk are counted.
 const IDLE: Duration = Duration::from_secs(20);
-const MEGABYTE: f64 = 1_048_576.0;
+pub(crate) const MEGABYTE: f64 = 1_048_576.0;
 const KILOBYTE: f64 = 1_024.0;
 
 /// Figures that are measured together.
@@ -215,17 +215,22 @@ pub(crate) fn dns(
     Questions { address, name: format!("{service}.service.consul"), kind: kind.into(), edns, time }.run()
 }
 
+/// Numbers of templates, each with the keys of its figures.
+pub(crate) const TEMPLATES: [(usize, [&str; 4]); 3] = [
+    (1, ["watcher_memory_1", "watcher_file_1", "watcher_p99_1", "watcher_cpu_1"]),
+    (100, ["watcher_memory_100", "watcher_file_100", "watcher_p99_100", "watcher_cpu_100"]),
+    (1_000, ["watcher_memory_1000", "watcher_file_1000", "watcher_p99_1000", "watcher_cpu_1000"]),
+];
+
 /// All figures of a watcher; the registry beside it is fresh each time.
 pub(crate) fn watcher(registry: &Subject, watcher: &Subject) -> anyhow::Result<Values> {
     let mut values = Values::new();
-    for (templates, memory, to_file, processor) in [
-        (1, "watcher_memory_1", "watcher_file_1", "watcher_cpu_1"),
-        (100, "watcher_memory_100", "watcher_file_100", "watcher_cpu_100"),
-    ] {
+    for (templates, [memory, to_file, p99, processor]) in TEMPLATES {
         let running = Running::registry(&registry.bin)?;
         let report = watcher::run(running.http(), watcher, templates)?;
         values.insert(memory, report.memory as f64 / MEGABYTE);
         values.insert(to_file, report.to_file_ms);
+        values.insert(p99, report.to_file_p99_ms);
         values.insert(processor, report.processor.as_secs_f64());
     }
     Ok(values)
