@@ -13,7 +13,8 @@ pub fn banner(config: &Config, node_id: &str) -> String {
          {:>19}: '{}'\n{:>19}: '{node_id}'\n{:>19}: '{}'\n{:>19}: '{}' (Segment: '{segment}')\n\
          {:>19}: {} (Bootstrap: {})\n\
          {:>19}: [{}] (HTTP: {}, HTTPS: {}, gRPC: {}, gRPC-TLS: {}, DNS: {})\n\
-         {:>19}: {} (LAN: {}, WAN: {})\n\n\
+         {:>19}: {} (LAN: {}, WAN: {})\n\
+         {:>19}: {}\n\n\
          ==> Log data will now stream in as it occurs:\n",
         "Version",
         crate::identity::CONSUL_VERSION,
@@ -36,5 +37,7 @@ pub fn banner(config: &Config, node_id: &str) -> String {
         config.advertise_addr,
         port(ports.serf_lan),
         port(ports.serf_wan),
+        "Gossip Encryption",
+        config.encrypt.is_some(),
     )
 }

@@ -272,11 +272,6 @@ fn mesh_root(settings: &Settings, folder: &Folder) -> Result<Option<MeshRoot>, S
 }
 
 fn refuse_unsupported(settings: &Settings) -> Result<(), StartError> {
-    if settings.encrypt {
-        let why = "a key is set, but this release cannot encrypt the internal link yet; remove the key, and keep ports \
-                   8300 to 8302 within a trusted network";
-        return Err(StartError::Unsupported { key: "encrypt", why });
-    }
     if settings.bootstrap_expect > 1 {
         let why = "this release runs one server a datacenter; set it to 1";
         return Err(StartError::Unsupported { key: "bootstrap_expect", why });

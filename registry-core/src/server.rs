@@ -158,6 +158,7 @@ fn stats(registry: &Registry) -> serde_json::Value {
     let members = registry.leases().members();
     let with = |status| members.iter().filter(|member| member.status == status).count().to_string();
     let leader = registry.leadership().leader().unwrap_or_default();
+    let encrypted = settings.encrypt.is_some().to_string();
     serde_json::json!({
         "raft": {
             "state": progress.state,
@@ -185,14 +186,14 @@ fn stats(registry: &Registry) -> serde_json::Value {
             "failed": with(calls::status::FAILED),
             "left": with(calls::status::LEFT),
             "health_score": "0",
-            "encrypted": "false",
+            "encrypted": encrypted,
         },
         "serf_wan": {
             "members": "1",
             "failed": "0",
             "left": "0",
             "health_score": "0",
-            "encrypted": "false",
+            "encrypted": encrypted,
         },
     })
 }

@@ -36,8 +36,8 @@ pub struct Settings {
     pub grpc_port: u16,
     /// How many servers must be there before the first one leads. More than one is refused.
     pub bootstrap_expect: usize,
-    /// Whether `encrypt` holds a key. Not supported yet: a registry with one refuses to start.
-    pub encrypt: bool,
+    /// The shared key, which every peer proves on [`Settings::network`]; `None` asks nobody.
+    pub encrypt: Option<link::Key>,
     /// How many links one address may have; `None` for as many as there are places.
     pub links_per_client: Option<usize>,
     /// Whether the registry's own place in the space of round trips is written: not with `disable_coordinates`.
@@ -72,11 +72,12 @@ impl Settings {
             meta: config.node_meta.clone(),
             grpc_port: config.ports.grpc.unwrap_or(0),
             bootstrap_expect: config.bootstrap_expect as usize,
-            encrypt: config.encrypt.is_some(),
+            encrypt: config.encrypt.clone(),
             links_per_client: config.limits.rpc_max_conns_per_client,
             coordinates: config.coordinates,
             mesh: config.mesh.clone(),
             reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
+            network: link::network(config.encrypt.clone()),
             ..usual
         }
     }
@@ -107,7 +108,7 @@ impl Settings {
             meta: BTreeMap::new(),
             grpc_port: 0,
             bootstrap_expect: 1,
-            encrypt: false,
+            encrypt: None,
             links_per_client: None,
             coordinates: true,
             mesh: None,

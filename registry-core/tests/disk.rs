@@ -187,9 +187,6 @@ async fn a_log_damaged_before_its_end_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_this_release_lacks_and_ports_in_use_are_refused() {
-    let mut encrypted = Settings::new("n1", "id");
-    encrypted.encrypt = true;
-    assert!(refused(encrypted).await.starts_with("encrypt: "));
     let mut three = Settings::new("n1", "id");
     three.bootstrap_expect = 3;
     assert!(refused(three).await.starts_with("bootstrap_expect: "));

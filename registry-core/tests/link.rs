@@ -127,7 +127,11 @@ async fn an_agent_elsewhere_runs_prepared_queries_as_itself_and_for_its_client()
     let (remote, keeping) = Remote::start(
         remote::Settings {
             lease: serde_json::from_str(&lease("web1")).unwrap(),
-            joins: Joins { targets: vec![serf.to_string()], datacenter: "dc1".to_owned() },
+            joins: Joins {
+                targets: vec![serf.to_string()],
+                datacenter: "dc1".to_owned(),
+                network: link::network(None),
+            },
             retry_interval: Duration::from_secs(1),
             retry_max: 0,
             remember: Duration::from_secs(60),

@@ -230,12 +230,15 @@ impl Agent {
 
     fn join(&self, target: String, done: oneshot::Sender<Result<(), String>>) {
         let remote = self.remote.as_ref().map(|lease| lease.remote.clone());
-        let datacenter = self.config.borrow().datacenter.clone();
+        let (datacenter, network) = {
+            let config = self.config.borrow();
+            (config.datacenter.clone(), link::network(config.encrypt.clone()))
+        };
         // Looking up a name and asking may take seconds, in which signals still count.
         tokio::spawn(async move {
             let joined = match remote {
                 Some(remote) => remote.join(&target).await,
-                None => Joins { targets: vec![target], datacenter }.find().await.map(drop),
+                None => Joins { targets: vec![target], datacenter, network }.find().await.map(drop),
             };
             let _ = done.send(joined.map_err(|error| error.to_string()));
         });

@@ -92,7 +92,11 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
     let id = node_id(&config)?;
     let settings = Settings {
         lease: lease(&config, &id),
-        joins: Joins { targets: config.retry_join.clone(), datacenter: config.datacenter.clone() },
+        joins: Joins {
+            targets: config.retry_join.clone(),
+            datacenter: config.datacenter.clone(),
+            network: link::network(config.encrypt.clone()),
+        },
         retry_interval: config.retry_interval,
         retry_max: config.retry_max,
         remember: config.dns_last_known,
@@ -118,9 +122,10 @@ fn answer_joins(config: &Config, remote: &Arc<Remote>, shutdown: &Shutdown) -> O
     let address = SocketAddr::new(config.serf_lan, config.ports.serf_lan?);
     let remote = Arc::downgrade(remote);
     let directions = move || remote.upgrade()?.directions();
+    let network = link::network(config.encrypt.clone());
     let shutdown = shutdown.clone();
     Some(tokio::spawn(async move {
-        match link::bind(&link::Tcp, address, &shutdown).await {
+        match link::bind(&*network, address, &shutdown).await {
             Ok(listener) => link::join::answer(listener, directions, shutdown).await,
             Err(_) if shutdown.is_requested() => {}
             Err(error) => {

@@ -106,8 +106,8 @@ pub struct Config {
     pub leave_drain_time: Duration,
     /// How long a request waits for a leader.
     pub rpc_hold_timeout: Duration,
-    /// The shared key, decoded; its presence asks every peer to prove it.
-    pub encrypt: Option<Vec<u8>>,
+    /// The shared key, which every peer must prove; `None` asks nobody.
+    pub encrypt: Option<link::Key>,
     /// `connect.ca_config.cluster_id` when `connect.enabled` is set; empty when only that is.
     pub mesh: Option<String>,
     /// `disable_remote_exec = false`: whether others may run commands here.

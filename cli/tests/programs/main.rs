@@ -19,6 +19,7 @@
 //! | a registry on its old folder, after a stop and after kill -9 | `nodes::a_registry_replaced_…` |
 //! | `leave`: gone at once, a sole registry keeps all; how it finds its agent | `nodes::leaving_…`, `dropin::leave_…` |
 //! | a container of the same name with another address | `nodes::a_container_of_the_same_name_…` |
+//! | one key for all: with it, with another, without | `encrypt` |
 //! | all of that between packet filters that let in 8301 alone | `firewall` |
 //! | by version and health: one question over HTTP and DNS | `services::one_question_…` |
 //! | scaling up and down; a feature switched by one key | `services` |
@@ -53,6 +54,7 @@ mod clients;
 mod dev;
 mod disk;
 mod dropin;
+mod encrypt;
 mod examples;
 mod faults;
 mod firewall;

@@ -4,18 +4,25 @@
 //! calls. [`serve()`] is the listener's end, [`Link`] the caller's, [`Servers`] a caller with several registries to choose
 //! from; [`calls`] are the shapes of the calls that are ours alone, and [`join`] is the question of where to go.
 //!
+//! With a [`Key`] every connection is TLS, and both ends prove the key before anything else is said.
+//!
 //! What a call means is decided by whoever hands `serve` its handler. Multiplexing and flow control are hyper's.
 
 mod bind;
 pub mod calls;
 pub mod join;
+mod key;
+mod keyed;
 mod link;
 mod network;
 mod serve;
 mod servers;
+mod unproven;
 mod wire;
 
 pub use bind::bind;
+pub use key::{BadKey, Key, KeyFault};
+pub use keyed::{Keyed, network};
 pub use link::{Link, LinkError, Unanswered};
 pub use network::{Accept, BoxFuture, Connection, Listener, Network, Stream, Tcp};
 pub use serve::serve;

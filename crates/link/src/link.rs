@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{Network, Tcp, wire};
+use crate::{KeyFault, Network, Tcp, wire};
 
 /// The first pause after a connection could not be made; doubled with each further failure.
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
@@ -140,10 +140,15 @@ impl Link {
             self.absolute(request.uri()).map_err(|error| Unanswered { error, unsent: None })?;
         let answer = sender.try_send_request(request).await.map_err(|mut failed| {
             let unsent = failed.take_message().map(Box::new);
-            let reason: Arc<str> = failed.into_error().to_string().into();
+            let error = failed.into_error();
+            let refused = wants_key(&error);
+            let reason: Arc<str> = match refused {
+                true => KeyFault::OursMissing.to_string().into(),
+                false => error.to_string().into(),
+            };
             let error = match unsent {
-                Some(_) => self.no_connection(reason),
-                None => LinkError::Ended { address: self.address, reason },
+                None if !refused => LinkError::Ended { address: self.address, reason },
+                _ => self.no_connection(reason),
             };
             Unanswered { error, unsent }
         })?;
@@ -190,6 +195,18 @@ impl Link {
     fn no_connection(&self, reason: Arc<str>) -> LinkError {
         LinkError::Connect { address: self.address, reason }
     }
+}
+
+/// Whether the peer has ended the connection because nobody proved a key on it; it has then answered nothing.
+fn wants_key(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.reason() == Some(h2::Reason::INADEQUATE_SECURITY);
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// The pause after so many failures in a row, with some jitter so that a fleet does not return in one moment.

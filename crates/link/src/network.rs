@@ -7,6 +7,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::Key;
+
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A connection of any kind.
@@ -21,12 +23,17 @@ pub trait Network: fmt::Debug + Send + Sync {
 
     /// Listens at `address`; port 0 takes a free one.
     fn bind(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Listener>>;
+
+    /// The key that every peer must prove, if one must.
+    fn key(&self) -> Option<&Key> {
+        None
+    }
 }
 
 /// Two directions of bytes, sent as soon as they are written.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Waits for the other end's first words without taking them; false when it left instead.
-    fn spoken(&mut self) -> BoxFuture<'_, bool>;
+    /// Waits for the other end's first byte without taking it; `None` when it left instead.
+    fn first(&mut self) -> BoxFuture<'_, Option<u8>>;
 }
 
 /// Takes connections.
@@ -36,6 +43,11 @@ pub trait Accept: Send + Sync {
 
     /// Where it listens.
     fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// The key that those who connect must prove, if they must.
+    fn key(&self) -> Option<&Key> {
+        None
+    }
 }
 
 /// The network of the machine.
@@ -53,10 +65,10 @@ impl Network for Tcp {
 }
 
 impl Connection for TcpStream {
-    fn spoken(&mut self) -> BoxFuture<'_, bool> {
+    fn first(&mut self) -> BoxFuture<'_, Option<u8>> {
         Box::pin(async {
             let mut first = [0];
-            matches!(self.peek(&mut first).await, Ok(1))
+            matches!(self.peek(&mut first).await, Ok(1)).then_some(first[0])
         })
     }
 }
@@ -81,6 +93,10 @@ impl Accept for Listener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         (**self).local_addr()
+    }
+
+    fn key(&self) -> Option<&Key> {
+        (**self).key()
     }
 }
 

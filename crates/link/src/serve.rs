@@ -17,7 +17,7 @@ use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::{Accept, Stream, wire};
+use crate::{Accept, Key, Stream, keyed::opened, unproven::Unproven, wire};
 
 /// Peers that may be connected at once; a fleet of ours has hundreds of agents at most.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -28,7 +28,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// `per_client` of them, where that is given; further ones are closed at once.
 ///
 /// `handler` gets the peer's address and the request; when the peer goes away its future is dropped. Returns once all
-/// connections have ended, at most two seconds after shutdown was asked for.
+/// connections have ended, at most two seconds after shutdown was asked for. Peers must prove the listener's key.
 pub async fn serve<H, F>(listener: impl Accept, per_client: Option<usize>, handler: H, shutdown: Shutdown)
 where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
@@ -36,6 +36,7 @@ where
 {
     let mut connections = JoinSet::new();
     let mut clients = Clients { per_client: per_client.unwrap_or(CONNECTIONS_MAX), ..Clients::default() };
+    let (unproven, key) = (Unproven::default(), listener.key().cloned());
     let mut end = pin!(shutdown.requested());
     let mut failing = false;
     loop {
@@ -53,9 +54,12 @@ where
                     metrics::counter!("rpc.accept_conn").increment(1);
                     let ip = peer.ip().to_canonical();
                     if clients.admits(ip) {
-                        let serving = connection(stream, peer, handler.clone(), shutdown.clone());
+                        let (unproven, key) = (unproven.clone(), key.clone());
+                        let (handler, shutdown) = (handler.clone(), shutdown.clone());
                         connections.spawn(async move {
-                            serving.await;
+                            if let Some(stream) = settled(stream, peer, &unproven, key.as_ref(), &shutdown).await {
+                                connection(stream, peer, handler, shutdown).await;
+                            }
                             ip
                         });
                     }
@@ -109,16 +113,33 @@ impl Clients {
     }
 }
 
-async fn connection<H, F>(mut stream: Stream, peer: SocketAddr, handler: H, shutdown: Shutdown)
+/// The stream of a peer that has begun to speak, and has proved the key where there is one. Whoever connects and says nothing
+/// would keep its place for ever: pings begin with the first words only.
+async fn settled(
+    stream: Stream,
+    peer: SocketAddr,
+    unproven: &Unproven,
+    key: Option<&Key>,
+    shutdown: &Shutdown,
+) -> Option<Stream> {
+    let settled = tokio::select! {
+        settled = unproven.settle(peer, opened(stream, key)) => settled,
+        () = shutdown.requested() => return None,
+    };
+    match settled {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::debug!(target: "agent.server", %peer, %error, "a link was not made");
+            None
+        }
+    }
+}
+
+async fn connection<H, F>(stream: Stream, peer: SocketAddr, handler: H, shutdown: Shutdown)
 where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    // Whoever connects and says nothing would keep its place for ever: pings begin with the first words only.
-    tokio::select! {
-        spoken = timeout(wire::CONNECT_LIMIT, stream.spoken()) => if !matches!(spoken, Ok(true)) { return },
-        () = shutdown.requested() => return,
-    }
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = handler(peer, request.map(|body| body.map_err(Into::into).boxed_unsync()));
         async move {
@@ -131,6 +152,7 @@ where
         Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(wire::STREAMS_MAX)
+            .max_pending_accept_reset_streams(wire::RESETS_MAX)
             .initial_stream_window_size(wire::STREAM_WINDOW_BYTES)
             .initial_connection_window_size(wire::CONNECTION_WINDOW_BYTES)
             .keep_alive_interval(wire::PING)

@@ -15,6 +15,11 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 /// Requests under way on one link; most are blocking queries that wait.
 pub(crate) const STREAMS_MAX: u32 = 100_000;
 
+/// Requests that were given up before the listener looked at them; with more the link ends.
+///
+/// The usual 20 is for strangers: here one hasty client of an agent would end the calls of all the others.
+pub(crate) const RESETS_MAX: usize = 4096;
+
 /// How often a quiet peer is asked for a sign of life, and how long it may take for it.
 pub(crate) const PING: Duration = Duration::from_secs(10);
 

@@ -5,6 +5,11 @@
 #[error("illegal base64 data at input byte {0}")]
 pub struct BadBase64(pub usize);
 
+/// Encodes bytes in the standard alphabet, padded.
+pub fn encode(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+}
+
 /// Decodes a text; bits after the last whole byte count for nothing (as in Go).
 pub fn decode(text: &str) -> Result<Vec<u8>, BadBase64> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);

@@ -50,10 +50,10 @@ impl Accept for Listening {
 }
 
 impl Connection for Tcp {
-    fn spoken(&mut self) -> BoxFuture<'_, bool> {
+    fn first(&mut self) -> BoxFuture<'_, Option<u8>> {
         Box::pin(async {
             let mut first = [0];
-            matches!(self.0.peek(&mut first).await, Ok(1))
+            matches!(self.0.peek(&mut first).await, Ok(1)).then_some(first[0])
         })
     }
 }

@@ -3,11 +3,12 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use hickory_resolver::TokioResolver;
-use link::join::ask;
+use link::{KeyFault, Network, join::ask};
 use tokio::time::timeout;
 
 use super::words;
@@ -32,6 +33,14 @@ pub enum JoinError {
         theirs: String,
         /// Our datacenter.
         ours: String,
+    },
+    /// The registry there has another key, or only one of both has one.
+    #[error("{target}: {fault}")]
+    Key {
+        /// What was tried.
+        target: String,
+        /// What does not fit.
+        fault: KeyFault,
     },
     /// `retry_max` attempts have failed.
     #[error("max join retry exhausted, exiting: {0}")]
@@ -59,39 +68,47 @@ pub struct Joins {
     pub targets: Vec<String>,
     /// The datacenter they must belong to.
     pub datacenter: String,
+    /// How they are reached.
+    pub network: Arc<dyn Network>,
 }
 
 impl Joins {
     /// The same with one target only.
     pub(super) fn with(&self, target: &str) -> Self {
-        Self { targets: vec![target.to_owned()], datacenter: self.datacenter.clone() }
+        Self { targets: vec![target.to_owned()], ..self.clone() }
     }
 
     /// Asks every target where its registry's link is; names are looked up anew each time.
     ///
-    /// Errors when none told, naming each target's reason.
+    /// Errors when none told, naming each target's reason, or the one whose key does not fit.
     pub(crate) async fn find(&self) -> Result<Vec<SocketAddr>, JoinError> {
         let mut found = Vec::new();
-        let mut errors = Vec::new();
+        let (mut errors, mut unfit) = (Vec::new(), None);
         for target in &self.targets {
             match self.one(target).await {
                 Ok(server) => found.push(server),
                 Err(error @ JoinError::OtherDatacenter { .. }) if self.targets.len() == 1 => {
                     return Err(error);
                 }
+                Err(error @ JoinError::Key { .. }) => unfit = Some(error),
                 Err(JoinError::Nobody(reasons)) => {
                     errors.push(format!("Failed to join {target}: {}", reasons.join("; ")));
                 }
                 Err(error) => errors.push(format!("Failed to join {target}: {error}")),
             }
         }
-        if found.is_empty() { Err(JoinError::Nobody(errors)) } else { Ok(found) }
+        match (found.is_empty(), unfit) {
+            (false, _) => Ok(found),
+            // Others may only be away; this one stays until somebody mends it.
+            (true, Some(unfit)) => Err(unfit),
+            (true, None) => Err(JoinError::Nobody(errors)),
+        }
     }
 
     async fn one(&self, target: &str) -> Result<SocketAddr, JoinError> {
         let mut last = JoinError::Nobody(vec!["the name has no address".into()]);
         for address in resolve(target).await.map_err(|reason| JoinError::Nobody(vec![reason]))? {
-            match ask(&link::Tcp, address).await {
+            match ask(&*self.network, address).await {
                 Ok(directions) if directions.datacenter == self.datacenter => {
                     return Ok(reachable(directions.server, address));
                 }
@@ -102,7 +119,12 @@ impl Joins {
                         ours: self.datacenter.clone(),
                     }
                 }
-                Err(error) => last = JoinError::Nobody(vec![reason(address, &error)]),
+                Err(error) => {
+                    last = match KeyFault::of(&error) {
+                        Some(fault) => JoinError::Key { target: address.to_string(), fault },
+                        None => JoinError::Nobody(vec![reason(address, &error)]),
+                    }
+                }
             }
         }
         Err(last)
@@ -177,8 +199,8 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_names_each_target() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let joins =
-            Joins { targets: vec![free.to_string(), "provider=aws x=y".into()], datacenter: "dc1".into() };
+        let targets = vec![free.to_string(), "provider=aws x=y".into()];
+        let joins = Joins { targets, datacenter: "dc1".into(), network: link::network(None) };
         let said = joins.find().await.unwrap_err().to_string();
         assert!(said.starts_with("2 errors occurred:"), "{said}");
         assert!(said.contains(&format!("Failed to join {free}: ")), "{said}");

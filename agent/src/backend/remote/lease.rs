@@ -39,6 +39,9 @@ pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), 
             }
             Err(Failed::Away(error)) => {
                 failures += 1;
+                if matches!(error, JoinError::Key { .. }) && !std::mem::replace(&mut refused, true) {
+                    tracing::error!(target: "agent", peer = one_line(&error), "the registry does not take this node");
+                }
                 away(&remote, &error, failures)?;
                 pause_after(failures).min(remote.settings.retry_interval)
             }

@@ -94,7 +94,7 @@ impl Remote {
     /// Starts looking for registries and keeping the lease; the task ends with shutdown, or with [`JoinError::GaveUp`].
     pub fn start(settings: Settings, shutdown: Shutdown) -> (Arc<Self>, JoinHandle<Result<(), JoinError>>) {
         let remote = Arc::new(Self {
-            servers: Servers::default(),
+            servers: Servers::over(settings.joins.network.clone()),
             remembered: Mutex::new(Remembered::new(settings.remember)),
             lease: RwLock::new(settings.lease.clone()),
             settings,

@@ -23,9 +23,15 @@ pub(super) fn judge(config: &mut Config, settings: &Map<String, Json>) -> Result
     stanzas(settings)?;
     bootstrap(config)?;
     if let Some(key) = settings.get("encrypt").and_then(Json::as_str).filter(|key| !key.is_empty()) {
-        config.encrypt = Some(
-            decode(key).map_err(|reason| ConfigError::new(format!("encrypt has invalid key: {reason}")))?,
-        );
+        config.encrypt = Some(decode(key).map_err(|error| ConfigError::new(error.to_string()))?);
+    }
+    for key in ["encrypt_verify_incoming", "encrypt_verify_outgoing"] {
+        if config.encrypt.is_some() && settings.get(key) == Some(&Json::Bool(false)) {
+            let text = format!(
+                "configuration key {key} has no effect: with encrypt the key is required of every peer"
+            );
+            config.notices.push(text);
+        }
     }
     validate_meta(&config.node_meta, true)
         .map_err(|reason| ConfigError::new(format!("node_meta invalid: {reason}")))?;
