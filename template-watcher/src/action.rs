@@ -68,7 +68,7 @@ async fn of_template(
 ) -> Result<Option<Action>, ConfigError> {
     let program = |words: Vec<String>, limit| Program {
         words,
-        environment: environment(std::env::vars_os(), &template.command_env, &config.environment),
+        environment: environment(std::env::vars_os(), &template.command_env, &config.injected()),
         limit,
     };
     let own = |program| Action { program, name: None, pace: Pace::default() };
@@ -79,6 +79,9 @@ async fn of_template(
     if let Some(action) = config.actions.get(word) {
         let program = named(action, template, &program, host);
         return Ok(Some(Action { program, name: Some(word.clone()), pace: action.pace.clone() }));
+    }
+    if config.processes.iter().any(|process| process.name == *word) {
+        return Ok(None);
     }
     if !["reload", "restart", "signal"].contains(&word.as_str()) {
         return Ok(Some(own(program(vec![word.clone()], template.command_timeout))));

@@ -190,6 +190,10 @@ pub struct Surroundings {
     pub destination: PathBuf,
     /// `file` must stay below this folder.
     pub sandbox: Option<PathBuf>,
+    /// Whether `writeToFile` and `plugin` must stay below that folder too.
+    pub is_strict: bool,
+    /// Functions that may be called, names with `*` and `?`; empty for all.
+    pub allowed_functions: Vec<String>,
     /// Functions that are switched off: names with `*` and `?`.
     pub denied_functions: Vec<String>,
     /// Variables that `env` finds before those of the process: the registry's address and the like.

@@ -209,6 +209,11 @@ impl Group {
         grace: Duration,
     ) -> Option<ExitStatus> {
         self.signal(signal);
+        self.wait_or_kill(child, grace).await
+    }
+
+    /// Waits for a child that was told to end, and then kills it.
+    pub(crate) async fn wait_or_kill(&self, child: &mut Child, grace: Duration) -> Option<ExitStatus> {
         if let Ok(Ok(status)) = timeout(grace, child.wait()).await {
             return Some(status);
         }

@@ -26,6 +26,8 @@ pub(crate) fn surroundings(config: &TemplateConfig, environment: &[(String, Stri
     Arc::new(Surroundings {
         destination: config.destination.clone().unwrap_or_default(),
         sandbox: config.sandbox.clone(),
+        is_strict: config.sandbox_is_strict,
+        allowed_functions: config.allowed_functions.clone(),
         denied_functions: config.denied_functions.clone(),
         environment: environment.to_vec(),
         offline: None,

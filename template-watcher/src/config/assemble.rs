@@ -8,7 +8,7 @@ use registry_client::{BasicAuth, Settings, Tls};
 
 use super::{
     Config, ConfigError, RetryPolicy,
-    blocks::{actions, exec},
+    blocks::{actions, exec, processes},
     file,
     item::Table,
     template::template,
@@ -66,7 +66,9 @@ pub(super) fn assemble(
         block_query_wait: table.duration("block_query_wait").unwrap_or(Duration::from_secs(60)),
         templates,
         actions: actions(table)?,
-        exec: exec(table),
+        exec: table.table("exec").and_then(exec),
+        processes: processes(table)?,
+        export_token: table.bool("export_token").unwrap_or(true),
         kill_signal: table.signal("kill_signal").unwrap_or(Some(Signal::SIGINT)),
         reload_signal: table.signal("reload_signal").unwrap_or(Some(Signal::SIGHUP)),
         log_level,

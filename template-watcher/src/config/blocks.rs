@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use nix::sys::signal::Signal;
 
-use super::{ActionConfig, ConfigError, EnvConfig, ExecConfig, Pace, item::Table};
+use super::{ActionConfig, ConfigError, EnvConfig, ExecConfig, Pace, ProcessConfig, item::Table};
 
 /// How long an action waits for its lock when nothing else is said, before it counts as failed.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
@@ -47,17 +47,30 @@ fn pace(entry: &Table) -> Pace {
     }
 }
 
-/// The child to keep, if there is a command for it.
-pub(super) fn exec(table: &Table) -> Option<ExecConfig> {
-    let command =
-        table.texts("exec.command").filter(|command| command.iter().any(|word| !word.is_empty()))?;
-    table.bool("exec.enabled").unwrap_or(true).then(|| ExecConfig {
+/// The further children. Errors for one without a command, or with the name of an action.
+pub(super) fn processes(table: &Table) -> Result<Vec<ProcessConfig>, ConfigError> {
+    let blocks = table.table("process").into_iter().flat_map(Table::blocks);
+    let read = |(name, entry): (&str, &Table)| {
+        if table.has(&format!("action.{name}")) {
+            let reason = format!("process {name:?}: an action has this name too");
+            return Err(ConfigError(reason));
+        }
+        let exec = exec(entry).ok_or_else(|| ConfigError(format!("process {name:?}: give it a command")))?;
+        Ok(ProcessConfig { name: name.to_owned(), exec, restart: entry.bool("restart").unwrap_or(true) })
+    };
+    blocks.filter(|(_, entry)| entry.bool("enabled").unwrap_or(true)).map(read).collect()
+}
+
+/// The child of a block, if there is a command for it.
+pub(super) fn exec(entry: &Table) -> Option<ExecConfig> {
+    let command = entry.texts("command").filter(|command| command.iter().any(|word| !word.is_empty()))?;
+    entry.bool("enabled").unwrap_or(true).then(|| ExecConfig {
         command,
-        env: table.table("exec.env").map(env).unwrap_or_default(),
-        reload_signal: table.signal("exec.reload_signal").flatten(),
-        kill_signal: table.signal("exec.kill_signal").unwrap_or(Some(Signal::SIGINT)),
-        kill_timeout: table.duration("exec.kill_timeout").unwrap_or(Duration::from_secs(30)),
-        splay: table.duration("exec.splay").unwrap_or_default(),
+        env: entry.table("env").map(env).unwrap_or_default(),
+        reload_signal: entry.signal("reload_signal").flatten(),
+        kill_signal: entry.signal("kill_signal").unwrap_or(Some(Signal::SIGINT)),
+        kill_timeout: entry.duration("kill_timeout").unwrap_or(Duration::from_secs(30)),
+        splay: entry.duration("splay").unwrap_or_default(),
     })
 }
 

@@ -68,8 +68,12 @@ pub struct Config {
     pub actions: BTreeMap<String, ActionConfig>,
     /// The child to keep.
     pub exec: Option<ExecConfig>,
-    /// Variables for commands, the child and `env`: the registry's address and the like.
+    /// Further children, in the order of their names.
+    pub processes: Vec<ProcessConfig>,
+    /// Variables for commands, children and `env`: the registry's address and the like.
     pub environment: Vec<(String, String)>,
+    /// Whether commands and children see the token and the password that are used to ask.
+    pub export_token: bool,
     /// Stops the program; SIGINT and SIGTERM do so too unless set otherwise.
     pub kill_signal: Option<Signal>,
     /// Reads everything again.
@@ -196,10 +200,14 @@ pub struct TemplateConfig {
     pub delimiters: (String, String),
     /// How long to wait for further changes.
     pub wait: Option<Wait>,
+    /// Functions that may be called, names with `*` and `?`; empty for all.
+    pub allowed_functions: Vec<String>,
     /// Functions that are switched off.
     pub denied_functions: Vec<String>,
     /// `file` must stay below this folder.
     pub sandbox: Option<PathBuf>,
+    /// Whether `writeToFile` and `plugin` must stay below it too.
+    pub sandbox_is_strict: bool,
     /// An empty answer is believed at once.
     pub allow_empty: bool,
     /// After a command that failed, the bytes before return and the command runs again.
@@ -319,6 +327,17 @@ pub struct ExecConfig {
     pub splay: Duration,
 }
 
+/// A child that is told of changes by the templates that name it, and started again when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessConfig {
+    /// Its name, for `command`.
+    pub name: String,
+    /// What is run, and how it is told and stopped.
+    pub exec: ExecConfig,
+    /// Whether it is started again; otherwise its end is this program's.
+    pub restart: bool,
+}
+
 /// Reads a command line (the words after the program's name) and all files it names.
 pub fn invocation(program: &str, words: &[String]) -> Result<Invocation, InvocationError> {
     let flags = flags::parse(words).map_err(InvocationError::Flags)?;
@@ -338,6 +357,13 @@ pub(crate) fn template_of_file(path: PathBuf) -> TemplateConfig {
 }
 
 impl Config {
+    /// The variables that commands and children get.
+    pub fn injected(&self) -> Vec<(String, String)> {
+        let is_secret = |name: &str| name.starts_with("CONSUL_HTTP_TOKEN") || name == "CONSUL_HTTP_AUTH";
+        let all = self.environment.iter().filter(|(name, _)| self.export_token || !is_secret(name));
+        all.cloned().collect()
+    }
+
     /// The configuration of `-template` arguments alone, for a watcher inside another program.
     ///
     /// Errors when an argument is empty.

@@ -59,6 +59,7 @@ pub(super) const TOP: &[Key] = &[
     key("template", Blocks(TEMPLATE)),
     key("action", Named(ACTION)),
     key("exec", Block(EXEC)),
+    key("process", Named(PROCESS)),
     key("wait", Wait),
     key("default_delimiters", Block(&[key("left", Text), key("right", Text)])),
     key("log_file", Block(LOG_FILE)),
@@ -81,6 +82,7 @@ pub(super) const TOP: &[Key] = &[
     key("empty_grace", Duration),
     key("status_address", Text),
     key("wait_warning", Duration),
+    key("export_token", Bool),
 ];
 
 /// The block form of `wait`.
@@ -153,6 +155,8 @@ const TEMPLATE: &[Key] = &[
     key("syntax", Text),
     key("backups", Int),
     key("symlink", Text),
+    key("function_allowlist", MoreTexts),
+    key("sandbox_strict", Bool),
     key("rollback", Bool),
     key("rejected", Text),
     key("keep_rejected", Bool),
@@ -184,6 +188,17 @@ const EXEC: &[Key] = &[
     key("command", Command),
     key("enabled", Bool),
     key("timeout", Duration),
+    key("splay", Duration),
+    key("kill_signal", Signal),
+    key("kill_timeout", Duration),
+    key("reload_signal", Signal),
+    key("env", Block(ENV)),
+];
+
+const PROCESS: &[Key] = &[
+    key("command", Command),
+    key("enabled", Bool),
+    key("restart", Bool),
     key("splay", Duration),
     key("kill_signal", Signal),
     key("kill_timeout", Duration),

@@ -61,6 +61,8 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
             delimiter("right_delimiter", "default_delimiters.right", "}}"),
         ),
         wait: wait(entry).or_else(|| if entry.has("wait") { None } else { wait(top) }),
+        allowed_functions: entry.texts("function_allowlist").unwrap_or_default(),
+        sandbox_is_strict: entry.bool("sandbox_strict").unwrap_or(false),
         denied_functions: entry.texts("function_denylist").unwrap_or_default(),
         sandbox: entry.filled("sandbox_path").map(PathBuf::from),
         allow_empty: entry.bool("allow_empty").unwrap_or(false),

@@ -230,7 +230,7 @@ fn file(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 }
 
 /// Whether a path, links followed, is below a folder.
-fn inside(sandbox: &Path, path: &Path) -> Result<(), String> {
+pub(super) fn inside(sandbox: &Path, path: &Path) -> Result<(), String> {
     let outside = || format!("'{}' is outside of sandbox", path.display());
     let real = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
     let folder = sandbox.canonicalize().map_err(|error| format!("{}: {error}", sandbox.display()))?;

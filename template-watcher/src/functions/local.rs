@@ -173,6 +173,7 @@ fn plugin(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
         return Ok(Value::from(""));
     }
     let name = string(&args[0]);
+    confined(context, Path::new(&name), Path::new(&name))?;
     let words = args[1..].iter().map(|arg| super::shown(arg).trim().to_owned()).filter(|arg| !arg.is_empty());
     let child = Command::new(&name)
         .args(words)
@@ -232,6 +233,9 @@ fn write_to_file(context: &Context<'_>, args: &[Value]) -> Result<Value, String>
     }
     let path = string(path);
     let path = Path::new(&path);
+    // The file need not exist, and its folders need not; the part that does decides.
+    let there = path.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    confined(context, path, there)?;
     let fails = |error: std::io::Error| format!("{}: {error}", path.display());
     if path.symlink_metadata().is_ok_and(|found| found.file_type().is_symlink()) {
         return Err(format!("{} is a symbolic link; writeToFile does not follow links", path.display()));
@@ -261,6 +265,18 @@ fn write_to_file(context: &Context<'_>, args: &[Value]) -> Result<Value, String>
     Ok(Value::from(""))
 }
 
+/// Refuses what lies outside of a strict sandbox; `there` is the part of the path that exists.
+fn confined(context: &Context<'_>, path: &Path, there: &Path) -> Result<(), String> {
+    let surroundings = context.scope.surroundings();
+    let Some(sandbox) = surroundings.sandbox.as_deref().filter(|_| surroundings.is_strict) else {
+        return Ok(());
+    };
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+    let outside = || format!("'{}' is outside of sandbox", path.display());
+    if climbs { Err(outside()) } else { super::data::inside(sandbox, there).map_err(|_| outside()) }
+}
+
 /// The ids of a user and a group, each a name or a number, or empty for no change.
 fn owner(user: &str, group: &str) -> Result<(Option<Uid>, Option<Gid>), String> {
     let uid = match (user, user.parse()) {
@@ -284,8 +300,35 @@ fn owner(user: &str, group: &str) -> Result<(Option<Uid>, Option<Gid>), String> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use chrono::TimeZone as _;
+
+    #[test]
+    fn a_strict_sandbox_keeps_files_and_programs_inside() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(at("box")).unwrap();
+        let surroundings = crate::answers::Surroundings {
+            sandbox: Some(folder.path().join("box")),
+            is_strict: true,
+            ..Default::default()
+        };
+        let scope = crate::answers::Scope::new(Arc::default(), Arc::new(surroundings));
+        let call = |name: &str, args: &[&str]| {
+            let args: Vec<Value> = args.iter().map(|arg| Value::from(*arg)).collect();
+            super::super::find(name).unwrap().call(&scope, &Arc::default(), &args).map(drop)
+        };
+        let write = |path: String| call("writeToFile", &[&path, "", "", "0600", "x"]);
+        assert_eq!(write(at("box/new/file")), Ok(()));
+        assert_eq!(std::fs::read_to_string(at("box/new/file")).unwrap(), "x");
+        for path in [at("file"), at("box/../file"), at("box/new/../../../file")] {
+            assert_eq!(write(path.clone()), Err(format!("'{path}' is outside of sandbox")));
+        }
+        assert_eq!(call("plugin", &["/bin/true"]), Err("'/bin/true' is outside of sandbox".to_owned()));
+        assert!(call("plugin", &["true"]).is_err(), "a name that is looked for in PATH");
+    }
 
     #[test]
     fn layouts() {

@@ -96,7 +96,10 @@ impl Row {
     /// # Errors
     /// What the function complains about, or that it is switched off.
     pub fn call(&self, scope: &Scope, scratch: &Arc<Scratch>, args: &[Value]) -> Result<Value, String> {
-        if scope.surroundings().denied_functions.iter().any(|glob| matches_glob(glob, self.name)) {
+        let surroundings = scope.surroundings();
+        let is_in = |list: &[String]| list.iter().any(|glob| matches_glob(glob, self.name));
+        let allowed = &surroundings.allowed_functions;
+        if is_in(&surroundings.denied_functions) || !(allowed.is_empty() || is_in(allowed)) {
             return Err("function is disabled".to_owned());
         }
         (self.call)(&Context { scope, scratch, name: self.name }, args)

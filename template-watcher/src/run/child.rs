@@ -1,96 +1,231 @@
-//! The child that is kept: started once everything is rendered, told of changes, and its end is ours.
+//! The children that are kept: started once everything is rendered, told of changes, and stopped with this program.
+//!
+//! The one of `exec` is told of every change, and its end is ours. Those of `process` are told when a template that names
+//! them changed, and are started again when they end.
 
-use std::{os::unix::process::ExitStatusExt as _, time::Duration};
+use std::{
+    collections::HashSet, future::poll_fn, io, os::unix::process::ExitStatusExt as _, pin::pin,
+    process::ExitStatus, task::Poll, time::Duration,
+};
 
 use daemon::Exit;
 use nix::sys::signal::Signal;
-use tokio::{process::Child, time::sleep};
+use tokio::{
+    process::Child,
+    time::{Instant, sleep},
+};
 
 use crate::{
     command::{Group, Program, environment},
-    config::ExecConfig,
+    config::{Config, ExecConfig, ProcessConfig},
 };
 
-/// The child, started or not yet.
-pub(super) struct Kept {
+/// The first and the longest pause before a process is started again.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// A process that ran for so long has not failed at once: its pauses begin anew.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// All children.
+#[derive(Default)]
+pub(super) struct Children(Vec<Kept>);
+
+/// One child, started or not yet.
+struct Kept {
+    /// `None` for the one of `exec`.
+    process: Option<ProcessConfig>,
     config: ExecConfig,
     program: Program,
     running: Option<(Child, Group)>,
+    started: Instant,
+    /// How often it has ended soon after its start.
+    ends: u32,
+    again: Option<Instant>,
 }
 
-impl Kept {
-    pub(super) fn new(config: ExecConfig, injected: &[(String, String)]) -> Self {
-        let environment = environment(std::env::vars_os(), &config.env, injected);
-        let program = Program { words: config.command.clone(), environment, limit: Duration::ZERO };
-        Self { config, program, running: None }
+impl Children {
+    /// The children of a configuration, none of them started.
+    pub(super) fn of(config: &Config) -> Self {
+        let exec = config.exec.iter().map(|exec| (None, exec));
+        let processes = config.processes.iter().map(|process| (Some(process), &process.exec));
+        let kept = |(process, exec): (Option<&ProcessConfig>, &ExecConfig)| {
+            let environment = environment(std::env::vars_os(), &exec.env, &config.injected());
+            let program = Program { words: exec.command.clone(), environment, limit: Duration::ZERO };
+            Kept {
+                process: process.cloned(),
+                config: exec.clone(),
+                program,
+                running: None,
+                started: Instant::now(),
+                ends: 0,
+                again: None,
+            }
+        };
+        Self(exec.chain(processes).map(kept).collect())
     }
 
-    pub(super) fn is_started(&self) -> bool {
-        self.running.is_some()
+    /// Whether one runs, or will run again.
+    pub(super) fn is_any_kept(&self) -> bool {
+        self.0.iter().any(|kept| kept.running.is_some() || kept.again.is_some())
     }
 
-    /// Errors in the recorded words when it cannot be started.
+    /// Whether the child of `exec` runs: signals are then its own affair.
+    pub(super) fn is_exec_running(&self) -> bool {
+        self.0.iter().any(|kept| kept.process.is_none() && kept.running.is_some())
+    }
+
+    /// Whether a template that names this asks for a process to be told.
+    pub(super) fn is_process(&self, name: &str) -> bool {
+        self.0.iter().any(|kept| kept.name() == Some(name))
+    }
+
+    /// Starts those that have never run. Errors in the recorded words when one cannot be started.
     pub(super) fn start(&mut self) -> Result<(), String> {
-        let child = self.program.start().map_err(|e| e.to_string())?;
-        let group = Group::of(&child);
-        self.running = Some((child, group));
+        let idle = |kept: &&mut Kept| kept.running.is_none() && kept.again.is_none();
+        self.0.iter_mut().filter(idle).try_for_each(Kept::start)
+    }
+
+    /// Tells the child of `exec`, and the processes that are named, of a change.
+    pub(super) async fn reload(&mut self, named: &HashSet<String>) -> Result<(), String> {
+        for kept in &mut self.0 {
+            if kept.running.is_some() && kept.name().is_none_or(|name| named.contains(name)) {
+                kept.reload().await?;
+            }
+        }
         Ok(())
     }
 
-    /// Tells the child of a change: by its signal, or by a restart.
-    pub(super) async fn reload(&mut self) -> Result<(), String> {
-        if !self.is_started() {
-            return Ok(());
+    /// Passes a signal on to all.
+    pub(super) fn forward(&self, signal: Signal) {
+        self.0.iter().for_each(|kept| kept.signal(signal));
+    }
+
+    /// Stops all, without delay and at the same time.
+    pub(super) async fn stop(&mut self) {
+        self.0.iter().for_each(|kept| kept.signal(kept.kill_signal()));
+        let start = Instant::now();
+        for kept in &mut self.0 {
+            kept.again = None;
+            if let Some((mut child, mut group)) = kept.running.take() {
+                let left = kept.config.kill_timeout.saturating_sub(start.elapsed());
+                group.wait_or_kill(&mut child, left).await;
+                group.done();
+            }
         }
-        self.splay().await;
+    }
+
+    /// The next end of a child, by its place; never, when none runs.
+    pub(super) async fn next_end(&mut self) -> (usize, io::Result<ExitStatus>) {
+        poll_fn(|context| {
+            for (place, kept) in self.0.iter_mut().enumerate() {
+                if let Some((child, _)) = &mut kept.running
+                    && let Poll::Ready(status) = pin!(child.wait()).poll(context)
+                {
+                    return Poll::Ready((place, status));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// What the end of a child means: that of this program, or a pause.
+    pub(super) async fn after_end(&mut self, place: usize, status: io::Result<ExitStatus>) -> Option<Exit> {
+        let kept = self.0.get_mut(place)?;
+        if let Some((_, mut group)) = kept.running.take() {
+            group.done();
+        }
+        if kept.process.as_ref().is_some_and(|process| process.restart) {
+            kept.start_later(status);
+            return None;
+        }
+        self.stop().await;
+        Some(exit_of(status))
+    }
+
+    /// When the next process is started again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|kept| kept.again).min()
+    }
+
+    /// Starts the processes whose pause is over.
+    pub(super) fn start_due(&mut self, now: Instant) {
+        for kept in self.0.iter_mut().filter(|kept| kept.again.is_some_and(|at| at <= now)) {
+            if let Err(reason) = kept.start() {
+                kept.start_later(Err(io::Error::other(reason)));
+            }
+        }
+    }
+
+    /// Takes over the processes of other children that shall be as they are; what is left there is to be stopped.
+    pub(super) fn take_over(&mut self, others: &mut Self) {
+        for kept in self.0.iter_mut().filter(|kept| kept.process.is_some()) {
+            let is_same = |other: &Kept| other.process == kept.process && other.program == kept.program;
+            if let Some(at) = others.0.iter().position(is_same) {
+                *kept = others.0.remove(at);
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn name(&self) -> Option<&str> {
+        self.process.as_ref().map(|process| process.name.as_str())
+    }
+
+    fn kill_signal(&self) -> Signal {
+        self.config.kill_signal.unwrap_or(Signal::SIGKILL)
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        let child = self.program.start().map_err(|e| e.to_string())?;
+        let group = Group::of(&child);
+        self.running = Some((child, group));
+        self.started = Instant::now();
+        self.again = None;
+        Ok(())
+    }
+
+    fn start_later(&mut self, status: io::Result<ExitStatus>) {
+        self.ends = if self.started.elapsed() >= STEADY { 1 } else { self.ends.saturating_add(1) };
+        let (first, longest) = PAUSE;
+        let pause = first.saturating_mul(1 << (self.ends - 1).min(10)).min(longest);
+        self.again = Some(Instant::now() + pause);
+        let name = self.name().unwrap_or_default();
+        let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
+        if self.ends == 1 {
+            tracing::error!(target: "child", "process {name:?} ended ({how}); it is started again until it stays");
+        } else {
+            tracing::debug!(target: "child", "process {name:?} ended ({how})");
+        }
+    }
+
+    /// Tells the child of a change: by its signal, or by a restart.
+    async fn reload(&mut self) -> Result<(), String> {
+        // A fleet shall not restart in one instant.
+        sleep(self.config.splay.mul_f64(rand::random())).await;
         match self.config.reload_signal {
-            Some(signal) => self.forward(signal),
+            Some(signal) => self.signal(signal),
             None => {
-                self.end().await;
+                if let Some((mut child, mut group)) = self.running.take() {
+                    group.stop(&mut child, self.kill_signal(), self.config.kill_timeout).await;
+                    group.done();
+                }
                 self.start()?;
             }
         }
         Ok(())
     }
 
-    /// Passes a signal on.
-    pub(super) fn forward(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         if let Some((_, group)) = &self.running {
             group.signal(signal);
         }
     }
-
-    /// Stops the child without delay.
-    pub(super) async fn stop(&mut self) {
-        self.end().await;
-    }
-
-    async fn end(&mut self) {
-        if let Some((mut child, mut group)) = self.running.take() {
-            let signal = self.config.kill_signal.unwrap_or(Signal::SIGKILL);
-            group.stop(&mut child, signal, self.config.kill_timeout).await;
-            group.done();
-        }
-    }
-
-    /// A pause by chance, so that a fleet does not restart in one instant.
-    async fn splay(&self) {
-        if !self.config.splay.is_zero() {
-            sleep(self.config.splay.mul_f64(rand::random())).await;
-        }
-    }
 }
 
-/// The end of the child as this program's own; never, when there is none.
-pub(super) async fn ended(kept: &mut Option<Kept>) -> Exit {
-    let Some((child, group)) = kept.as_mut().and_then(|kept| kept.running.as_mut()) else {
-        return std::future::pending().await;
-    };
-    let status = child.wait().await;
-    group.done();
-    if let Some(kept) = kept {
-        kept.running = None;
-    }
+/// The end of a child as this program's own.
+fn exit_of(status: io::Result<ExitStatus>) -> Exit {
     match status {
         Ok(status) if status.success() => Exit::Success,
         Ok(status) => {

@@ -73,7 +73,7 @@ impl Runner {
         if slot.config.destination.is_none() {
             return Err(RunError::Failed(wrong("failed writing file: missing destination".into())));
         }
-        match swap(slot, &text, &self.answers, &self.config.environment).await {
+        match swap(slot, &text, &self.answers, &self.config.injected()).await {
             Ok(Fate::Held(violation)) => {
                 let reason = wrong(format!("the last good file stays: {}", violation.reason));
                 if now_or_never && !violation.is_too_few {
@@ -129,6 +129,12 @@ impl Runner {
             let undo = slot.undo(fate, &text);
             let job = Job::new(action, names, slot.note.clone(), undo);
             self.actions.queue(job, Instant::now());
+        }
+        if let [word] = self.slots[index].config.command.as_slice()
+            && is_written
+            && self.children.is_process(word)
+        {
+            self.to_tell.insert(word.clone());
         }
         self.slots[index].settle(text);
         is_written

@@ -39,7 +39,7 @@ use crate::{
     watch::{Cause, News, Watches},
 };
 use actions::Actions;
-use child::Kept;
+use child::Children;
 use observe::{Event, Observer, Observers};
 pub(crate) use reload::watches;
 use slot::Slot;
@@ -122,14 +122,16 @@ pub(crate) struct Runner {
     /// Since when a key that is asked for is absent; kept for `err_on_failed_lookup` alone.
     absent: HashMap<Query, Instant>,
     actions: Actions,
-    child: Option<Kept>,
+    children: Children,
+    /// The processes that a change is for.
+    to_tell: HashSet<String>,
     started: Instant,
     settled: bool,
     /// When watched files have been left alone for long enough.
     read_again: Option<Instant>,
     observers: Observers,
-    /// Whether the observers know that all templates are rendered.
-    told_ready: bool,
+    /// Whether all templates have been rendered and the children started, with this configuration.
+    has_started: bool,
 }
 
 impl Runner {
@@ -140,7 +142,6 @@ impl Runner {
         let slots = reload::slots(&config, &host).await?;
         let (watches, news) = reload::watches(&config)?;
         let actions = Actions::new(watches.client(), config.once || config.parse_only);
-        let child = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
         Ok(Self {
             guard: Guard::new(config.empty_grace),
             host,
@@ -156,12 +157,13 @@ impl Runner {
             failing: HashMap::new(),
             absent: HashMap::new(),
             actions,
-            child,
+            children: Children::of(&config),
+            to_tell: HashSet::new(),
             started: Instant::now(),
             settled: false,
             read_again: None,
             observers: Observers::default(),
-            told_ready: false,
+            has_started: false,
             config,
         })
     }
@@ -193,7 +195,11 @@ impl Runner {
                 }
                 Some(news) = self.news.recv() => self.take_all(news)?,
                 done = self.actions.next() => self.judge(done)?,
-                exit = child::ended(&mut self.child) => return Ok(exit),
+                (place, status) = self.children.next_end() => {
+                    if let Some(exit) = self.children.after_end(place, status).await {
+                        return Ok(exit);
+                    }
+                }
                 Some(control) = controls.recv() => {
                     if let Some(exit) = self.control(control, reread.as_ref()).await {
                         return Ok(exit);
@@ -235,15 +241,15 @@ impl Runner {
         }
         self.actions.start(&self.slots, Instant::now());
         let all = self.is_rendered();
-        if all && !std::mem::replace(&mut self.told_ready, all) {
+        if all && !self.has_started {
             self.observers.tell(Event::Ready);
         }
-        if let Some(child) = &mut self.child {
-            if all && !child.is_started() {
-                child.start().map_err(RunError::Failed)?;
-            } else if written {
-                child.reload().await.map_err(RunError::Failed)?;
-            }
+        if all && !std::mem::replace(&mut self.has_started, all) {
+            self.children.start().map_err(RunError::Failed)?;
+            self.to_tell.clear();
+        } else if written && self.has_started {
+            let named = std::mem::take(&mut self.to_tell);
+            self.children.reload(&named).await.map_err(RunError::Failed)?;
         }
         Ok(())
     }
@@ -251,7 +257,7 @@ impl Runner {
     /// Whether all is done: every file stands, every command has run, and no child is kept.
     fn is_finished(&self) -> bool {
         let done = self.config.parse_only || (self.config.once && self.is_rendered());
-        done && !self.actions.is_busy() && !self.child.as_ref().is_some_and(Kept::is_started)
+        done && !self.actions.is_busy() && !self.children.is_any_kept()
     }
 
     fn is_rendered(&self) -> bool {
@@ -266,7 +272,8 @@ impl Runner {
         let slots = self.slots.iter().filter_map(Slot::deadline).min();
         // Before that nothing is delivered or looked up, and what is overdue would wake the loop again and again.
         let [lookups, slots] = [lookups, slots].map(|at| at.filter(|_| self.settled));
-        let others = [self.guard.deadline(), self.actions.deadline(), self.read_again];
+        let others =
+            [self.guard.deadline(), self.actions.deadline(), self.children.deadline(), self.read_again];
         [settle, lookups, slots].into_iter().chain(others).flatten().min()
     }
 
@@ -276,5 +283,6 @@ impl Runner {
         for (query, answer) in self.guard.release(now) {
             self.learn(query, answer);
         }
+        self.children.start_due(now);
     }
 }

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use registry_client::{Client, WatchSettings};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Control, FILES_QUIET, Reread, RunError, Runner, child::Kept, observe::Event, slot::Slot};
+use super::{Control, FILES_QUIET, Reread, RunError, Runner, child::Children, observe::Event, slot::Slot};
 use crate::{
     action::{self, Host},
     config::{Config, ConfigError},
@@ -24,11 +24,10 @@ impl Runner {
             Control::Signal(signal) if Some(signal) == self.config.kill_signal => {
                 return Some(self.stop().await);
             }
-            Control::Signal(signal) => match &self.child {
-                Some(child) if child.is_started() => child.forward(signal),
-                _ if matches!(signal, Signal::SIGTERM | Signal::SIGINT) => return Some(self.stop().await),
-                _ => {}
-            },
+            Control::Signal(Signal::SIGTERM | Signal::SIGINT) if !self.children.is_exec_running() => {
+                return Some(self.stop().await);
+            }
+            Control::Signal(signal) => self.children.forward(signal),
         }
         None
     }
@@ -37,9 +36,7 @@ impl Runner {
     pub(super) async fn stop(&mut self) -> Exit {
         tracing::info!(target: "runner", "stopping");
         self.observers.tell(Event::Stopping);
-        if let Some(child) = &mut self.child {
-            child.stop().await;
-        }
+        self.children.stop().await;
         Exit::Interrupted
     }
 
@@ -90,12 +87,11 @@ impl Runner {
         self.slots = slots;
         self.asks_else = true;
         self.actions.follow(self.watches.client(), &self.slots);
-        let exec = config.exec.clone().map(|exec| Kept::new(exec, &config.environment));
-        if let Some(mut old) = std::mem::replace(&mut self.child, exec) {
-            old.stop().await;
-        }
+        let mut old = std::mem::replace(&mut self.children, Children::of(&config));
+        self.children.take_over(&mut old);
+        old.stop().await;
         self.config = config;
-        self.told_ready = false;
+        self.has_started = false;
         self.tell_began();
         tracing::info!(target: "cli", "read templates and configuration again");
         Ok(())
@@ -106,7 +102,7 @@ impl Runner {
 pub(super) async fn slots(config: &Config, host: &Host) -> Result<Vec<Slot>, RunError> {
     let mut slots = Vec::new();
     for template in &config.templates {
-        slots.push(Slot::load(template.clone(), &config.environment).map_err(RunError::Failed)?);
+        slots.push(Slot::load(template.clone(), &config.injected()).map_err(RunError::Failed)?);
     }
     if !config.dry {
         let actions = action::resolve(config, host).await?;

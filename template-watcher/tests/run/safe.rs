@@ -162,3 +162,44 @@ async fn a_file_lock_keeps_reloads_apart() {
     stage.becomes("log", "ran\n").await;
     stage.end(run).await;
 }
+
+#[tokio::test]
+async fn processes_are_told_by_their_templates_and_started_again() {
+    let stage = Stage::with(&[("a", "1"), ("b", "1")]).await;
+    stage.write("ta", "{{ key \"a\" }}");
+    stage.write("tb", "{{ key \"b\" }}");
+    let run = stage.start(
+        "process \"one\" { command = \"cat @outa >> @one; exec sleep 100\" } \
+         process \"two\" { command = \"cat @outb >> @two; trap 'echo told >> @two' HUP; while :; do sleep 0.05; done\" \
+         reload_signal = \"SIGHUP\" } \
+         process \"three\" { command = \"echo x >> @three; exit 1\" } \
+         template { source = \"@ta\" destination = \"@outa\" command = \"one\" } \
+         template { source = \"@tb\" destination = \"@outb\" command = \"two\" }",
+    );
+    stage.becomes("one", "1").await;
+    stage.becomes("two", "1").await;
+    stage.registry.put("a", "2");
+    stage.becomes("one", "12").await;
+    stage.becomes("two", "1").await;
+    stage.registry.put("b", "2");
+    stage.becomes("two", "1told\n").await;
+    stage.becomes("one", "12").await;
+    stage.becomes("three", "x\nx\n").await;
+    stage.end(run).await;
+}
+
+#[tokio::test]
+async fn the_token_stays_here_when_it_shall() {
+    let stage = Stage::with(&[]).await;
+    stage.write("t", "{{ env \"CONSUL_HTTP_TOKEN\" }}!");
+    let text = "template { source = \"@t\" destination = \"@out\" \
+                command = \"echo $CONSUL_HTTP_TOKEN:$CONSUL_HTTP_ADDR > @log\" }";
+    let more = ["-once", "-consul-token", "secret"];
+    let address = stage.registry.address();
+    run(stage.config(text, &more), Shutdown::default()).await.unwrap();
+    stage.becomes("log", &format!("secret:{address}\n")).await;
+    stage.becomes("out", "secret!").await;
+    run(stage.config(&format!("export_token = false {text}"), &more), Shutdown::default()).await.unwrap();
+    stage.becomes("log", &format!(":{address}\n")).await;
+    stage.becomes("out", "!").await;
+}
