@@ -15,6 +15,7 @@ mod diff;
 mod expect;
 pub mod functions;
 mod guard;
+mod lint;
 pub mod offline;
 pub mod output;
 mod program;

@@ -47,8 +47,13 @@ pub(crate) fn syntax(config: &TemplateConfig) -> Result<Syntax, String> {
     }
 }
 
-/// Understands a template's text in its language.
+/// Understands a template's text in its language, to be rendered.
 pub(crate) fn body(config: &TemplateConfig, text: &[u8]) -> Result<Box<dyn Body>, String> {
+    Ok(Box::new(template(config, text)?))
+}
+
+/// Understands a template's text in its language.
+pub(crate) fn template(config: &TemplateConfig, text: &[u8]) -> Result<syntax::Template, String> {
     let folder = match &config.source {
         Source::File(path) => path.parent().map(|folder| folder.to_owned()),
         _ => None,
@@ -62,8 +67,7 @@ pub(crate) fn body(config: &TemplateConfig, text: &[u8]) -> Result<Box<dyn Body>
         folder,
     };
     let (name, syntax) = (config.source.name(), syntax(config)?);
-    let template = syntax::Template::compile(syntax, text, &name, &options).map_err(|e| e.to_string())?;
-    Ok(Box::new(template))
+    syntax::Template::compile(syntax, text, &name, &options).map_err(|e| e.to_string())
 }
 
 impl Body for syntax::Template {

@@ -89,3 +89,17 @@ fn a_rendering_from_data_leaves_the_machine_alone() {
     assert_eq!(run(&["test", folder.path().to_str().unwrap()]), Exit::Success);
     assert!(!written.exists());
 }
+
+#[test]
+fn lint_ends_with_1_when_something_is_found() {
+    let folder = folder(&[
+        ("good.tmpl", "{{ range ls \"a/\" }}{{ .Key }}{{ end }}"),
+        ("bad.tmpl", "{{ nosuch }}"),
+        ("c.hcl", "template { contents = \"{{ key \\\"a\\\" }}\" destination = \"out\" }"),
+    ]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    assert_eq!(run(&["lint", &at("good.tmpl"), "-config", &at("c.hcl")]), Exit::Success);
+    assert_eq!(run(&["lint", &at("good.tmpl"), &at("bad.tmpl")]), Exit::Failure);
+    assert_eq!(run(&["lint", "-template", "a:b", &at("good.tmpl")]), Exit::Failure);
+    assert_eq!(run(&["lint"]), Exit::BadFlags);
+}

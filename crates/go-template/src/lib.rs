@@ -19,6 +19,7 @@ mod value;
 
 pub use error::{ExecError, ParseError};
 pub use exec::{Host, MissingKey, Options, Template, Templates};
+pub use parse::calls::Call;
 pub use parse::{Delimiters, Lookup};
 pub use types::{IntKind, Signature, StructType, Type, UintKind};
 pub use value::{Key, List, Map, Object, Stream, Struct, Value};

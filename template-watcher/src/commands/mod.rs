@@ -4,6 +4,7 @@
 //! the registry failed, 15 a file of ours cannot be read.
 
 mod explain;
+mod lint;
 mod record;
 mod render;
 mod test;
@@ -34,7 +35,7 @@ impl Failed {
 type Command = fn(&str, &[String]) -> Result<Exit, Failed>;
 
 const COMMANDS: &[(&str, Command)] =
-    &[("explain", explain::main), ("render", render::main), ("test", test::main)];
+    &[("explain", explain::main), ("lint", lint::main), ("render", render::main), ("test", test::main)];
 
 /// Runs one of the watcher's own commands when the first word names one.
 pub(crate) fn run(program: &str, words: &[String]) -> Option<Exit> {

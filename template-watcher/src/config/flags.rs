@@ -318,7 +318,7 @@ fn take(flags: &mut Flags, takes: Takes, value: &str) -> Result<(), String> {
 /// The text of `-h`.
 pub(super) fn usage(program: &str) -> String {
     let mut out = format!(
-        "Usage: {program} [flags]\n\n  Renders files from registry data as it changes, checks them, swaps them in\n  and reloads what reads them.\n\n  {program} -template haproxy.cfg.tmpl:/etc/haproxy/haproxy.cfg:reload\n  {program} -config /etc/ryo-watch -once\n\n  {program} render -data fixture.yaml TEMPLATE   a text from a file's data\n  {program} test FOLDER                          templates beside what is expected of them\n  {program} explain [FILE]                       why a file says what it says\n\nFlags:\n\n"
+        "Usage: {program} [flags]\n\n  Renders files from registry data as it changes, checks them, swaps them in\n  and reloads what reads them.\n\n  {program} -template haproxy.cfg.tmpl:/etc/haproxy/haproxy.cfg:reload\n  {program} -config /etc/ryo-watch -once\n\n  {program} render -data fixture.yaml TEMPLATE   a text from a file's data\n  {program} test FOLDER                          templates beside what is expected of them\n  {program} explain [FILE]                       why a file says what it says\n  {program} lint [-config PATH] [TEMPLATE]       what would surprise\n\nFlags:\n\n"
     );
     for Flag(name, _, help) in FLAGS.iter().filter(|flag| !flag.2.is_empty()) {
         let (value, help) = help.split_once("  ").unwrap_or(("", help));

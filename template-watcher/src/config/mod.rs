@@ -348,6 +348,11 @@ pub fn invocation(program: &str, words: &[String]) -> Result<Invocation, Invocat
     Ok(if flags.version { Invocation::Version } else { Invocation::Run(Box::new(config)) })
 }
 
+/// Checks one configuration file by itself. The error and the warnings begin with their place.
+pub(crate) fn check_file(name: &str, text: &[u8], warnings: &mut Vec<String>) -> Result<(), String> {
+    file::parse(name, text, warnings).map(drop)
+}
+
 /// A template file with nothing said about it.
 pub(crate) fn template_of_file(path: PathBuf) -> TemplateConfig {
     let nothing = item::Table::default();

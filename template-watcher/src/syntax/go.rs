@@ -22,6 +22,10 @@ impl Template {
         Ok(Template { parsed, options })
     }
 
+    pub(super) fn calls(&self) -> Vec<go_template::Call> {
+        self.parsed.calls()
+    }
+
     pub(super) fn render(&self, scope: &Scope) -> Result<Vec<u8>, String> {
         let mut table = Table::new(scope);
         self.parsed.execute(Value::Nil, self.options, &mut table).map_err(|error| error.to_string())

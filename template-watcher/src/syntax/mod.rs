@@ -105,6 +105,22 @@ impl Template {
         Ok(Template { name: name.to_owned(), kind })
     }
 
+    /// The calls of functions in a Go template; none for Jinja.
+    pub fn calls(&self) -> Vec<go_template::Call> {
+        match &self.kind {
+            Compiled::Go(template) => template.calls(),
+            Compiled::Jinja(_) => Vec::new(),
+        }
+    }
+
+    /// Names in a Jinja template that nothing stands behind; a Go template with such is not read at all.
+    pub fn unknown_names(&self) -> Vec<String> {
+        match &self.kind {
+            Compiled::Go(_) => Vec::new(),
+            Compiled::Jinja(template) => template.unknown_names(),
+        }
+    }
+
     /// Renders the template with what the scope knows.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::error::{ExecError, ParseError};
 use crate::parse::ast::{Block, Branch, Pipe, Statement, StatementKind};
+use crate::parse::calls::{self, Call};
 use crate::parse::{self, Delimiters, Lookup};
 use crate::types::Signature;
 use crate::value::{List, Stream, Value};
@@ -95,6 +96,18 @@ impl Template {
     /// What failed, with its place; what had been printed is dropped.
     pub fn execute(&self, dot: Value, options: Options, host: &mut dyn Host) -> Result<Vec<u8>, ExecError> {
         self.run(self.name.as_bytes(), dot, options, host, Nested { depth: 0, steps: &Cell::new(0) })
+    }
+
+    /// All calls of functions, in the order of the source.
+    pub fn calls(&self) -> Vec<Call> {
+        let mut found = Vec::new();
+        self.trees.values().for_each(|block| calls::of_block(block, &mut found));
+        found.sort_by_key(|(position, _)| *position);
+        let placed = found.into_iter().map(|(position, call)| {
+            let (line, column) = self.place(position);
+            Call { line, column: column + 1, ..call }
+        });
+        placed.collect()
     }
 
     fn run(

@@ -1,6 +1,7 @@
 //! From source text to a tree, once for any number of renderings.
 
 pub(crate) mod ast;
+pub(crate) mod calls;
 pub(crate) mod lex;
 mod literal;
 mod token;

@@ -53,6 +53,16 @@ impl Template {
         Ok(Template { environment, name: name.to_owned() })
     }
 
+    /// Names that are neither Jinja's, nor the template's own, nor functions.
+    pub(super) fn unknown_names(&self) -> Vec<String> {
+        let Ok(template) = self.environment.get_template(&self.name) else { return Vec::new() };
+        let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+        let own: Vec<String> = self.environment.globals().map(|(name, _)| name.to_owned()).collect();
+        names.retain(|name| !own.contains(name) && functions::find(name).is_none() && name != "loop");
+        names.sort();
+        names
+    }
+
     pub(super) fn render(&self, scope: &Scope) -> Result<Vec<u8>, String> {
         // a copy shares what is parsed and takes this rendering's functions
         let mut environment = self.environment.clone();
