@@ -49,7 +49,7 @@ pub(crate) fn configuration(path: &Path) -> Vec<Finding> {
 pub(crate) fn argument(text: &str) -> Vec<Finding> {
     let letters: Vec<&str> = text.split(':').collect();
     let one = |part: &&str| part.len() == 1 && part.as_bytes()[0].is_ascii_alphabetic();
-    match letters.iter().position(|part| one(&part)) {
+    match letters.iter().position(one) {
         Some(at) if at + 1 < letters.len() => vec![Finding::new(
             format!("-template {text}"),
             "one-letter-name",
