@@ -9,6 +9,7 @@ use std::{
 use agent::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Reach, Unavailable};
 use http::{Request, Response};
 use http_api::{Body, Serve};
+use link::calls;
 use metrics::Counter;
 use registry_state::{
     Caseless, Topic,
@@ -55,7 +56,8 @@ impl Embedded {
     }
 
     fn find(&self, lookup: Lookup) -> Result<Found, Unavailable> {
-        if !self.registry.leadership().is_serving() {
+        // Any server answers DNS; one that has heard of no leader yet knows nothing.
+        if self.registry.leadership().contact().is_none() {
             return Err(Unavailable::NoLeader);
         }
         match lookup {
@@ -162,6 +164,10 @@ impl Embedded {
 impl Backend for Embedded {
     fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, Unavailable>> {
         self.requests.increment(1);
+        if request.uri().path().starts_with(calls::OWN) {
+            let path = request.uri().path().to_owned();
+            return Box::pin(async move { Ok(server::own(&self.registry, &path).await) });
+        }
         if request.uri().path().starts_with(server::INTERNAL) {
             return Box::pin(async { Ok(server::internal(&self.registry, request).await) });
         }

@@ -35,7 +35,7 @@ pub(crate) fn wrote(kind: Option<&'static str>, start: Instant) {
 
 /// What a change's way in is called; `None` for those that no client asks for.
 pub(crate) fn way_in(action: &Action) -> Option<&'static str> {
-    Some(match action {
+    Some(match action.inner() {
         Action::KvPut(_) | Action::KvDelete(_) => "kvs.apply",
         Action::Txn(_) => "txn.apply",
         Action::Register(_) => "catalog.register",
@@ -50,7 +50,7 @@ pub(crate) fn way_in(action: &Action) -> Option<&'static str> {
 
 /// Notes that the state machine made a change.
 pub(crate) fn applied(command: &Command, start: Instant) {
-    let name = match &command.action {
+    let name = match command.action.inner() {
         Action::KvPut(put) => match put.mode {
             PutMode::Plain => "fsm.kvs.set",
             PutMode::Cas(_) => "fsm.kvs.cas",

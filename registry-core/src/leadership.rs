@@ -3,16 +3,21 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, Either, Ready};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
-/// How long a question or write waits for a leader before it fails: Consul's `rpc_hold_timeout`.
-const HOLD: Duration = Duration::from_secs(7);
+/// When a leader that could not make sure that it still leads tries again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Who leads, as this server knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
     /// The leader's internal address, `10.0.0.1:8300`.
     pub leader: Option<String>,
+    /// The leader's id among the servers; 0 when nobody leads.
+    pub id: u64,
     /// Whether this server leads and its state holds everything that was acknowledged before.
     pub serving: bool,
 }
@@ -25,6 +30,12 @@ pub struct NotLeading;
 /// Asks whether this server still leads.
 pub(crate) type Confirm = Arc<dyn Fn() -> Confirming + Send + Sync>;
 
+/// Whether this server, which leads, may answer without asking the others.
+pub(crate) type Holds = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// How long ago the leader was heard of.
+pub(crate) type Heard = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
+
 /// Whether this server still leads: at once, or when the others have said so.
 pub(crate) type Confirming = Either<Ready<bool>, BoxFuture<'static, bool>>;
 
@@ -32,7 +43,10 @@ pub(crate) type Confirming = Either<Ready<bool>, BoxFuture<'static, bool>>;
 #[derive(Clone)]
 pub struct Leadership {
     role: watch::Receiver<Role>,
+    holds: Holds,
     confirm: Confirm,
+    heard: Heard,
+    hold: Duration,
 }
 
 impl fmt::Debug for Leadership {
@@ -42,8 +56,24 @@ impl fmt::Debug for Leadership {
 }
 
 impl Leadership {
-    pub(crate) fn new(role: watch::Receiver<Role>, confirm: Confirm) -> Self {
-        Self { role, confirm }
+    pub(crate) fn new(
+        role: watch::Receiver<Role>,
+        holds: Holds,
+        confirm: Confirm,
+        heard: Heard,
+        hold: Duration,
+    ) -> Self {
+        Self { role, holds, confirm, heard, hold }
+    }
+
+    /// How long ago this server heard from the leader: nothing on the leader itself, `None` if it never did.
+    pub fn contact(&self) -> Option<Duration> {
+        if self.is_serving() { Some(Duration::ZERO) } else { (self.heard)() }
+    }
+
+    /// How long a question or write waits for a leader before it fails: `rpc_hold_timeout`.
+    pub(crate) fn hold(&self) -> Duration {
+        self.hold
     }
 
     /// The leader's internal address, if there is a leader.
@@ -66,20 +96,35 @@ impl Leadership {
         self.role.borrow().serving
     }
 
-    /// Waits until this server leads, up to Consul's seven seconds.
+    /// Waits until this server leads, as far as its lease tells, up to Consul's seven seconds.
     pub async fn leading(&self) -> Result<(), NotLeading> {
-        if self.is_serving() {
+        if self.is_serving() && (self.holds)() {
             return Ok(());
         }
+        timeout(self.hold, self.leads(&self.holds)).await.map_err(|_| NotLeading)
+    }
+
+    /// Waits until this server leads, and `enough` says so or the others do.
+    async fn leads(&self, enough: &Holds) {
         let mut role = self.role.clone();
-        let serving = timeout(HOLD, role.wait_for(|role| role.serving)).await;
-        serving.ok().and_then(Result::ok).map(drop).ok_or(NotLeading)
+        loop {
+            if role.wait_for(|role| role.serving).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if enough() || (self.confirm)().await {
+                return;
+            }
+            sleep(AGAIN).await;
+        }
     }
 
     /// As [`Leadership::leading`], and makes sure that it is still so.
     pub(crate) async fn confirmed(&self) -> Result<(), NotLeading> {
-        self.leading().await?;
-        if (self.confirm)().await { Ok(()) } else { Err(NotLeading) }
+        if self.is_serving() && (self.confirm)().await {
+            return Ok(());
+        }
+        let never: Holds = Arc::new(|| false);
+        timeout(self.hold, self.leads(&never)).await.map_err(|_| NotLeading)
     }
 
     /// Waits for another role than the last one seen by this clone, and gives it.

@@ -15,7 +15,7 @@ use std::{
 
 use agent::CONSUL_VERSION;
 use daemon::Shutdown;
-use link::calls::{Granted, Lease, Member, VERSION};
+use link::calls::{Granted, Lease, Member, ServerTags, VERSION};
 use registry_state::{
     Action, Caseless, Check, CoordinateUpdate, Deregister, Node, Outcome, Register, Service, State, Weights,
     read::{CatalogNode, CoordinateOf, HealthNode, Read as _},
@@ -48,6 +48,8 @@ const LOCATE_AFTER: Range<Duration> = Duration::from_secs(15)..Duration::from_se
 
 /// The check that a lease writes: a node that has it has an agent.
 pub(crate) const SERF_HEALTH: &str = "serfHealth";
+/// The id and name of the service that stands for a server.
+const SERVER_SERVICE: &str = "consul";
 const ALIVE: &str = "Agent alive and reachable";
 const SILENT: &str = "Agent not live or unreachable";
 
@@ -65,12 +67,17 @@ pub enum LeaseRefused {
     Unavailable(#[from] WriteFailed),
 }
 
+/// Gives the links of all servers, `10.0.0.1:8300`.
+pub(crate) type Servers = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// The leases of all nodes. Only the leader's are of use.
 pub struct Leases {
     settings: Settings,
     store: Arc<Store>,
     writer: Writer,
     leadership: Leadership,
+    /// The links of all servers.
+    servers: Servers,
     table: Mutex<Table>,
     /// The table's next deadline may have changed.
     touched: Notify,
@@ -83,8 +90,15 @@ impl fmt::Debug for Leases {
 }
 
 impl Leases {
-    pub(crate) fn new(settings: Settings, store: Arc<Store>, writer: Writer, leadership: Leadership) -> Self {
-        Self { settings, store, writer, leadership, table: Mutex::default(), touched: Notify::new() }
+    pub(crate) fn new(
+        settings: Settings,
+        store: Arc<Store>,
+        writer: Writer,
+        leadership: Leadership,
+        servers: Servers,
+    ) -> Self {
+        let (table, touched) = (Mutex::default(), Notify::new());
+        Self { settings, store, writer, leadership, servers, table, touched }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -114,10 +128,30 @@ impl Leases {
                 }
             }
         }
-        let servers = self.leadership.leader().into_iter().collect();
         let (coordinate, located) = self.places(&lease.node);
         let ttl_ms = LEASE_TTL.as_millis() as u64;
-        Ok(Granted { version: VERSION, ttl_ms, servers, coordinate, located, taken_in })
+        let servers = (self.servers)();
+        Ok(Granted { version: VERSION, ttl_ms, servers, coordinate, located, taken_in, ..Granted::default() })
+    }
+
+    /// Whether the lease of this node runs.
+    pub(crate) fn is_alive(&self, node: &str) -> bool {
+        self.stands(node, Standing::Alive)
+    }
+
+    /// Whether the lease of this node has run out, and nothing was heard of it since.
+    pub(crate) fn has_failed(&self, node: &str) -> bool {
+        self.stands(node, Standing::Failed)
+    }
+
+    /// How a node stands, as [`link::calls::status`] counts; this server itself is alive.
+    pub(crate) fn status_of(&self, node: &str) -> u8 {
+        let standing = self.table().standing(node).map(|(standing, _)| standing);
+        standing.map_or(link::calls::status::ALIVE, Standing::status)
+    }
+
+    fn stands(&self, node: &str, as_what: Standing) -> bool {
+        self.table().standing(node).is_some_and(|(standing, _)| standing == as_what)
     }
 
     /// Where this node is, if that is of interest, and whether the catalog knows where another one is.
@@ -164,10 +198,23 @@ impl Leases {
 
     /// All nodes that have or had a lease, and this one first, as `/v1/agent/members` shows them.
     pub fn members(&self) -> Vec<Member> {
-        let mut members = vec![member::of_server(&self.settings)];
+        let own = own_lease(&self.settings);
+        let mut members = vec![member::of_lease(&own, Standing::Alive)];
         let table = self.table();
         members.extend(table.iter().map(|(lease, standing)| member::of_lease(lease, standing)));
         members
+    }
+
+    /// The same as the catalog shows it, for a server that knows no leader.
+    pub(crate) fn members_by_catalog(&self) -> Vec<Member> {
+        let own = own_lease(&self.settings);
+        let known = known_leases(&self.store.state()).into_iter();
+        let others = known.filter(|(lease, _)| !lease.node.eq_ignore_ascii_case(&own.node));
+        let shown = others.map(|(mut lease, alive)| {
+            lease.datacenter.clone_from(&own.datacenter);
+            member::of_lease(&lease, if alive { Standing::Alive } else { Standing::Failed })
+        });
+        std::iter::once(member::of_lease(&own, Standing::Alive)).chain(shown).collect()
     }
 
     /// Watches over the leases while this server leads, until shutdown.
@@ -184,6 +231,8 @@ impl Leases {
                         _ = leadership.changed() => {}
                     }
                 } else {
+                    // When it leads again, what it knows now is long over: each node has some grace then.
+                    self.table().forget_living();
                     leadership.changed().await;
                 }
             }
@@ -230,7 +279,8 @@ impl Leases {
     async fn register_own_node(&self) {
         let mut told = false;
         loop {
-            let registered = self.writer.write(Action::Register(Box::new(self.own_node()))).await;
+            let registered =
+                self.writer.write(Action::Register(Box::new(alive(&own_lease(&self.settings))))).await;
             match registered.map(|written| written.outcome) {
                 Ok(Outcome::Failed(error)) => {
                     return warn!(target: "agent.server", %error, "cannot register this node");
@@ -350,45 +400,58 @@ impl Leases {
         }
         Ok(())
     }
+}
 
-    /// This node as Consul's leader registers a server.
-    fn own_node(&self) -> Register {
-        let settings = &self.settings;
-        let mut meta = settings.meta.clone();
-        meta.insert("consul-network-segment".to_owned(), String::new());
-        meta.insert("consul-version".to_owned(), CONSUL_VERSION.to_owned());
-        let node = Node {
-            id: settings.node_id.clone(),
-            name: settings.node_name.clone(),
-            address: settings.advertise.clone(),
-            tagged_addresses: Some(settings.tagged_addresses.clone()),
-            meta: Some(meta),
-            locality: String::new(),
-        };
-        let mut meta: std::collections::BTreeMap<_, _> = [
-            ("non_voter", "false"),
-            ("raft_version", "3"),
-            ("read_replica", "false"),
-            ("serf_protocol_current", "2"),
-            ("serf_protocol_max", "5"),
-            ("serf_protocol_min", "1"),
-            ("version", CONSUL_VERSION),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
-        if settings.grpc_port != 0 {
-            meta.insert("grpc_port".to_owned(), settings.grpc_port.to_string());
-        }
-        let service = Service {
-            id: "consul".to_owned(),
-            name: "consul".to_owned(),
-            port: i64::from(settings.server.port()),
-            meta: Some(meta),
-            weights: Weights { passing: 1, warning: 1 },
-            ..Service::default()
-        };
-        let checks = vec![serf_health("passing", ALIVE)];
-        Register { node, service: Some(service), checks, skip_node_update: false, take_over: true }
+/// This server's lease, as it would say it to another one that leads.
+pub(crate) fn own_lease(settings: &Settings) -> Lease {
+    let mut meta = settings.meta.clone();
+    meta.insert("consul-network-segment".to_owned(), String::new());
+    meta.insert("consul-version".to_owned(), CONSUL_VERSION.to_owned());
+    Lease {
+        version: VERSION,
+        node: settings.node_name.clone(),
+        id: settings.node_id.clone(),
+        address: settings.advertise.clone(),
+        port: settings.serf_lan.map_or(0, |address| address.port()),
+        tagged_addresses: settings.tagged_addresses.clone(),
+        meta,
+        datacenter: settings.datacenter.clone(),
+        boot_ms: 0,
+        build: CONSUL_VERSION.to_owned(),
+        server: Some(ServerTags {
+            address: settings.server_address(),
+            expect: u32::try_from(settings.bootstrap_expect).unwrap_or(u32::MAX),
+            wan_port: settings.serf_wan.map_or(0, |address| address.port()),
+            grpc_port: settings.grpc_port,
+            version: VERSION,
+            ..ServerTags::default()
+        }),
+    }
+}
+
+/// The service that stands for a server, as Consul's leader registers it.
+fn server_service(tags: &ServerTags, build: &str) -> Service {
+    let mut meta: std::collections::BTreeMap<_, _> = [
+        ("non_voter", "false"),
+        ("raft_version", "3"),
+        ("read_replica", "false"),
+        ("serf_protocol_current", "2"),
+        ("serf_protocol_max", "5"),
+        ("serf_protocol_min", "1"),
+        ("version", build),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    if tags.grpc_port != 0 {
+        meta.insert("grpc_port".to_owned(), tags.grpc_port.to_string());
+    }
+    Service {
+        id: SERVER_SERVICE.to_owned(),
+        name: SERVER_SERVICE.to_owned(),
+        port: i64::from(member::link_port(tags)),
+        meta: Some(meta),
+        weights: Weights { passing: 1, warning: 1 },
+        ..Service::default()
     }
 }
 
@@ -412,7 +475,9 @@ fn alive(lease: &Lease) -> Register {
         meta: Some(lease.meta.clone()),
         locality: String::new(),
     };
-    Register { node, checks: vec![serf_health("passing", ALIVE)], take_over: true, ..Register::default() }
+    let service = lease.server.as_ref().map(|tags| server_service(tags, &lease.build));
+    let checks = vec![serf_health("passing", ALIVE)];
+    Register { node, service, checks, take_over: true, ..Register::default() }
 }
 
 /// What an ended lease writes.
@@ -431,7 +496,8 @@ fn is_alive(state: &State, lease: &Lease) -> bool {
     let (known, _) = CatalogNode { node: lease.node.clone() }.run(state);
     let (checks, _) = HealthNode { node: Caseless::new(&lease.node) }.run(state);
     let same = known.is_some_and(|known| known.node.id.eq_ignore_ascii_case(&lease.id));
-    same && checks.iter().any(|check| check.check_id == SERF_HEALTH && check.status == "passing")
+    let passing = checks.iter().any(|check| check.check_id == SERF_HEALTH && check.status == "passing");
+    same && passing && (lease.server.is_none() || server_tags(state, &lease.node).is_some())
 }
 
 /// The nodes of the catalog that an agent keeps, and whether they were alive.
@@ -448,11 +514,21 @@ fn known_leases(state: &State) -> Vec<(Lease, bool)> {
             tagged_addresses: node.tagged_addresses.clone().unwrap_or_default(),
             meta: node.meta.clone().unwrap_or_default(),
             build: CONSUL_VERSION.to_owned(),
+            server: server_tags(state, &node.name),
             ..Lease::default()
         };
         Some((lease, check.status == "passing"))
     });
     kept.collect()
+}
+
+/// What the catalog tells of a node that is a server.
+fn server_tags(state: &State, node: &str) -> Option<ServerTags> {
+    let (known, _) = CatalogNode { node: node.to_owned() }.run(state);
+    let known = known?;
+    let service = known.services.iter().find(|service| service.id == SERVER_SERVICE)?;
+    let address = format!("{}:{}", known.node.address, service.port);
+    Some(ServerTags { address, version: VERSION, ..ServerTags::default() })
 }
 
 #[cfg(test)]

@@ -3,16 +3,19 @@
 //! One way in ([`Writer`]), one way out ([`Reader`]). A write goes to the log (`replication/`), is applied to the state
 //! and published ([`Store`]), and wakes who waits ([`watch`]). `storage/` keeps files, `http/` speaks Consul's API.
 
+mod asked;
 mod embedded;
 mod figures;
 pub mod http;
 mod leadership;
 pub mod leases;
+mod links;
 mod node;
 mod overdue;
 mod reader;
 mod replication;
 pub mod server;
+mod servers;
 mod settings;
 #[cfg(test)]
 mod simulated;
@@ -38,8 +41,10 @@ use tokio::{
     task::JoinHandle,
 };
 
+use links::Links;
 use replication::{Enough, Replication};
 use server::Listeners;
+use servers::Servers;
 use storage::{Folder, MeshRoot};
 use timers::Timers;
 
@@ -58,14 +63,6 @@ pub use writer::{WriteFailed, Writer, Written};
 /// Why a registry could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting asks for what this release does not have.
-    #[error("{key}: {why}")]
-    Unsupported {
-        /// The setting's name.
-        key: &'static str,
-        /// What is missing, and what to do.
-        why: &'static str,
-    },
     /// Another program has the port, or the address is not this machine's.
     #[error("cannot listen at {address}: {source}; stop what listens there, or set another address or port")]
     Bind {
@@ -99,6 +96,8 @@ pub struct Registry {
     shutdown: Shutdown,
     leases: Arc<Leases>,
     timers: Arc<Timers>,
+    servers: Arc<Servers>,
+    links: Links,
     folder: Folder,
     started: SystemTime,
     mesh_root: Option<MeshRoot>,
@@ -112,47 +111,70 @@ impl Registry {
     /// Starts a registry; it answers once its state has caught up with its disk. Its ports are taken now and served from
     /// [`Registry::serve`] on.
     pub async fn start(mut settings: Settings, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
-        refuse_unsupported(&settings)?;
         let listeners = Listeners::bind(&mut settings, &shutdown).await?;
         let folder = match &settings.data_dir {
             Some(data_dir) => Folder::open(data_dir)?,
             None => Folder::in_memory()?,
         };
-        let mesh_root = mesh_root(&settings, &folder)?;
         let store = Arc::new(Store::default());
-        let address = settings.server_address();
+        let enough = Enough { entries: settings.snapshot_every, bytes: settings.snapshot_bytes };
+        let (identity, links) = (folder.identity().clone(), Links::over(settings.network.clone()));
         let (replication, full) = Replication::open(
             folder.path(),
-            folder.identity(),
-            &address,
+            identity.clone(),
             store.clone(),
             settings.disk.clone(),
-            Enough { entries: settings.snapshot_every, bytes: settings.snapshot_bytes },
+            enough,
+            links.clone(),
         )
         .await?;
+        let ours = servers::ours(&settings);
+        if settings.bootstrap_expect == 1 {
+            servers::begin_alone(&replication, &identity, &ours).await?;
+        }
+        let mesh_root = mesh_root(&settings, &folder)?;
         let (role_sender, role) = channel::channel(Role::default());
-        let confirming = replication.clone();
-        let leadership = Leadership::new(role, Arc::new(move || confirming.confirm()));
+        let (holding, confirming, hearing) = (replication.clone(), replication.clone(), replication.clone());
+        let leadership = Leadership::new(
+            role,
+            Arc::new(move || holding.lease_holds()),
+            Arc::new(move || confirming.confirm()),
+            Arc::new(move || hearing.heard_ago()),
+            settings.hold,
+        );
         let proposing = replication.clone();
         let propose: writer::Propose = Arc::new(move |commands| {
             let replication = proposing.clone();
             Box::pin(async move { replication.propose(commands).await })
         });
         let (writer, feeding) = Writer::start(leadership.clone(), propose, shutdown.clone());
-        let following = replication.clone().follow(
-            settings.node_name.clone(),
-            address,
-            role_sender,
-            full,
-            shutdown.clone(),
-        );
+        let following = replication.clone().follow(ours, role_sender, full, shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
-        let leases =
-            Arc::new(Leases::new(settings.clone(), store.clone(), writer.clone(), leadership.clone()));
+        let listing = replication.clone();
+        let addresses: leases::Servers =
+            Arc::new(move || listing.listed().into_iter().map(|listed| listed.server.addr).collect());
+        let leases = Arc::new(Leases::new(
+            settings.clone(),
+            store.clone(),
+            writer.clone(),
+            leadership.clone(),
+            addresses,
+        ));
+        let servers = Servers::new(servers::Parts {
+            settings: settings.clone(),
+            identity,
+            replication: replication.clone(),
+            leadership: leadership.clone(),
+            store: store.clone(),
+            leases: leases.clone(),
+            links: links.clone(),
+            shutdown: shutdown.clone(),
+        });
         let timers = Arc::new(Timers::new(store.clone(), writer.clone(), leadership.clone()));
         let tending = tokio::spawn(leases.clone().tend(shutdown.clone()));
         let timing = tokio::spawn(timers.clone().run(shutdown.clone()));
-        let tasks = Mutex::new(vec![feeding, following, tending, timing]);
+        let belonging = tokio::spawn(servers.clone().run());
+        let tasks = Mutex::new(vec![feeding, following, tending, timing, belonging]);
         let listeners = Mutex::new(Some(listeners));
         Ok(Arc::new(Self {
             settings,
@@ -163,6 +185,8 @@ impl Registry {
             replication,
             leases,
             timers,
+            servers,
+            links,
             shutdown,
             folder,
             started: SystemTime::now(),
@@ -209,9 +233,9 @@ impl Registry {
         self.folder.path()
     }
 
-    /// The cluster's id, a UUID made with its first server.
-    pub fn cluster(&self) -> &str {
-        &self.folder.identity().cluster
+    /// The cluster's id, a UUID made with its first server; empty while this one belongs to none.
+    pub fn cluster(&self) -> Arc<str> {
+        self.folder.identity().cluster()
     }
 
     /// When it was started.
@@ -256,7 +280,22 @@ impl Registry {
 
     /// The internal addresses of all servers, `10.0.0.1:8300`.
     pub fn peers(&self) -> Vec<String> {
-        self.leadership.leader().into_iter().collect()
+        self.servers.addresses()
+    }
+
+    /// The other servers: finding, joining and leaving them.
+    pub(crate) fn servers(&self) -> &Arc<Servers> {
+        &self.servers
+    }
+
+    /// The connections to other servers.
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// The replicated log.
+    pub(crate) fn replication(&self) -> &Replication {
+        &self.replication
     }
 
     /// The switch that ends it.
@@ -267,14 +306,7 @@ impl Registry {
 
 fn mesh_root(settings: &Settings, folder: &Folder) -> Result<Option<MeshRoot>, StorageError> {
     let Some(name) = &settings.mesh else { return Ok(None) };
-    let cluster = if name.is_empty() { &folder.identity().cluster } else { name };
+    let cluster = folder.identity().cluster();
+    let cluster = if name.is_empty() { &*cluster } else { name };
     MeshRoot::open(folder.path(), cluster).map(Some)
-}
-
-fn refuse_unsupported(settings: &Settings) -> Result<(), StartError> {
-    if settings.bootstrap_expect > 1 {
-        let why = "this release runs one server a datacenter; set it to 1";
-        return Err(StartError::Unsupported { key: "bootstrap_expect", why });
-    }
-    Ok(())
 }

@@ -25,7 +25,8 @@ impl ServerNode {
         let measuring = telemetry::install().start(config.telemetry.clone(), &shutdown);
         let registry = Registry::start(Settings::of(&config, id), shutdown.clone()).await?;
         let routes = http::router(registry.clone(), http::Settings::of(&config));
-        let routes = http::limit::within(config.limits.requests, Arc::new(routes));
+        let routes = http::forward::to_leader(registry.clone(), Arc::new(routes));
+        let routes = http::limit::within(config.limits.requests, routes);
         registry.serve(routes.clone());
         let backend = Arc::new(Embedded::new(registry.clone(), routes));
         match agent::start(config, backend, shutdown.clone()).await {

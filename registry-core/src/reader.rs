@@ -267,7 +267,9 @@ impl Reader {
 
     fn answer<T>(&self, look: Look<T>) -> Answer<T> {
         let known_leader = self.leadership.knows_leader();
-        Answer { value: look.value, index: look.index, known_leader, last_contact_ms: 0 }
+        let contact = self.leadership.contact().unwrap_or_default();
+        let last_contact_ms = u64::try_from(contact.as_millis()).unwrap_or(u64::MAX);
+        Answer { value: look.value, index: look.index, known_leader, last_contact_ms }
     }
 }
 

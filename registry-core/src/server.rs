@@ -18,10 +18,15 @@ use registry_state::{
     Action, Event,
     read::{AddressOwner, CatalogAddress, EventsAfter},
 };
-use registry_wire::event::UserEvent;
+use registry_wire::{duration::format_nanos, event::UserEvent};
+use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
-use crate::{Consistency, LeaseRefused, Options, Registry, StartError, Wait, WriteFailed, http::shape};
+use crate::{
+    Consistency, LeaseRefused, Options, Registry, StartError, Wait, WriteFailed,
+    http::{forward, shape},
+    servers::Refused,
+};
 
 /// What the paths of calls begin with that are ours alone.
 pub(crate) const INTERNAL: &str = "/internal/";
@@ -56,10 +61,10 @@ impl Listeners {
     pub(crate) fn serve(self, registry: &Arc<Registry>, routes: Arc<dyn Serve>) -> Vec<JoinHandle<()>> {
         let mut tasks = Vec::new();
         for listener in self.joins {
-            let directions = directions(registry);
+            let asked = Arc::downgrade(registry);
             tasks.push(tokio::spawn(link::join::answer(
                 listener,
-                move || Some(directions.clone()),
+                move || asked.upgrade().map(|registry| directions(&registry)),
                 registry.shutdown().clone(),
             )));
         }
@@ -112,27 +117,60 @@ fn directions(registry: &Registry) -> Directions {
     Directions {
         datacenter: settings.datacenter.clone(),
         server: SocketAddr::new(ip, settings.server.port()),
-        cluster: registry.cluster().to_owned(),
+        cluster: registry.cluster().to_string(),
         version: calls::VERSION,
+        id: registry.servers().id(),
+        node: settings.node_name.clone(),
     }
 }
 
-/// Answers a call that is ours alone.
-pub(crate) async fn internal(registry: &Registry, request: Request<Body>) -> Response<Body> {
+/// How long a call of an agent waits for a leader; it asks again by itself.
+const CALL_HOLD_MS: u64 = 1500;
+
+/// Answers a call that is ours alone: here, or by the leader where only that one can.
+pub(crate) async fn internal(registry: &Registry, mut request: Request<Body>) -> Response<Body> {
+    let path = request.uri().path();
+    let leaders = [calls::LEASE, calls::EVENT, calls::MEMBERS];
+    let leaders_all = [calls::FORCE_LEAVE, calls::PRUNE];
+    if !leaders.contains(&path) && !leaders_all.iter().any(|call| path.starts_with(call)) {
+        return here(registry, request).await;
+    }
+    let members = path == calls::MEMBERS;
+    request.headers_mut().insert(calls::HOLD_HEADER, CALL_HOLD_MS.into());
+    let answer = forward::answer(registry, request, |request| here(registry, request)).await;
+    if members && answer.headers().contains_key(calls::UNSERVED_HEADER) {
+        // Without a leader nobody knows who is alive now; what the catalog says is better than nothing.
+        return json(&registry.leases().members_by_catalog());
+    }
+    answer
+}
+
+async fn here(registry: &Registry, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     match (&head.method, path) {
-        (&Method::PUT, calls::LEASE) => match lease(body).await {
+        (&Method::PUT, calls::HELLO) => match read(body, "a hello").await {
+            Ok(hello) => answered(registry.servers().answer_hello(&head.headers, &hello).await),
+            Err(answer) => answer,
+        },
+        (&Method::PUT, calls::BEGIN) => match read(body, "a proposal").await {
+            Ok(begin) => answered(registry.servers().agree(&head.headers, &begin).await),
+            Err(answer) => answer,
+        },
+        (&Method::PUT, calls::LEASE) => match read(body, "a lease").await {
             Ok(lease) => keep(registry, lease).await,
             Err(answer) => answer,
         },
-        (&Method::DELETE, calls::LEASE) => match lease(body).await {
-            Ok(lease) => done(registry.leases().release(&lease).await),
+        (&Method::DELETE, calls::LEASE) => match read(body, "a lease").await {
+            Ok(lease) => release(registry, &lease).await,
             Err(answer) => answer,
         },
         (&Method::PUT, calls::EVENT) => fire_event(registry, body).await,
         (&Method::GET, _) if path.starts_with(calls::EVENTS) => {
             events(registry, &path[calls::EVENTS.len()..]).await
+        }
+        (&Method::POST, _) if path.starts_with(calls::RAFT) => {
+            registry.replication.answer(Request::from_parts(head, body)).await
         }
         (&Method::GET, calls::MEMBERS) => json(&registry.leases().members()),
         (&Method::GET, calls::STATS) => json(&stats(registry)),
@@ -149,6 +187,22 @@ pub(crate) async fn internal(registry: &Registry, request: Request<Body>) -> Res
             StatusCode::NOT_FOUND,
             "this registry does not know that call; it may be older than its caller",
         ),
+    }
+}
+
+/// Answers a call of the program that this server runs in.
+pub(crate) async fn own(registry: &Registry, path: &str) -> Response<Body> {
+    let done = match path.strip_prefix(calls::JOIN) {
+        Some(target) => {
+            let target = percent_encoding::percent_decode_str(target).decode_utf8_lossy();
+            registry.servers().join(&target).await
+        }
+        None if path == calls::LEAVE => registry.servers().leave().await,
+        None => return said(StatusCode::NOT_FOUND, "this server does not know that call"),
+    };
+    match done {
+        Ok(()) => said(StatusCode::OK, ""),
+        Err(why) => said(StatusCode::INTERNAL_SERVER_ERROR, &why),
     }
 }
 
@@ -169,7 +223,11 @@ fn stats(registry: &Registry) -> serde_json::Value {
             "commit_index": progress.applied.to_string(),
             "applied_index": progress.applied.to_string(),
             "last_snapshot_index": progress.snapshot.to_string(),
-            "last_contact": "0",
+            "last_contact": match progress.contact {
+                None if progress.state == "Leader" => "0".to_owned(),
+                None => "never".to_owned(),
+                Some(ago) => format_nanos(i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX)),
+            },
             "fsm_pending": "0",
             "protocol_version": "3",
         },
@@ -198,10 +256,27 @@ fn stats(registry: &Registry) -> serde_json::Value {
     })
 }
 
-async fn lease(body: Body) -> Result<Lease, Response<Body>> {
-    let unfit = |why: String| said(StatusCode::BAD_REQUEST, &format!("not a lease: {why}"));
+/// A call's body as `what` it must be.
+async fn read<T: DeserializeOwned>(body: Body, what: &str) -> Result<T, Response<Body>> {
+    let unfit = |why: String| said(StatusCode::BAD_REQUEST, &format!("not {what}: {why}"));
     let bytes = whole(body).await.map_err(unfit)?;
     serde_json::from_slice(&bytes).map_err(|e| unfit(e.to_string()))
+}
+
+/// The answer to another server.
+fn answered<T: serde::Serialize>(result: Result<T, Refused>) -> Response<Body> {
+    match result {
+        Ok(value) => json(&value),
+        Err(refused) => refusal(&refused),
+    }
+}
+
+fn refusal(refused: &Refused) -> Response<Body> {
+    let status = match refused {
+        Refused::Unfit(_) => StatusCode::CONFLICT,
+        Refused::NotNow(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    said(status, &refused.to_string())
 }
 
 /// A call's whole body; errors when it breaks off or is longer than any call.
@@ -219,6 +294,11 @@ async fn whole(mut body: Body) -> Result<Vec<u8>, String> {
 }
 
 async fn keep(registry: &Registry, lease: Lease) -> Response<Body> {
+    match registry.servers().take_in(&lease).await {
+        Ok(None) => {}
+        Ok(Some(granted)) => return json(&granted),
+        Err(refused) => return refusal(&refused),
+    }
     match registry.leases().keep(lease).await {
         Ok(granted) => json(&granted),
         Err(LeaseRefused::Unfit(why)) => said(StatusCode::CONFLICT, &why),
@@ -227,10 +307,25 @@ async fn keep(registry: &Registry, lease: Lease) -> Response<Body> {
     }
 }
 
+/// A node says goodbye; a server is no longer sent the log.
+async fn release(registry: &Registry, lease: &Lease) -> Response<Body> {
+    if lease.server.is_some()
+        && let Err(error) = registry.servers().let_go(&lease.node).await
+    {
+        return said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+    }
+    done(registry.leases().release(lease).await)
+}
+
 async fn force_leave(registry: &Registry, node: &str, prune: bool) -> Response<Body> {
     let node = percent_encoding::percent_decode_str(node).decode_utf8_lossy();
+    let failed = registry.leases().has_failed(&node);
     match registry.leases().force_leave(&node, prune).await {
         Ok(false) => said(StatusCode::NOT_FOUND, &format!("agent: No node found with name '{node}'")),
+        Ok(true) if failed => match registry.servers().let_go(&node).await {
+            Ok(()) => said(StatusCode::OK, ""),
+            Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        },
         known => done(known.map(drop)),
     }
 }
@@ -274,7 +369,8 @@ async fn events(registry: &Registry, after: &str) -> Response<Body> {
         },
     };
     let wait = after.map(|index| Wait { index, limit: calls::EVENTS_HELD });
-    let options = Options { consistency: Consistency::Default, wait };
+    // Any server has them in the same order; an event fired elsewhere comes with the log.
+    let options = Options { consistency: Consistency::Stale, wait };
     let encode: fn(&Vec<_>, &()) -> Bytes = |events, ()| {
         let shown: Vec<UserEvent> = events.iter().map(|event: &Arc<Event>| shape::event(event)).collect();
         registry_wire::json::to_vec(&shown).into()

@@ -34,8 +34,18 @@ pub struct Settings {
     pub meta: BTreeMap<String, String>,
     /// The gRPC port that the `consul` service's metadata tells; 0 tells none.
     pub grpc_port: u16,
-    /// How many servers must be there before the first one leads. More than one is refused.
+    /// How many servers begin a cluster together, once they have found one another; 0 only joins one that is there.
     pub bootstrap_expect: usize,
+    /// Where other servers may be found: `retry_join`.
+    pub join: Vec<String>,
+    /// The longest pause between two attempts to find them: `retry_interval`.
+    pub retry_interval: Duration,
+    /// After how many failed attempts to find any the program ends: `retry_max`; 0 is never.
+    pub retry_max: u32,
+    /// How long a server that has left still answers: `performance.leave_drain_time`.
+    pub leave_drain: Duration,
+    /// How long a question or write waits for a leader before it fails: `rpc_hold_timeout`.
+    pub hold: Duration,
     /// The shared key, which every peer proves on [`Settings::network`]; `None` asks nobody.
     pub encrypt: Option<link::Key>,
     /// How many links one address may have; `None` for as many as there are places.
@@ -71,7 +81,16 @@ impl Settings {
             tagged_addresses: config.tagged_addresses.clone(),
             meta: config.node_meta.clone(),
             grpc_port: config.ports.grpc.unwrap_or(0),
-            bootstrap_expect: config.bootstrap_expect as usize,
+            bootstrap_expect: if config.bootstrap || config.dev {
+                1
+            } else {
+                config.bootstrap_expect as usize
+            },
+            join: config.retry_join.clone(),
+            retry_interval: config.retry_interval,
+            retry_max: config.retry_max,
+            leave_drain: config.leave_drain_time,
+            hold: config.rpc_hold_timeout,
             encrypt: config.encrypt.clone(),
             links_per_client: config.limits.rpc_max_conns_per_client,
             coordinates: config.coordinates,
@@ -108,6 +127,11 @@ impl Settings {
             meta: BTreeMap::new(),
             grpc_port: 0,
             bootstrap_expect: 1,
+            join: Vec::new(),
+            retry_interval: Duration::from_secs(30),
+            retry_max: 0,
+            leave_drain: Duration::from_secs(5),
+            hold: Duration::from_secs(7),
             encrypt: None,
             links_per_client: None,
             coordinates: true,

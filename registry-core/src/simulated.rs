@@ -1,8 +1,11 @@
 //! For tests: a store, its writer and reader without a log, so that time can be simulated.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use daemon::Shutdown;
@@ -28,14 +31,20 @@ pub(crate) struct Simulated {
 }
 
 pub(crate) fn leading() -> Role {
-    Role { leader: Some("127.0.0.1:8300".to_owned()), serving: true }
+    Role { leader: Some("127.0.0.1:8300".to_owned()), id: 1, serving: true }
 }
 
 impl Simulated {
     pub(crate) fn start() -> Self {
         let (store, shutdown) = (Arc::new(Store::default()), Shutdown::default());
         let (role, receiver) = watch::channel(leading());
-        let leadership = Leadership::new(receiver, Arc::new(|| Either::Left(ready(true))));
+        let leadership = Leadership::new(
+            receiver,
+            Arc::new(|| true),
+            Arc::new(|| Either::Left(ready(true))),
+            Arc::new(|| None),
+            Duration::from_secs(7),
+        );
         let (applying, batches) = (store.clone(), Arc::new(AtomicUsize::new(0)));
         let (counting, broken) = (batches.clone(), Arc::new(AtomicBool::new(false)));
         let breaking = broken.clone();

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    figures,
+    asked, figures,
     leadership::{Leadership, NotLeading},
 };
 
@@ -100,7 +100,7 @@ impl Writer {
         let (kind, start) = (figures::way_in(&action), Instant::now());
         self.leadership.leading().await?;
         let (done, written) = oneshot::channel();
-        let waiting = Waiting { command: Command { at_ms: now_ms(), action }, done };
+        let waiting = Waiting { command: Command { at_ms: now_ms(), action: asked::marked(action) }, done };
         match self.queue.try_send(waiting) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(WriteFailed::Ending),
@@ -123,7 +123,7 @@ impl Writer {
 
     /// A new session's id: a random UUID in lower case.
     pub fn session_id(&self) -> SessionId {
-        SessionId::from(uuid::Uuid::new_v4().to_string())
+        SessionId::from(asked::new_id().to_string())
     }
 }
 
@@ -186,7 +186,7 @@ fn tell(
 /// About how many bytes an action takes in the log.
 fn weight(action: &Action) -> usize {
     const SMALL: usize = 128;
-    match action {
+    match action.inner() {
         Action::KvPut(put) => SMALL + put.value.len(),
         // A part of a restore is large, and counted where it is made.
         Action::Restore(_) => BATCH_BYTES,
@@ -203,7 +203,7 @@ fn op_weight(op: &TxnOp) -> usize {
     }
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set to after 1970");
     u64::try_from(since.as_millis()).expect("milliseconds since 1970 fit 64 bits for a long time")
 }

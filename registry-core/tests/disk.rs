@@ -187,9 +187,6 @@ async fn a_log_damaged_before_its_end_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_this_release_lacks_and_ports_in_use_are_refused() {
-    let mut three = Settings::new("n1", "id");
-    three.bootstrap_expect = 3;
-    assert!(refused(three).await.starts_with("bootstrap_expect: "));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut second = Settings::new("n1", "id");
     second.server = taken.local_addr().unwrap();

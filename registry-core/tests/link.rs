@@ -72,7 +72,7 @@ async fn an_agent_joins_keeps_its_lease_and_hands_requests_on() {
     let directions = link::join::ask(&link::Tcp, served.registry.settings().serf_lan.unwrap()).await.unwrap();
     assert_eq!(directions.datacenter, "dc1");
     assert_eq!(directions.server, served.registry.settings().server);
-    assert_eq!(directions.cluster, served.registry.cluster());
+    assert_eq!(*directions.cluster, *served.registry.cluster());
 
     let (status, granted) = served.call("PUT", calls::LEASE, &lease("web1")).await;
     assert_eq!(status, 200, "{granted}");

@@ -15,7 +15,9 @@ use daemon::{
     logs::LogLevel,
     shutdown::{Signal, Signals},
 };
-use http_api::listen::Secure;
+use http::Request;
+use http_api::{body, listen::Secure};
+use link::calls;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -24,7 +26,10 @@ use tokio::{
 
 use crate::{
     api::Order,
-    backend::remote::{JoinError, Joins, Remote},
+    backend::{
+        Backend,
+        remote::{JoinError, Remote},
+    },
     config::Config,
     containers::{self, Following},
     dns,
@@ -37,6 +42,8 @@ use crate::{
 
 pub use start::{StartError, start, start_client};
 
+/// The longest word of the server in this process.
+const SAID_BYTES_MAX: usize = 64 << 10;
 /// How long leaving may take; a supervisor waits longer.
 const LEAVE_LIMIT: Duration = Duration::from_secs(15);
 /// How long what is just being told to the catalog may take before the goodbye.
@@ -48,6 +55,7 @@ const END_LIMIT: Duration = Duration::from_secs(8);
 pub struct Agent {
     config: watch::Sender<Arc<Config>>,
     node_id: Arc<str>,
+    backend: Arc<dyn Backend>,
     local: Arc<Local>,
     syncer: Syncer,
     containers: Option<Following>,
@@ -199,7 +207,7 @@ impl Agent {
     async fn leave(&mut self) {
         self.supervisor.stopping();
         self.leave_containers().await;
-        let Some(lease) = &mut self.remote else { return };
+        let Some(lease) = &mut self.remote else { return self.leave_cluster().await };
         // Neither a sign of life nor a registration may follow the goodbye, or the node would come back as a ghost.
         self.syncing.end().await;
         lease.end.request();
@@ -208,6 +216,25 @@ impl Agent {
         self.remote = None;
         if let Err(error) = remote.leave().await {
             tracing::warn!(target: "agent", %error, "could not say goodbye; the registry will notice by itself");
+        }
+    }
+
+    /// Lets the server in this process leave its cluster.
+    async fn leave_cluster(&self) {
+        if let Err(error) = self.tell_server(calls::LEAVE).await {
+            tracing::warn!(target: "agent", error, "could not leave the cluster; the other servers will notice by themselves");
+        }
+    }
+
+    /// Makes a call to the server in this process. Errors with what it says.
+    fn tell_server(&self, call: &str) -> impl Future<Output = Result<(), String>> + use<> {
+        let (backend, request) = (self.backend.clone(), Request::put(call).body(body::empty()));
+        async move {
+            let request = request.map_err(|error| error.to_string())?;
+            let answer = backend.call(request).await.map_err(|error| error.to_string())?;
+            let (head, mut sent) = answer.into_parts();
+            let said = body::collect(&mut sent, SAID_BYTES_MAX).await.map_err(|error| error.to_string())?;
+            if head.status.is_success() { Ok(()) } else { Err(String::from_utf8_lossy(&said).into_owned()) }
         }
     }
 
@@ -230,17 +257,14 @@ impl Agent {
 
     fn join(&self, target: String, done: oneshot::Sender<Result<(), String>>) {
         let remote = self.remote.as_ref().map(|lease| lease.remote.clone());
-        let (datacenter, network) = {
-            let config = self.config.borrow();
-            (config.datacenter.clone(), link::network(config.encrypt.clone()))
-        };
+        let server = self.tell_server(&format!("{}{}", calls::JOIN, crate::api_path(&target)));
         // Looking up a name and asking may take seconds, in which signals still count.
         tokio::spawn(async move {
             let joined = match remote {
-                Some(remote) => remote.join(&target).await,
-                None => Joins { targets: vec![target], datacenter, network }.find().await.map(drop),
+                Some(remote) => remote.join(&target).await.map_err(|error| error.to_string()),
+                None => server.await,
             };
-            let _ = done.send(joined.map_err(|error| error.to_string()));
+            let _ = done.send(joined);
         });
     }
 

@@ -191,7 +191,7 @@ async fn assemble(
     let secure = Secure::new(https(&config)?, config.limits.https_handshake_timeout);
     tasks.extend(front_door::serve_http(&config, &door, &secure, &shutdown).await?);
     tasks.extend(
-        front_door::serve_dns(&config.dns_listen, dns_settings, backend, &shutdown)
+        front_door::serve_dns(&config.dns_listen, dns_settings, backend.clone(), &shutdown)
             .map_err(StartError::Dns)?,
     );
     let pid_file = config.pid_file.clone();
@@ -211,6 +211,7 @@ async fn assemble(
     Ok(Agent {
         config: config_sender,
         node_id,
+        backend,
         local,
         syncer,
         containers,

@@ -4,11 +4,103 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use http::HeaderName;
 use registry_wire::coordinate::Coordinate;
 use serde::{Deserialize, Serialize};
 
 /// The version of the calls that this program speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// On each call between servers: the version of the calls that the caller speaks.
+pub const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ryo-version");
+/// On each call between servers: the id of the caller's cluster; empty while it belongs to none.
+pub const CLUSTER_HEADER: HeaderName = HeaderName::from_static("x-ryo-cluster");
+/// On each call between servers: the id of the server that is meant; empty while the caller does not know it.
+pub const TARGET_HEADER: HeaderName = HeaderName::from_static("x-ryo-target");
+
+/// On a write that an agent or server hands on: a UUID that whoever hands it on has chosen. The same again is made once.
+pub const REQUEST_HEADER: HeaderName = HeaderName::from_static("x-ryo-request");
+/// On a request that a server hands on to the leader: the sender's id. Whoever does not lead says so with 421, at once.
+pub const LEADER_HEADER: HeaderName = HeaderName::from_static("x-ryo-leader");
+/// On a request that an agent hands on: for how many milliseconds it may wait for a leader, as another server may know one.
+pub const HOLD_HEADER: HeaderName = HeaderName::from_static("x-ryo-hold");
+/// On the answer of a server that could not find a leader in time: nothing was done, and another server may know one.
+pub const UNSERVED_HEADER: HeaderName = HeaderName::from_static("x-ryo-unserved");
+
+/// Whether two programs understand each other, by the versions that they speak.
+pub fn speak(ours: u32, theirs: u32) -> bool {
+    ours.abs_diff(theirs) <= 1
+}
+
+/// `PUT`: a server says which servers it knows, with a [`Hello`], and is told the same.
+pub const HELLO: &str = "/internal/servers/hello";
+/// `PUT`: a server with an empty disk is asked to begin a cluster with others, with a [`Begin`].
+pub const BEGIN: &str = "/internal/servers/begin";
+
+/// A server as another one hears of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerSeen {
+    /// Its id among the servers.
+    pub id: u64,
+    /// Where its link is: `10.0.0.1:8300`.
+    pub address: String,
+    /// The node's name.
+    pub node: String,
+    /// The node's id, a UUID.
+    pub node_id: String,
+    /// How many servers it wants to begin a cluster with; 0 when it only joins.
+    pub expect: u32,
+    /// Whether it belongs to a cluster that has begun.
+    pub begun: bool,
+    /// The id of that cluster, or of the one it has agreed to begin.
+    pub cluster: String,
+    /// The newest version of the calls it speaks.
+    pub version: u32,
+}
+
+/// Which servers a server knows, itself first: `{"datacenter":"dc1","servers":[{"id":7,…}]}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hello {
+    /// Its datacenter.
+    pub datacenter: String,
+    /// The servers, itself first.
+    pub servers: Vec<ServerSeen>,
+}
+
+/// What a server proposes that begins a cluster with others: `{"cluster":"…","proposer":7}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Begin {
+    /// The new cluster's id.
+    pub cluster: String,
+    /// Who proposes it. Whoever agreed with a lower one stays with that.
+    pub proposer: u64,
+}
+
+/// What a server's lease tells beside its node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerTags {
+    /// Its id among the servers.
+    pub id: u64,
+    /// Where its link is: `10.0.0.1:8300`.
+    pub address: String,
+    /// The cluster it belongs to; empty for one that would like to join.
+    pub cluster: String,
+    /// How many servers it wanted to begin a cluster with.
+    pub expect: u32,
+    /// The port of its WAN join; 0 for none.
+    pub wan_port: u16,
+    /// Its gRPC port; 0 for none.
+    pub grpc_port: u16,
+    /// The newest version of the calls it speaks.
+    pub version: u32,
+}
+
+/// What the calls of the replicated log begin with; their bodies are msgpack, and the log's own.
+pub const RAFT: &str = "/internal/raft/";
 
 /// `PUT`: takes or keeps a lease, with a [`Lease`]; `DELETE`: gives it back, with a [`Lease`].
 pub const LEASE: &str = "/internal/lease";
@@ -27,6 +119,12 @@ pub const EVENT: &str = "/internal/event";
 pub const EVENTS: &str = "/internal/events/";
 /// How long a question for events is held; a sixteenth more may be added.
 pub const EVENTS_HELD: Duration = Duration::from_secs(120);
+/// `PUT`, followed by where: the server in this process looks for others there, as `join` asks.
+pub const JOIN: &str = "/internal/own/join/";
+/// `PUT`: the server in this process leaves its cluster.
+pub const LEAVE: &str = "/internal/own/leave";
+/// What the calls begin with that a program makes to the server in its own process; nobody else may.
+pub const OWN: &str = "/internal/own/";
 /// `GET`: what the registry in this process tells of itself, as `{"raft":{"state":"Leader"},…}`; for `/v1/agent/self`.
 pub const STATS: &str = "/internal/stats";
 /// `GET`, followed by an IP address: an [`AddressOwner`], or `null`.
@@ -66,6 +164,9 @@ pub struct Lease {
     pub boot_ms: u64,
     /// The agent's program version, `1.21.4` style, for `members`.
     pub build: String,
+    /// What a server tells; `None` from an agent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerTags>,
 }
 
 /// What the holder of a lease needs to know.
@@ -78,6 +179,8 @@ pub struct Granted {
     pub ttl_ms: u64,
     /// All registries' links, `10.0.0.1:8300`.
     pub servers: Vec<String>,
+    /// The cluster's id, for a server that would like to join it.
+    pub cluster: String,
     /// Where the registry is in the space of round trips; `None` when nobody measures them.
     pub coordinate: Option<Coordinate>,
     /// Whether the catalog knows where the holder is.

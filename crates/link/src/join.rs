@@ -31,6 +31,12 @@ pub struct Directions {
     pub cluster: String,
     /// The newest version of the internal calls it speaks.
     pub version: u32,
+    /// The registry's id among the servers; 0 from an agent.
+    #[serde(default)]
+    pub id: u64,
+    /// The node's name; empty from an agent.
+    #[serde(default)]
+    pub node: String,
 }
 
 /// Asking and answering each take no longer than this.

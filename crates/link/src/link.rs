@@ -102,6 +102,17 @@ impl Link {
         self.send(sender, request).await.map_err(|unanswered| unanswered.error)
     }
 
+    /// Lets the next call dial anew: this connection is open, but nothing comes over it any more. Calls under way may
+    /// still end on it.
+    pub fn give_up(&self) {
+        // Who holds it is dialling already.
+        if let Ok(mut state) = self.state.try_lock()
+            && matches!(*state, State::Connected(_))
+        {
+            *state = State::Idle;
+        }
+    }
+
     /// A connection that is open now.
     pub(crate) async fn connected(&self) -> Result<SendRequest<Body>, LinkError> {
         let mut state = self.state.lock().await;

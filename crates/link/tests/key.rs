@@ -66,6 +66,8 @@ async fn server(key: Option<Key>) -> Server {
         server: link,
         cluster: "c".into(),
         version: link::calls::VERSION,
+        id: 7,
+        node: "s1".into(),
     };
     tokio::spawn(join::answer(listener, move || Some(told.clone()), Shutdown::default()));
     Server { link, joins, under_way }

@@ -100,6 +100,8 @@ async fn a_join_is_told_where_to_go() {
         server: "127.0.0.1:8300".parse().unwrap(),
         cluster: "c".into(),
         version: link::calls::VERSION,
+        id: 7,
+        node: "s1".into(),
     };
     let shutdown = Shutdown::default();
     let told = directions.clone();

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Autopilot, Check, ConfigDelete, ConfigPut, Coordinate, Event, Index, Key, Node, Query, QueryId, Restore,
-    Service, Session, SessionId, TxnOp,
+    Autopilot, Check, ConfigDelete, ConfigPut, Coordinate, Event, Index, Key, Node, Query, QueryId,
+    RequestId, Restore, Service, Session, SessionId, TxnOp,
 };
 
 /// A change, already decided: it carries every time, id and random value it needs.
@@ -73,6 +73,23 @@ pub enum Action {
     FireEvent(Box<Event>),
     /// Says where a node is: `PUT /v1/coordinate/update`. An unknown node changes nothing.
     UpdateCoordinate(CoordinateUpdate),
+    /// Does something for a request that may come again: the second time nothing is done, and the first outcome is given.
+    Once {
+        /// Which request.
+        request: RequestId,
+        /// What to do; never another `Once`.
+        action: Box<Action>,
+    },
+}
+
+impl Action {
+    /// What is done, without the request it is done for.
+    pub fn inner(&self) -> &Self {
+        match self {
+            Self::Once { action, .. } => action.inner(),
+            action => action,
+        }
+    }
 }
 
 /// Where a node is, as it found out.

@@ -22,6 +22,7 @@ mod outcome;
 mod query;
 pub mod read;
 mod register;
+mod request;
 mod restore;
 mod serde_bytes;
 mod session;
@@ -42,6 +43,7 @@ pub use model::{
 };
 pub use name::{Caseless, Key};
 pub use outcome::{Applied, Outcome, TxnError, TxnResult};
+pub use request::RequestId;
 pub use restore::Restore;
 pub use session::{SeenSessions, SessionsChanged};
 pub use state::State;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Index, Outcome, State, WriteError,
     codec::{SnapshotHead, SnapshotRecord},
+    request::Requests,
     state::{Change, START},
 };
 
@@ -63,10 +64,10 @@ impl State {
         self.staged.as_ref().map(|staged| &*staged.id)
     }
 
-    /// The state without a restore that is under way: what a snapshot for people holds.
+    /// The state without a restore or requests that are under way: what a snapshot for people holds.
     #[must_use]
     pub fn settled(&self) -> Self {
-        Self { staged: None, ..self.clone() }
+        Self { staged: None, requests: Requests::default(), ..self.clone() }
     }
 
     pub(crate) fn restore(&mut self, change: &mut Change, step: &Restore) -> Outcome {
@@ -107,7 +108,9 @@ impl State {
         }
         // Above everything either state has given out, so that whoever waits with an index of either is answered.
         let index = change.index.max(staged.state.index + 1);
-        *self = Self { index, restored_at: index, ..*staged.state };
+        // Requests are made or not, whatever the state is.
+        let requests = std::mem::take(&mut self.requests);
+        *self = Self { index, restored_at: index, requests, ..*staged.state };
         change.index = index;
         change.topics.add_all();
         Outcome::Done

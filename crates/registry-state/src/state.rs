@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Action, Applied, Autopilot, Command, Index, Outcome, Stored, Topics, WriteError, catalog::Catalog,
     config_entry::ConfigTable, coordinate::Coordinates, event::Events, index::Indexes, kv::KvTable,
-    query::QueryTable, restore::Staged, session::SessionTable,
+    query::QueryTable, request::Requests, restore::Staged, session::SessionTable,
 };
 
 /// Everything that all servers agree on. Cloning copies pointers, so a clone is a snapshot.
@@ -21,6 +21,8 @@ pub struct State {
     pub(crate) coordinates: Coordinates,
     pub(crate) events: Events,
     pub(crate) autopilot: Option<Arc<Stored<Autopilot>>>,
+    /// The requests made last, that may come again.
+    pub(crate) requests: Requests,
     /// The index of the last restore.
     pub(crate) restored_at: Index,
     /// A restore under way.
@@ -36,7 +38,7 @@ impl Default for State {
         let (coordinates, events) = (Coordinates::default(), Events::default());
         let (catalog, sessions) = (Catalog::default(), SessionTable::default());
         let (queries, config) = (QueryTable::default(), ConfigTable::default());
-        let (autopilot, restored_at, staged) = (None, 0, None);
+        let (autopilot, requests, restored_at, staged) = (None, Requests::default(), 0, None);
         Self {
             index: START,
             indexes,
@@ -48,6 +50,7 @@ impl Default for State {
             coordinates,
             events,
             autopilot,
+            requests,
             restored_at,
             staged,
         }
@@ -57,9 +60,17 @@ impl Default for State {
 impl State {
     /// Applies one command, which takes the next index. Equal states and commands give equal results.
     pub fn apply(&mut self, command: &Command) -> Applied {
+        if let Action::Once { request, .. } = &command.action
+            && let Some(made) = self.requests.made(*request)
+        {
+            return made;
+        }
         self.index += 1;
         let mut change = Change { index: self.index, at_ms: command.at_ms, topics: Topics::default() };
-        let outcome = self.act(&mut change, &command.action);
+        let outcome = self.act(&mut change, command.action.inner());
+        if let Action::Once { request, .. } = &command.action {
+            self.requests.remember(*request, self.index, &outcome);
+        }
         Applied { index: self.index, outcome, topics: change.topics }
     }
 
@@ -109,6 +120,7 @@ impl State {
                 self.update_coordinate(change, update);
                 Outcome::Done
             }
+            Action::Once { .. } => unreachable!("what is done for a request is no request itself"),
         }
     }
 

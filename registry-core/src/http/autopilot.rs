@@ -1,8 +1,14 @@
 //! `/v1/operator/autopilot/`: how the servers look after each other, and how they are.
 
-use http::Method;
+use std::{collections::BTreeMap, time::SystemTime};
+
+use http::{Method, StatusCode};
 use http_api::{Answer, ApiError, Call};
-use registry_state::{Action, Autopilot};
+use link::calls;
+use registry_state::{
+    Action, Autopilot,
+    read::{CatalogNode, Read as _},
+};
 use registry_wire::{
     duration::format_nanos,
     json::{self, Nanos, Unknown},
@@ -11,8 +17,8 @@ use registry_wire::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, respond::written};
-use crate::ReadError;
+use super::{Api, operator, respond::written};
+use crate::{ReadError, replication::Listed};
 
 /// `GET` and `PUT /v1/operator/autopilot/configuration`.
 pub(super) async fn configuration(api: Api, mut call: Call) -> Result<Answer, ApiError> {
@@ -96,30 +102,35 @@ fn settings(body: &[u8]) -> Result<Autopilot, ApiError> {
     })
 }
 
-/// `GET /v1/operator/autopilot/health`: the one server, which is healthy while it answers.
+/// `GET /v1/operator/autopilot/health`: how the servers are; 429 unless all are well.
 pub(super) async fn health(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.read_options()?;
     api.serves_call(&call)?;
     leading(&api).await?;
-    let server = OwnServer::of(&api);
-    Ok(Answer::json(&json!({
-        "Healthy": true,
-        "FailureTolerance": 0,
-        "Servers": [{
+    let servers = Condition::of_all(&api);
+    let shown = servers.iter().map(|server| {
+        json!({
             "ID": server.id,
             "Name": server.name,
             "Address": server.address,
-            "SerfStatus": "alive",
-            "Version": agent::CONSUL_VERSION,
-            "Leader": true,
-            "LastContact": "0s",
+            "SerfStatus": server.status,
+            "Version": server.version,
+            "Leader": server.leader,
+            "LastContact": format_nanos(server.contact_ns),
             "LastTerm": server.term,
             "LastIndex": server.index,
-            "Healthy": true,
-            "Voter": true,
-            "StableSince": server.stable_since,
-        }],
-    })))
+            "Healthy": server.healthy,
+            "Voter": server.voter,
+            "StableSince": since(server, chrono::SecondsFormat::Secs),
+        })
+    });
+    let healthy = servers.iter().all(|server| server.healthy);
+    let answer = Answer::json(&json!({
+        "Healthy": healthy,
+        "FailureTolerance": tolerance(&servers),
+        "Servers": shown.collect::<Vec<_>>(),
+    }));
+    Ok(if healthy { answer } else { answer.status(StatusCode::TOO_MANY_REQUESTS) })
 }
 
 /// `GET /v1/operator/autopilot/state`: the same, and who votes.
@@ -127,60 +138,102 @@ pub(super) async fn state(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.read_options()?;
     api.serves_call(&call)?;
     leading(&api).await?;
-    let server = OwnServer::of(&api);
-    let mut meta = api.registry().settings().meta.clone();
-    meta.insert("consul-network-segment".to_owned(), String::new());
-    meta.insert("consul-version".to_owned(), agent::CONSUL_VERSION.to_owned());
-    let shown = json!({
-        "ID": server.id,
-        "Name": server.name,
-        "Address": server.address,
-        "NodeStatus": "alive",
-        "Version": agent::CONSUL_VERSION,
-        "LastContact": "0s",
-        "LastTerm": server.term,
-        "LastIndex": server.index,
-        "Healthy": true,
-        "StableSince": server.stable_since,
-        "ReadReplica": false,
-        "Status": "leader",
-        "Meta": meta,
-        "NodeType": "voter",
+    let servers = Condition::of_all(&api);
+    let shown = servers.iter().map(|server| {
+        let state = json!({
+            "ID": server.id,
+            "Name": server.name,
+            "Address": server.address,
+            "NodeStatus": server.status,
+            "Version": server.version,
+            "LastContact": format_nanos(server.contact_ns),
+            "LastTerm": server.term,
+            "LastIndex": server.index,
+            "Healthy": server.healthy,
+            "StableSince": since(server, chrono::SecondsFormat::Nanos),
+            "ReadReplica": false,
+            "Status": match (server.leader, server.voter) {
+                (true, _) => "leader",
+                (false, true) => "voter",
+                (false, false) => "non-voter",
+            },
+            "Meta": server.meta,
+            "NodeType": "voter",
+        });
+        (server.id.clone(), state)
     });
+    let tolerance = tolerance(&servers);
+    let voters: Vec<_> = servers.iter().filter(|server| server.voter).map(|server| &server.id).collect();
     Ok(Answer::json(&json!({
-        "Healthy": true,
-        "FailureTolerance": 0,
-        "OptimisticFailureTolerance": 0,
-        "Servers": { &server.id: shown },
-        "Leader": server.id,
-        "Voters": [server.id],
+        "Healthy": servers.iter().all(|server| server.healthy),
+        "FailureTolerance": tolerance,
+        "OptimisticFailureTolerance": tolerance,
+        "Servers": shown.collect::<serde_json::Map<_, _>>(),
+        "Leader": servers.iter().find(|server| server.leader).map_or("", |server| &server.id),
+        "Voters": voters,
     })))
 }
 
-/// The server that answers: the only one.
-struct OwnServer {
+/// How a server is.
+struct Condition {
     id: String,
     name: String,
     address: String,
+    version: String,
+    status: &'static str,
+    leader: bool,
+    voter: bool,
+    healthy: bool,
+    contact_ns: i64,
     term: u64,
     index: u64,
-    stable_since: String,
+    since: SystemTime,
+    meta: BTreeMap<String, String>,
 }
 
-impl OwnServer {
-    fn of(api: &Api) -> Self {
+impl Condition {
+    fn of_all(api: &Api) -> Vec<Self> {
         let registry = api.registry();
-        let (settings, progress) = (registry.settings(), registry.progress());
-        let since: chrono::DateTime<chrono::Utc> = registry.started().into();
-        Self {
-            id: settings.node_id.clone(),
-            name: settings.node_name.clone(),
-            address: registry.peers().into_iter().next().unwrap_or_default(),
-            term: progress.term,
-            index: progress.applied,
-            stable_since: since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        }
+        let (progress, health) = (registry.progress(), registry.servers().health());
+        let us = registry.servers().id();
+        let state = registry.store().state();
+        let condition = |listed: Listed| {
+            let known = health.get(&listed.id);
+            let (node, _) = CatalogNode { node: listed.server.name.clone() }.run(&state);
+            let contact = listed.heard.filter(|_| !listed.leader).unwrap_or_default();
+            Self {
+                status: match registry.leases().status_of(&listed.server.name) {
+                    calls::status::FAILED => "failed",
+                    calls::status::LEFT => "left",
+                    _ => "alive",
+                },
+                leader: listed.leader,
+                voter: listed.voter,
+                healthy: listed.id == us || known.is_some_and(|known| known.healthy),
+                contact_ns: i64::try_from(contact.as_nanos()).unwrap_or(i64::MAX),
+                term: progress.term,
+                index: if listed.leader { progress.last } else { listed.matched.unwrap_or(0) },
+                since: known.map_or(registry.started(), |known| known.since),
+                meta: node.and_then(|found| found.node.meta.clone()).unwrap_or_default(),
+                id: listed.server.node_id,
+                name: listed.server.name,
+                address: listed.server.addr,
+                version: listed.server.build,
+            }
+        };
+        operator::servers(api).into_iter().map(condition).collect()
     }
+}
+
+/// How many of the servers may still be lost.
+fn tolerance(servers: &[Condition]) -> usize {
+    let voters = servers.iter().filter(|server| server.voter).count();
+    let well = servers.iter().filter(|server| server.voter && server.healthy).count();
+    well.saturating_sub(voters / 2 + 1)
+}
+
+fn since(server: &Condition, format: chrono::SecondsFormat) -> String {
+    chrono::DateTime::<chrono::Utc>::from(server.since).to_rfc3339_opts(format, true)
 }
 
 async fn leading(api: &Api) -> Result<(), ApiError> {

@@ -1,55 +1,16 @@
 //! Nodes as `/v1/agent/members` shows them.
 
-use agent::CONSUL_VERSION;
-use link::calls::{Lease, Member, status};
+use link::calls::{Lease, Member, ServerTags};
 
 use super::table::Standing;
-use crate::settings::Settings;
 
 /// The port of the LAN join that agents show.
 const SERF_LAN: u16 = 8301;
 
-/// The registry's own node.
-pub(super) fn of_server(settings: &Settings) -> Member {
-    let mut tags = vec![
-        ("role", "consul".to_owned()),
-        ("dc", settings.datacenter.clone()),
-        ("id", settings.node_id.clone()),
-        ("segment", String::new()),
-        ("port", settings.server.port().to_string()),
-        ("vsn", "2".to_owned()),
-        ("vsn_min", "2".to_owned()),
-        ("vsn_max", "3".to_owned()),
-        ("raft_vsn", "3".to_owned()),
-        ("build", build(CONSUL_VERSION)),
-        ("bootstrap", "1".to_owned()),
-        ("acls", "0".to_owned()),
-        ("ft_fs", "1".to_owned()),
-        ("ft_si", "1".to_owned()),
-    ];
-    if let Some(address) = settings.serf_wan {
-        tags.push(("wan_join_port", address.port().to_string()));
-    }
-    if settings.grpc_port != 0 {
-        tags.push(("grpc_port", settings.grpc_port.to_string()));
-    }
-    Member {
-        name: settings.node_name.clone(),
-        addr: settings.advertise.clone(),
-        port: settings.serf_lan.map_or(SERF_LAN, |address| address.port()),
-        ..member(tags, status::ALIVE)
-    }
-}
-
 /// A node that keeps, or kept, a lease.
 pub(super) fn of_lease(lease: &Lease, standing: Standing) -> Member {
-    let status = match standing {
-        Standing::Alive => status::ALIVE,
-        Standing::Failed => status::FAILED,
-        Standing::Left => status::LEFT,
-    };
-    let tags = vec![
-        ("role", "node".to_owned()),
+    let mut tags = vec![
+        ("role", if lease.server.is_some() { "consul" } else { "node" }.to_owned()),
         ("dc", lease.datacenter.clone()),
         ("id", lease.id.clone()),
         ("segment", String::new()),
@@ -58,8 +19,39 @@ pub(super) fn of_lease(lease: &Lease, standing: Standing) -> Member {
         ("vsn_max", "3".to_owned()),
         ("build", build(&lease.build)),
     ];
+    if let Some(server) = &lease.server {
+        tags.extend(of_server(server));
+    }
     let port = if lease.port == 0 { SERF_LAN } else { lease.port };
-    Member { name: lease.node.clone(), addr: lease.address.clone(), port, ..member(tags, status) }
+    Member { name: lease.node.clone(), addr: lease.address.clone(), port, ..member(tags, standing.status()) }
+}
+
+/// What a server has besides.
+fn of_server(server: &ServerTags) -> Vec<(&'static str, String)> {
+    let mut tags = vec![
+        ("port", link_port(server).to_string()),
+        ("raft_vsn", "3".to_owned()),
+        ("acls", "0".to_owned()),
+        ("ft_fs", "1".to_owned()),
+        ("ft_si", "1".to_owned()),
+    ];
+    match server.expect {
+        0 => {}
+        1 => tags.push(("bootstrap", "1".to_owned())),
+        expect => tags.push(("expect", expect.to_string())),
+    }
+    if server.wan_port != 0 {
+        tags.push(("wan_join_port", server.wan_port.to_string()));
+    }
+    if server.grpc_port != 0 {
+        tags.push(("grpc_port", server.grpc_port.to_string()));
+    }
+    tags
+}
+
+/// The port of a server's link.
+pub(super) fn link_port(server: &ServerTags) -> u16 {
+    server.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default()
 }
 
 /// A version and, after a colon, the commit it was made from: nobody tells of that.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use link::calls::Lease;
+use link::calls::{Lease, status};
 use tokio::time::Instant;
 
 /// How a node stands.
@@ -11,6 +11,17 @@ pub(super) enum Standing {
     Alive,
     Failed,
     Left,
+}
+
+impl Standing {
+    /// The number that clients know.
+    pub(super) fn status(self) -> u8 {
+        match self {
+            Self::Alive => status::ALIVE,
+            Self::Failed => status::FAILED,
+            Self::Left => status::LEFT,
+        }
+    }
 }
 
 /// What is due for a node, and when.
@@ -148,6 +159,11 @@ impl Table {
         self.0.remove(&key(node));
     }
 
+    /// Only those that have left are kept.
+    pub(super) fn forget_living(&mut self) {
+        self.0.retain(|_, row| row.due.standing() == Standing::Left);
+    }
+
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.0.values().map(|row| row.due.at()).min()
     }
@@ -174,7 +190,11 @@ fn is_other(a: &Lease, b: &Lease) -> bool {
 
 /// Whether two leases say the same of the node.
 fn same_node(a: &Lease, b: &Lease) -> bool {
-    a.id == b.id && a.address == b.address && a.tagged_addresses == b.tagged_addresses && a.meta == b.meta
+    a.server.is_some() == b.server.is_some()
+        && a.id == b.id
+        && a.address == b.address
+        && a.tagged_addresses == b.tagged_addresses
+        && a.meta == b.meta
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ impl Fleet {
         let engine = Simulated::start();
         let settings = Settings::new("registry", "11111111-2222-4333-8444-555555555555");
         let parts = (engine.store.clone(), engine.writer.clone(), engine.leadership.clone());
-        let leases = Arc::new(Leases::new(settings, parts.0, parts.1, parts.2));
+        let leases = Arc::new(Leases::new(settings, parts.0, parts.1, parts.2, Arc::new(Vec::new)));
         tokio::spawn(leases.clone().tend(engine.shutdown.clone()));
         Self { engine, leases }
     }

@@ -8,15 +8,31 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 openraft::declare_raft_types!(
     /// The types of our log.
-    pub(crate) Kinds: D = Batch, R = Outcomes
+    pub(crate) Kinds: D = Batch, R = Outcomes, Node = Server
 );
+
+/// A server as the members' list in the log and in snapshots has it. Lists of earlier releases hold the address alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Server {
+    /// Where the others reach its link: `10.0.0.1:8300`.
+    pub(crate) addr: String,
+    /// The node's name.
+    pub(crate) name: String,
+    /// The node's id, a UUID.
+    pub(crate) node_id: String,
+    /// The newest version of the calls between servers that it speaks.
+    pub(crate) version: u32,
+    /// The program's version, `1.21.4`.
+    pub(crate) build: String,
+}
 
 /// The position of an entry in the log.
 pub(crate) type LogId = openraft::type_config::alias::LogIdOf<Kinds>;
 /// An entry of the log.
 pub(crate) type Entry = openraft::type_config::alias::EntryOf<Kinds>;
 /// What an entry holds.
-pub(crate) type Payload = openraft::EntryPayload<Batch, u64, openraft::BasicNode>;
+pub(crate) type Payload = openraft::EntryPayload<Batch, u64, Server>;
 /// The members of the cluster, with the position at which they were written down.
 pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<Kinds>;
 /// Who was voted for.
@@ -92,5 +108,23 @@ pub(crate) struct Outcomes(pub(crate) Vec<(Index, Outcome)>);
 impl fmt::Display for Outcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} outcomes", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_members_of_an_earlier_release_is_read() {
+        #[derive(Serialize)]
+        struct Earlier {
+            addr: &'static str,
+        }
+        let bytes = rmp_serde::to_vec_named(&Earlier { addr: "10.0.0.1:8300" }).unwrap();
+        let read: Server = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(read, Server { addr: "10.0.0.1:8300".into(), ..Server::default() });
+        let read: Server = serde_json::from_str(r#"{"addr":"10.0.0.1:8300","later":1}"#).unwrap();
+        assert_eq!(read.addr, "10.0.0.1:8300");
     }
 }

@@ -39,6 +39,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// How much of the log stays in memory, beside the file being written.
 const CACHE_BYTES: usize = 1 << 20;
 const READ_BUFFER_BYTES: usize = 1 << 20;
+/// How much of the log goes to another server in one call, in memory: at least one entry.
+const SENT_BYTES: usize = 4 << 20;
 
 /// The log; clones share it.
 #[derive(Clone)]
@@ -134,6 +136,10 @@ fn sizes(folder: &Path) -> io::Result<HashMap<OsString, u64>> {
     fs::read_dir(folder)?.map(size).collect()
 }
 
+fn entry(read: io::Result<(Position, Record)>) -> io::Result<Entry> {
+    read.map(|(at, record)| Entry::new(at.id(), record.0))
+}
+
 impl RaftLogReader<Kinds> for Log {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + fmt::Debug + OptionalSend>(
         &mut self,
@@ -149,10 +155,18 @@ impl RaftLogReader<Kinds> for Log {
             Bound::Excluded(after) => *after,
             Bound::Unbounded => u64::MAX,
         };
-        let log = self.locked();
-        let entry =
-            |read: io::Result<(Position, Record)>| read.map(|(at, record)| Entry::new(at.id(), record.0));
-        log.read(from, to).map(entry).collect()
+        self.locked().read(from, to).map(entry).collect()
+    }
+
+    /// As much as goes to another server at once.
+    async fn limited_get_log_entries(&mut self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
+        let mut bytes = 0;
+        let enough = |read: &io::Result<(Position, Record)>| {
+            let more = bytes < SENT_BYTES;
+            bytes += read.as_ref().map_or(0, |(_, record)| OnDisk::payload_size(record) as usize);
+            more
+        };
+        self.locked().read(from, to).take_while(enough).map(entry).collect()
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {

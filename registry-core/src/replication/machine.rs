@@ -18,7 +18,10 @@ use registry_state::State;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::kinds::{Kinds, LogId, Outcomes, StoredMembership};
+use super::{
+    image::Image,
+    kinds::{Kinds, LogId, Outcomes, StoredMembership},
+};
 use crate::{
     figures,
     storage::{Disk, StorageError, snapshots::Snapshots},
@@ -45,9 +48,15 @@ pub(super) struct Machine {
 
 /// How far the state has come. Also what a snapshot file says about itself.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Position {
+pub(super) struct Position {
     last: Option<LogId>,
     members: StoredMembership,
+}
+
+impl Position {
+    pub(super) fn meta(self) -> SnapshotMetaOf<Kinds> {
+        SnapshotMetaOf::<Kinds> { last_log_id: self.last, last_membership: self.members }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -96,10 +105,6 @@ impl Machine {
     }
 }
 
-/// The whole state, while it goes from one server to another.
-#[derive(Debug)]
-pub(super) struct Image(pub(super) Arc<State>);
-
 /// Writes one snapshot of the state as it was when the builder was made.
 pub(super) struct Builder {
     state: Arc<State>,
@@ -116,7 +121,8 @@ impl RaftSnapshotBuilder<Kinds> for Builder {
         save(&self.disk, &self.snapshots, &self.position, &self.state).await?;
         histogram!("fsm.persist").record(figures::since(start));
         histogram!("raft.snapshot.create").record(figures::since(start));
-        Ok(snapshot(&self.position, self.state.clone()))
+        let saved = newest(&self.disk, &self.snapshots).await?;
+        saved.ok_or_else(|| io::Error::other("the snapshot that was just written is damaged"))
     }
 }
 
@@ -162,18 +168,31 @@ impl RaftStateMachine<Kinds> for Machine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<Kinds>, image: Image) -> io::Result<()> {
         let position = Position { last: meta.last_log_id, members: meta.last_membership.clone() };
-        save(&self.disk, &self.snapshots, &position, &image.0).await?;
+        let Image::Received { file, state } = image else {
+            return Err(io::Error::other("a snapshot of this server needs not be taken over"));
+        };
+        let (snapshots, index) = (self.snapshots.clone(), meta.last_log_id.map_or(0, |last| last.index()));
+        let taken = self.disk.run(move || snapshots.take_in(index, file)).await?;
+        taken.map_err(io::Error::other)?;
         *self.place() = Place { position, ..Place::default() };
-        self.store.replace(State::clone(&image.0));
+        self.store.replace(*state);
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Kinds, Image>>> {
-        let snapshots = self.snapshots.clone();
-        let newest = self.disk.run(move || snapshots.newest::<Position>()).await?;
-        let newest = newest.map_err(io::Error::other)?;
-        Ok(newest.map(|(position, state)| snapshot(&position, Arc::new(state))))
+        newest(&self.disk, &self.snapshots).await
     }
+}
+
+/// The newest snapshot that is whole.
+async fn newest(disk: &Disk, snapshots: &Snapshots) -> io::Result<Option<SnapshotOf<Kinds, Image>>> {
+    let snapshots = snapshots.clone();
+    let newest = disk.run(move || snapshots.newest_file::<Position>()).await?;
+    let newest = newest.map_err(io::Error::other)?;
+    Ok(newest.map(|(position, file)| SnapshotOf::<Kinds, _> {
+        meta: position.meta(),
+        snapshot: Image::Kept(file),
+    }))
 }
 
 async fn save(disk: &Disk, snapshots: &Snapshots, position: &Position, state: &Arc<State>) -> io::Result<()> {
@@ -183,10 +202,4 @@ async fn save(disk: &Disk, snapshots: &Snapshots, position: &Position, state: &A
         snapshots.save(index, &position, &state)
     });
     saved.await?.map_err(io::Error::other)
-}
-
-fn snapshot(position: &Position, state: Arc<State>) -> SnapshotOf<Kinds, Image> {
-    let meta =
-        SnapshotMetaOf::<Kinds> { last_log_id: position.last, last_membership: position.members.clone() };
-    SnapshotOf::<Kinds, _> { meta, snapshot: Image(state) }
 }

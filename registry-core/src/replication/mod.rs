@@ -1,11 +1,15 @@
 //! The replicated log. openraft is known in this folder only.
 //!
-//! `kinds` says what it replicates, `log` keeps entries on disk, `machine` applies them to the state, `network` carries
-//! calls between servers. [`Replication`] is what the rest of the registry sees: a way to put changes in, and who leads.
+//! `kinds` says what it replicates, `log` keeps entries on disk, `machine` applies them to the state. `network` calls other
+//! servers, `answer` is called by them, `image` is the whole state on its way. `members` changes who belongs to the cluster.
+//! [`Replication`] is what the rest of the registry sees: a way to put changes in, and who leads.
 
+mod answer;
+mod image;
 mod kinds;
 mod log;
 mod machine;
+mod members;
 mod network;
 
 use std::{
@@ -20,14 +24,14 @@ use daemon::Shutdown;
 use futures_util::future::{Either, ready};
 use metrics::{counter, histogram};
 use openraft::{
-    BasicNode, Config, ReadPolicy, ServerState, SnapshotPolicy,
+    Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy,
     async_runtime::WatchReceiver,
     errors::{ClientWriteError, RaftError},
     metrics::RaftServerMetrics,
 };
 use registry_state::{Command, Index, Outcome};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -36,6 +40,7 @@ use tracing::{error, info};
 use crate::{
     figures,
     leadership::{Confirming, Role},
+    links::Links,
     storage::{Disk, Identity, snapshots::Snapshots},
     store::Store,
     writer::WriteFailed,
@@ -43,16 +48,26 @@ use crate::{
 use kinds::{Batch, Kinds};
 use machine::Machine;
 
+pub(crate) use kinds::Server;
 pub(crate) use machine::Enough;
+pub(crate) use members::{ChangeFailed, Listed};
 
 /// How often a leader tells the others that it lives, in milliseconds.
-const HEARTBEAT_MS: u64 = 250;
-/// How long the others wait for that before they elect, in milliseconds: chance chooses in between. More than a call
-/// between servers may take, which is much more than a flush.
-const ELECTION_MS: std::ops::Range<u64> = 1000..2000;
+const HEARTBEAT_MS: u64 = 100;
+/// How long the others wait before they elect, in milliseconds, once the leader's lease is over: chance chooses in between. More
+/// than a call between servers may take, which is much more than a flush. The end is the lease: so long after a sign of life
+/// nobody votes for another.
+const ELECTION_MS: std::ops::Range<u64> = 400..600;
+/// For how long a leader answers questions after it told the others that it lives, and most have heard it. Two thirds of the
+/// lease that they give: the clocks may run that much apart.
+const READ_LEASE: Duration = Duration::from_millis(ELECTION_MS.end * 2 / 3);
+/// After how long without a sign of life nobody leads any more, for whoever asks.
+const LEADER_SILENT: Duration = Duration::from_millis(ELECTION_MS.end + ELECTION_MS.start);
 /// How many entries before a snapshot stay in the log, for servers that lag a little.
 const KEPT_ENTRIES: u64 = 128;
 
+/// How often it is looked whether the leader, or most of the servers, still give signs of life.
+const LISTEN_EVERY: Duration = Duration::from_millis(200);
 /// When a leader that could not make sure of it tries again.
 const CONFIRM_AGAIN: Duration = Duration::from_millis(50);
 /// How long the engine's last tasks may take to let go of the log's files.
@@ -81,6 +96,12 @@ pub enum OpenError {
     Engine(String),
 }
 
+/// Who leads.
+struct Leading {
+    id: u64,
+    server: Server,
+}
+
 /// How far the log has come, for people who look at `consul info`.
 pub(crate) struct Progress {
     /// `Leader`, `Follower`, `Candidate`, …
@@ -93,6 +114,8 @@ pub(crate) struct Progress {
     /// The index up to which the last snapshot holds the state.
     pub(crate) snapshot: u64,
     pub(crate) voters: usize,
+    /// How long ago this server heard from the leader; `None` on the leader itself, and before the first time.
+    pub(crate) contact: Option<Duration>,
 }
 
 /// The running log of this server.
@@ -100,33 +123,55 @@ pub(crate) struct Progress {
 pub(crate) struct Replication {
     raft: Raft,
     open: log::Open,
+    identity: Arc<Identity>,
+    snapshots: Snapshots,
+    /// When the leader was heard of last.
+    contact: watch::Sender<Option<tokio::time::Instant>>,
+    /// Held by the one snapshot that may be received.
+    receiving: Arc<Semaphore>,
+    moved: network::Moved,
+    disk: Disk,
 }
 
 impl Replication {
-    /// Opens the log in `folder`, replays what the last snapshot does not hold, and, on an empty disk, makes this server
-    /// the sole voter of a new cluster.
+    /// Opens the log in `folder`, and replays what the last snapshot does not hold.
     pub(crate) async fn open(
         folder: &Path,
-        identity: &Identity,
-        address: &str,
+        identity: Arc<Identity>,
         store: Arc<Store>,
         disk: Disk,
         enough: Enough,
+        links: Links,
     ) -> Result<(Self, Arc<Notify>), OpenError> {
         let log = log::Log::open(&folder.join("log"), disk.clone())?;
         let open = log.while_open();
         let snapshots = Snapshots::open(folder.join("snapshots"))?;
         let full = Arc::new(Notify::new());
-        let machine = Machine::open(store, snapshots, log.purged(), disk, enough, full.clone())?;
+        let machine =
+            Machine::open(store, snapshots.clone(), log.purged(), disk.clone(), enough, full.clone())?;
         let config = Arc::new(config().validate().expect("the constants above fit together"));
-        let engine = |e: &dyn std::fmt::Display| OpenError::Engine(e.to_string());
-        let raft =
-            Raft::new(identity.server, config, network::Peers, log, machine).await.map_err(|e| engine(&e))?;
-        if !raft.is_initialized().await.map_err(|e| engine(&e))? {
-            let members = BTreeMap::from([(identity.server, BasicNode::new(address))]);
-            raft.initialize(members).await.map_err(|e| engine(&e))?;
-        }
-        Ok((Self { raft, open }, full))
+        let moved = network::Moved::default();
+        let peers = network::Peers::new(identity.clone(), links, moved.clone(), disk.clone());
+        let raft = Raft::new(identity.server(), config, peers, log, machine).await;
+        let raft = raft.map_err(|e| OpenError::Engine(e.to_string()))?;
+        let contact = watch::channel(None).0;
+        let receiving = Arc::new(Semaphore::new(1));
+        Ok((Self { raft, open, identity, snapshots, contact, receiving, moved, disk }, full))
+    }
+
+    /// Whether this server belongs to a cluster, or has begun one.
+    pub(crate) async fn is_initialized(&self) -> Result<bool, OpenError> {
+        self.raft.is_initialized().await.map_err(|e| OpenError::Engine(e.to_string()))
+    }
+
+    /// Begins a cluster with these servers. All of them must have empty disks, and one alone may call this.
+    pub(crate) async fn initialize(&self, servers: BTreeMap<u64, Server>) -> Result<(), OpenError> {
+        self.raft.initialize(servers).await.map_err(|e| OpenError::Engine(e.to_string()))
+    }
+
+    /// Notes where a server was found that the list of members may have elsewhere.
+    pub(crate) fn found(&self, id: u64, address: &str) {
+        self.moved.note(id, address);
     }
 
     /// Puts a batch into the log; gives its outcomes once it is on disk and applied.
@@ -148,6 +193,19 @@ impl Replication {
         Either::Right(Box::pin(async move { replication.ask_others().await }))
     }
 
+    /// Whether this server, which leads, may answer without asking: nobody else votes, or most have heard it so shortly ago
+    /// that they do not vote for another yet. The clock is one that nobody sets.
+    pub(crate) fn lease_holds(&self) -> bool {
+        self.leads_alone() || self.quorum_heard().is_some_and(|ago| ago < READ_LEASE)
+    }
+
+    /// How long ago this server said what most of the others have acknowledged; only on a leader.
+    fn quorum_heard(&self) -> Option<Duration> {
+        let metrics = self.raft.data_metrics();
+        let heard = metrics.borrow_watched().last_quorum_acked?;
+        Some(heard.elapsed())
+    }
+
     /// Whether this server leads and nobody else votes. Then nobody else can have acknowledged a write, and its state
     /// holds all that it has acknowledged itself. The engine shows another voter before that one counts.
     fn leads_alone(&self) -> bool {
@@ -160,7 +218,8 @@ impl Replication {
 
     /// Whether this server still leads: asks the others, and waits until the state holds what they know.
     async fn ask_others(&self) -> bool {
-        self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok()
+        let asked = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        matches!(timeout(LEADER_SILENT, asked).await, Ok(Ok(_)))
     }
 
     /// How far the log has come.
@@ -176,23 +235,28 @@ impl Replication {
             applied: index(now.last_applied),
             snapshot: index(now.snapshot),
             voters: members.voter_ids().count(),
+            contact: self.heard_ago().filter(|_| now.state != ServerState::Leader),
         }
+    }
+
+    /// How long ago the leader was heard of.
+    pub(crate) fn heard_ago(&self) -> Option<Duration> {
+        self.contact.borrow().map(|at| at.elapsed())
     }
 
     /// Follows who leads, makes snapshots when the log is `full`, and ends the engine on shutdown.
     ///
-    /// `address` is this server's own, which may have changed since the members were written down.
+    /// `ours` is this server as it is now: its address may have changed since the members were written down.
     pub(crate) fn follow(
         self,
-        node: String,
-        address: String,
+        ours: Server,
         role: watch::Sender<Role>,
         full: Arc<Notify>,
         shutdown: Shutdown,
     ) -> JoinHandle<()> {
         tokio::spawn(async move {
             tokio::select! {
-                () = self.follow_role(&node, &address, &role, &shutdown) => {}
+                () = self.follow_role(&ours, &role, &shutdown) => {}
                 () = self.make_snapshots(&full) => {}
                 () = shutdown.requested() => {}
             }
@@ -207,7 +271,7 @@ impl Replication {
         })
     }
 
-    async fn follow_role(&self, node: &str, address: &str, role: &watch::Sender<Role>, shutdown: &Shutdown) {
+    async fn follow_role(&self, ours: &Server, role: &watch::Sender<Role>, shutdown: &Shutdown) {
         // Those of the server, which stay the same from write to write.
         let mut metrics = self.raft.server_metrics();
         // A restarted leader may know less than it acknowledged until everything in its log is applied.
@@ -220,10 +284,13 @@ impl Replication {
             if state.replace(now.state) != Some(now.state) {
                 count_state(now.state);
             }
-            let settled = self.take_role(node, address, role, &now).await;
+            let settled = self.take_role(ours, role, &now).await;
+            // Nobody tells that a leader is silent; a lone server has nobody to listen to.
+            let alone = now.membership_config.membership().nodes().count() <= 1;
             let changed = tokio::select! {
                 changed = metrics.changed() => changed.is_ok(),
                 () = sleep(CONFIRM_AGAIN), if !settled => true,
+                () = sleep(LISTEN_EVERY), if settled && !alone => true,
             };
             if !changed {
                 return self.tell_failure(shutdown);
@@ -244,29 +311,50 @@ impl Replication {
     /// Publishes who leads; false when this server leads but could not make sure of it.
     async fn take_role(
         &self,
-        node: &str,
-        address: &str,
+        ours: &Server,
         role: &watch::Sender<Role>,
         now: &RaftServerMetrics<Kinds>,
     ) -> bool {
         let (was, start) = (role.borrow().clone(), Instant::now());
         let leads = now.state == ServerState::Leader;
-        let serving = leads && (was.serving || self.ask_others().await);
-        let leader = if leads { Some(address.to_owned()) } else { leader_address(now) };
-        let next = Role { leader, serving };
+        let serving = leads && self.is_heard() && (was.serving || self.ask_others().await);
+        let leader = match leads {
+            true => self.is_heard().then(|| Leading { id: now.id, server: ours.clone() }),
+            false => self.leader_of(now),
+        };
+        let next = Role {
+            leader: leader.as_ref().map(|leader| leader.server.addr.clone()),
+            id: leader.as_ref().map_or(0, |leader| leader.id),
+            serving,
+        };
         if next == was {
             return serving == leads;
         }
         if serving && !was.serving {
             info!(target: "agent.server", "cluster leadership acquired");
-            info!(target: "agent.server", payload = node, "New leader elected");
             histogram!("leader.barrier").record(figures::since(start));
             figures::new_leader();
         } else if was.serving && !serving {
             info!(target: "agent.server", "cluster leadership lost");
         }
+        if let Some(leader) = leader.filter(|leader| leader.id != was.id && (!leads || serving)) {
+            info!(target: "agent.server", payload = leader.server.name, "New leader elected");
+        }
         role.send_replace(next);
         serving == leads
+    }
+
+    /// Whether most of the servers have heard this one, which leads, of late.
+    fn is_heard(&self) -> bool {
+        self.leads_alone() || self.quorum_heard().is_none_or(|ago| ago < LEADER_SILENT)
+    }
+
+    /// Who leads, as long as it gives signs of life.
+    fn leader_of(&self, now: &RaftServerMetrics<Kinds>) -> Option<Leading> {
+        let id = now.current_leader.filter(|id| *id != now.id)?;
+        self.heard_ago().filter(|ago| *ago < LEADER_SILENT)?;
+        let server = now.membership_config.membership().get_node(&id)?.clone();
+        Some(Leading { id, server })
     }
 
     async fn make_snapshots(&self, full: &Notify) {
@@ -303,10 +391,4 @@ fn config() -> Config {
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,
         ..Config::default()
     }
-}
-
-fn leader_address(metrics: &RaftServerMetrics<Kinds>) -> Option<String> {
-    let leader = metrics.current_leader?;
-    let node = metrics.membership_config.membership().get_node(&leader)?;
-    Some(node.addr.clone())
 }

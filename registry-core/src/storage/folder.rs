@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use nix::{
@@ -16,22 +17,57 @@ use super::{StorageError, replace};
 /// The format of the folder that this release writes.
 const FORMAT: u32 = 1;
 
-/// Who this server is, for the other servers. Made with the folder, never used again without it.
+/// What the file about this server holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Identity {
+struct Written {
     /// The format of the folder.
-    pub(crate) format: u32,
+    format: u32,
     /// The server's id in the cluster.
-    pub(crate) server: u64,
-    /// The cluster's id, a UUID.
-    pub(crate) cluster: String,
+    server: u64,
+    /// The cluster's id, a UUID; empty while it belongs to none.
+    cluster: String,
+}
+
+/// Who this server is, for the other servers. Made with the folder, never used again without it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    path: PathBuf,
+    server: u64,
+    cluster: RwLock<Arc<str>>,
+}
+
+impl Identity {
+    /// The server's id in the cluster.
+    pub(crate) fn server(&self) -> u64 {
+        self.server
+    }
+
+    /// The cluster's id, a UUID; empty while this server belongs to none.
+    pub(crate) fn cluster(&self) -> Arc<str> {
+        self.cluster.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes this server one of that cluster, for as long as it has its disk.
+    pub(crate) fn take_cluster(&self, cluster: &str) -> Result<(), StorageError> {
+        let written = Written { format: FORMAT, server: self.server, cluster: cluster.to_owned() };
+        written.write(&self.path)?;
+        *self.cluster.write().unwrap_or_else(PoisonError::into_inner) = cluster.into();
+        Ok(())
+    }
+}
+
+impl Written {
+    fn write(&self, path: &Path) -> Result<(), StorageError> {
+        let text = serde_json::to_vec_pretty(self).expect("numbers and texts are JSON");
+        replace(path, |file| std::io::Write::write_all(file, &text)).map_err(StorageError::io(path))
+    }
 }
 
 /// A data folder that belongs to this process until the drop.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    identity: Identity,
+    identity: Arc<Identity>,
     _lock: Flock<File>,
     /// Removes a folder in memory with the process.
     _memory: Option<tempfile::TempDir>,
@@ -62,7 +98,7 @@ impl Folder {
 
     fn of(path: PathBuf, memory: Option<tempfile::TempDir>) -> Result<Self, StorageError> {
         let lock = lock(&path)?.ok_or_else(|| StorageError::InUse { path: path.display().to_string() })?;
-        let identity = identity(&path.join("identity.json"))?;
+        let identity = Arc::new(identity(path.join("identity.json"))?);
         Ok(Self { path, identity, _lock: lock, _memory: memory })
     }
 
@@ -70,7 +106,7 @@ impl Folder {
         &self.path
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 }
@@ -91,21 +127,26 @@ fn lock(folder: &Path) -> Result<Option<Flock<File>>, StorageError> {
     }
 }
 
-fn identity(path: &Path) -> Result<Identity, StorageError> {
-    if let Some(bytes) = read_if_there(path)? {
-        let identity: Identity =
-            serde_json::from_slice(&bytes).map_err(|e| StorageError::damaged(path, e))?;
-        if identity.format > FORMAT {
-            let path = path.display().to_string();
-            return Err(StorageError::Newer { path, found: identity.format, known: FORMAT });
+fn identity(path: PathBuf) -> Result<Identity, StorageError> {
+    let written = match read_if_there(&path)? {
+        Some(bytes) => {
+            let written: Written =
+                serde_json::from_slice(&bytes).map_err(|e| StorageError::damaged(&path, e))?;
+            if written.format > FORMAT {
+                let path = path.display().to_string();
+                return Err(StorageError::Newer { path, found: written.format, known: FORMAT });
+            }
+            written
         }
-        return Ok(identity);
-    }
-    let server = rand::random_range(1..=u64::MAX);
-    let identity = Identity { format: FORMAT, server, cluster: uuid::Uuid::new_v4().to_string() };
-    let text = serde_json::to_vec_pretty(&identity).expect("numbers and texts are JSON");
-    replace(path, |file| std::io::Write::write_all(file, &text)).map_err(StorageError::io(path))?;
-    Ok(identity)
+        None => {
+            let server = rand::random_range(1..=u64::MAX);
+            let written = Written { format: FORMAT, server, cluster: String::new() };
+            written.write(&path)?;
+            written
+        }
+    };
+    let cluster = RwLock::new(written.cluster.as_str().into());
+    Ok(Identity { path, server: written.server, cluster })
 }
 
 pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {

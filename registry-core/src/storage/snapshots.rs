@@ -12,6 +12,7 @@ use std::{
 
 use registry_state::{State, codec};
 use serde::{Serialize, de::DeserializeOwned};
+use tempfile::NamedTempFile;
 use tracing::{error, info, warn};
 
 use super::{StorageError, replace};
@@ -50,6 +51,11 @@ impl Snapshots {
         replace(&path, |file| write(file, place, state)).map_err(StorageError::io(&path))?;
         let bytes = fs::metadata(&path).map_or(0, |m| m.len());
         info!(target: "agent.server", index, bytes, "snapshot complete");
+        self.prune()
+    }
+
+    /// Removes all but the newest two.
+    fn prune(&self) -> Result<(), StorageError> {
         for old in files(&self.0, "snapshot")?.iter().rev().skip(KEPT) {
             // The new one is safe: an old one that stays costs room only.
             if let Err(error) = fs::remove_file(old) {
@@ -59,8 +65,46 @@ impl Snapshots {
         Ok(())
     }
 
+    /// A file for a snapshot that is on its way here; it goes when it is dropped.
+    pub(crate) fn receive(&self) -> Result<NamedTempFile, StorageError> {
+        // What a crash leaves is removed by its ending.
+        let made = tempfile::Builder::new().suffix(".tmp").tempfile_in(&*self.0);
+        made.map_err(StorageError::io(&self.0))
+    }
+
+    /// Takes in a snapshot that came from elsewhere and was read: safe once this returns.
+    pub(crate) fn take_in(&self, index: u64, received: NamedTempFile) -> Result<(), StorageError> {
+        let path = self.0.join(format!("{index:020}.snapshot"));
+        received.as_file().sync_all().map_err(StorageError::io(&path))?;
+        let kept = received.persist(&path).map_err(|e| StorageError::io(&path)(e.error))?;
+        let bytes = kept.metadata().map_or(0, |m| m.len());
+        File::open(&*self.0).and_then(|folder| folder.sync_all()).map_err(StorageError::io(&self.0))?;
+        info!(target: "agent.server", index, bytes, "snapshot received");
+        self.prune()
+    }
+
     /// The newest snapshot that is whole; a damaged one is told of and left out.
     pub(crate) fn newest<P: DeserializeOwned>(&self) -> Result<Option<(P, State)>, StorageError> {
+        self.newest_by(read)
+    }
+
+    /// The file of the newest snapshot that is whole, at its beginning, and where its state stands.
+    pub(crate) fn newest_file<P: DeserializeOwned>(&self) -> Result<Option<(P, File)>, StorageError> {
+        self.newest_by(|path| {
+            let damaged = |why: &dyn ToString| StorageError::damaged(path, why.to_string());
+            let mut file = File::open(path).map_err(StorageError::io(path))?;
+            let length = whole(&mut file).map_err(StorageError::io(path))?;
+            let length = length.ok_or_else(|| damaged(&"cut off or changed"))?;
+            let (place, _) = head(path, &mut file, length)?;
+            file.rewind().map_err(StorageError::io(path))?;
+            Ok((place, file))
+        })
+    }
+
+    fn newest_by<T>(
+        &self,
+        read: impl Fn(&Path) -> Result<T, StorageError>,
+    ) -> Result<Option<T>, StorageError> {
         for path in files(&self.0, "snapshot")?.iter().rev() {
             match read(path) {
                 Ok(found) => return Ok(Some(found)),
@@ -102,12 +146,25 @@ fn write<P: Serialize>(file: &mut File, place: &P, state: &State) -> io::Result<
     out.inner.flush()
 }
 
-fn read<P: DeserializeOwned>(path: &Path) -> Result<(P, State), StorageError> {
+/// Reads a snapshot's file, and checks all of it.
+pub(crate) fn read<P: DeserializeOwned>(path: &Path) -> Result<(P, State), StorageError> {
     let damaged = |why: &dyn ToString| StorageError::damaged(path, why.to_string());
     let mut file = File::open(path).map_err(StorageError::io(path))?;
     let length =
         whole(&mut file).map_err(StorageError::io(path))?.ok_or_else(|| damaged(&"cut off or changed"))?;
-    let mut from = BufReader::with_capacity(BUFFER_BYTES, file.take(length));
+    let (place, from) = head(path, &mut file, length)?;
+    let state = codec::read_snapshot(from).map_err(|e| damaged(&e))?;
+    Ok((place, state))
+}
+
+/// Reads the two lines before the state; gives where it stands, and what follows.
+fn head<'a, P: DeserializeOwned>(
+    path: &Path,
+    file: &'a mut File,
+    length: u64,
+) -> Result<(P, impl Read + use<'a, P>), StorageError> {
+    let damaged = |why: &dyn ToString| StorageError::damaged(path, why.to_string());
+    let mut from = BufReader::with_capacity(BUFFER_BYTES, Read::take(file, length));
     let mut line = String::new();
     from.read_line(&mut line).map_err(StorageError::io(path))?;
     if line != FORMAT {
@@ -118,8 +175,7 @@ fn read<P: DeserializeOwned>(path: &Path) -> Result<(P, State), StorageError> {
     line.clear();
     from.read_line(&mut line).map_err(StorageError::io(path))?;
     let place = serde_json::from_str(&line).map_err(|e| damaged(&e))?;
-    let state = codec::read_snapshot(from).map_err(|e| damaged(&e))?;
-    Ok((place, state))
+    Ok((place, from))
 }
 
 /// Checks length and sum; gives the length of what they cover and stands at the beginning again.

@@ -81,7 +81,7 @@ impl Joins {
     /// Asks every target where its registry's link is; names are looked up anew each time.
     ///
     /// Errors when none told, naming each target's reason, or the one whose key does not fit.
-    pub(crate) async fn find(&self) -> Result<Vec<SocketAddr>, JoinError> {
+    pub async fn find(&self) -> Result<Vec<SocketAddr>, JoinError> {
         let mut found = Vec::new();
         let (mut errors, mut unfit) = (Vec::new(), None);
         for target in &self.targets {

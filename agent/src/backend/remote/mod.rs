@@ -149,6 +149,8 @@ impl Remote {
             server: *self.servers.addresses().first()?,
             cluster: String::new(),
             version: calls::VERSION,
+            id: 0,
+            node: String::new(),
         })
     }
 

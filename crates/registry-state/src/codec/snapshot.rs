@@ -13,6 +13,7 @@ use crate::{
     codec::{CodecError, VERSION},
     index::Indexes,
     kv::Tombstone,
+    request::Made,
     restore::Staged,
 };
 
@@ -42,6 +43,7 @@ pub(super) enum Record {
     Coordinate(Arc<Stored<NodeCoordinate>>),
     Event(Index, Arc<Event>),
     Autopilot(Arc<Stored<Autopilot>>),
+    Made(Index, Arc<Made>),
     /// A restore is under way: its id, and what its snapshot began with. Its records follow.
     Restoring(String, Box<Head>),
     Staged(Box<Record>),
@@ -120,6 +122,7 @@ impl Record {
             Self::Coordinate(_) => "CoordinateBatchUpdate",
             Self::Event(..) => "Event",
             Self::Autopilot(_) => "Autopilot",
+            Self::Made(..) => "Request",
             Self::Restoring(..) | Self::Staged(_) | Self::End => "Restore",
         }
     }
@@ -151,9 +154,10 @@ fn records(state: &State) -> impl Iterator<Item = Record> {
     let coordinates = state.coordinates.0.values().cloned().map(Record::Coordinate);
     let events = state.events.0.iter().map(|(index, event)| Record::Event(*index, event.clone()));
     let autopilot = state.autopilot.iter().cloned().map(Record::Autopilot);
+    let made = state.requests.iter().map(|(index, made)| Record::Made(index, made));
     let stores = entries.chain(tombstones).chain(delays);
     let catalog = nodes.chain(services).chain(checks).chain(sessions).chain(coordinates);
-    stores.chain(catalog).chain(queries).chain(config).chain(events).chain(autopilot)
+    stores.chain(catalog).chain(queries).chain(config).chain(events).chain(autopilot).chain(made)
 }
 
 /// Nodes come before what hangs on them, and nothing hangs on a node that is not there.
@@ -177,6 +181,7 @@ pub(super) fn take(state: &mut State, record: Record) -> Result<(), CodecError> 
         Record::Coordinate(coordinate) => state.coordinates.load(coordinate),
         Record::Event(index, event) => drop(state.events.0.insert(index, event)),
         Record::Autopilot(settings) => state.autopilot = Some(settings),
+        Record::Made(index, made) => state.requests.load(index, made),
         Record::Restoring(id, head) => {
             state.staged = Some(Staged { id: id.into(), records: 0, state: Box::new(State::from(*head)) });
         }

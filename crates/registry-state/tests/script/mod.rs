@@ -8,7 +8,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use registry_state::{Action, Command, Restore, State, codec};
+use registry_state::{Action, Command, RequestId, Restore, State, codec};
 use words::Words;
 
 /// Answers every command of a script; comments and empty lines stay where they are. With it come the kinds of commands
@@ -41,6 +41,11 @@ impl Machine {
         if let Some(ops) = line.strip_prefix("txn ") {
             let ops = ops.split(" ; ").map(|op| write::txn_op(&Words::new(op))).collect();
             return self.apply(Action::Txn(ops));
+        }
+        if let Some((request, rest)) = line.strip_prefix("once ").and_then(|rest| rest.split_once(' ')) {
+            let request = RequestId(request.parse().expect("a number"), 0);
+            let action = write::action(&Words::new(rest)).expect("something to do once");
+            return self.apply(Action::Once { request, action: Box::new(action) });
         }
         let words = &Words::new(line);
         if let Some(action) = write::action(words) {

@@ -28,7 +28,7 @@ pub(super) async fn create(api: &Api, mut call: Call) -> Result<Answer, ApiError
         return Err(ApiError::internal("ID must be empty when creating a new intention"));
     }
     sent.checked()?;
-    let id = uuid::Uuid::new_v4().to_string();
+    let id = crate::asked::new_id().to_string();
     let destination = &sent.destination_name;
     let source = sent.source(&id, &now(), &now());
     change(api, destination, config_entry::parse_with_ids, |old| {

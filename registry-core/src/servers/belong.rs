@@ -1,0 +1,229 @@
+//! Belonging to a cluster: a server keeps a lease at the leader as every agent does, and says with it who it is and where. The
+//! leader takes in those it does not know, and describes those anew that have moved.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use http::{Method, StatusCode};
+use link::calls::{self, Granted, Lease, ServerSeen};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::{Refused, Servers, call::CallFailed};
+use crate::{
+    leases::{LEASE_TTL, own_lease},
+    replication::{ChangeFailed, Server},
+};
+
+/// How often the lease is kept.
+const BEAT: Duration = Duration::from_secs(1);
+/// When one that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long a server that was removed by hand stays out though it is there.
+const REMOVED_FOR: Duration = Duration::from_secs(60);
+
+impl Servers {
+    /// Keeps this server's lease while another one leads, until the end.
+    pub(super) async fn belong(&self) {
+        let mut told = false;
+        loop {
+            let pause = match self.sign_of_life().await {
+                Ok(()) => {
+                    told = false;
+                    BEAT
+                }
+                // Without a leader there is nobody to say it to, and the log tells that elsewhere.
+                Err(error) if self.leadership.knows_leader() && !std::mem::replace(&mut told, true) => {
+                    warn!(target: "agent.server", %error, "the leader does not take this server's sign of life; trying again");
+                    AGAIN
+                }
+                Err(_) => AGAIN,
+            };
+            sleep(pause).await;
+        }
+    }
+
+    async fn sign_of_life(&self) -> Result<(), CallFailed> {
+        if self.leadership.is_serving() || self.identity.cluster().is_empty() || self.state().leaving {
+            return Ok(());
+        }
+        let mut last = Ok(());
+        for address in self.ways_to_leader() {
+            let address = link::resolve(&address).await?;
+            match self.call(address, Method::PUT, calls::LEASE, &self.lease()).await {
+                Ok(_) => return Ok(()),
+                Err(error) => last = Err(error),
+            }
+        }
+        last
+    }
+
+    /// Where the leader is, or somebody who may know it.
+    fn ways_to_leader(&self) -> Vec<String> {
+        if let Some(leader) = self.leadership.leader() {
+            return vec![leader];
+        }
+        let ours = self.identity.cluster();
+        let members = self.others().into_iter().filter(|other| other.begun && *other.cluster == *ours);
+        members.map(|member| member.address).collect()
+    }
+
+    /// This server's sign of life.
+    pub(super) fn lease(&self) -> Lease {
+        let mut lease = Lease { boot_ms: self.boot_ms, ..own_lease(&self.settings) };
+        if let Some(server) = &mut lease.server {
+            server.id = self.identity.server();
+            server.cluster = self.identity.cluster().to_string();
+        }
+        lease
+    }
+
+    /// Asks a member of a cluster to take this server in, which belongs to none: first for the cluster's id alone, for the
+    /// leader's calls must find it written down here.
+    pub(super) async fn ask_in(&self, member: &ServerSeen) {
+        let asked = async {
+            let address: SocketAddr = link::resolve(&member.address).await?;
+            let mut lease = self.lease();
+            if let Some(server) = &mut lease.server {
+                server.cluster = String::new();
+            }
+            let answer = self.call(address, Method::PUT, calls::LEASE, &lease).await?;
+            let granted: Granted =
+                serde_json::from_slice(&answer).map_err(|e| CallFailed::Unreadable(e.to_string()))?;
+            if granted.cluster.is_empty() {
+                return Err(CallFailed::Unreadable("it names no cluster".to_owned()));
+            }
+            if *granted.cluster != *self.identity.cluster() && !self.has_begun().await {
+                self.identity
+                    .take_cluster(&granted.cluster)
+                    .map_err(|e| CallFailed::Unreadable(e.to_string()))?;
+                info!(target: "agent.server", cluster = granted.cluster, through = member.node, "joining a cluster");
+            }
+            self.call(address, Method::PUT, calls::LEASE, &self.lease()).await.map(drop)
+        };
+        if let Err(error) = asked.await {
+            let status = match &error {
+                CallFailed::Refused { status, .. } => *status,
+                _ => StatusCode::OK,
+            };
+            if status == StatusCode::CONFLICT {
+                warn!(target: "agent.server", through = member.node, %error, "a cluster refuses this server");
+            } else {
+                tracing::debug!(target: "agent.server", through = member.node, %error, "cannot join yet");
+            }
+        }
+    }
+
+    /// Takes in the server of a lease, on the leader. `Some` is the answer to one that only asks for the cluster's id.
+    pub(crate) async fn take_in(&self, lease: &Lease) -> Result<Option<Granted>, Refused> {
+        let Some(tags) = &lease.server else { return Ok(None) };
+        if lease.datacenter != self.settings.datacenter {
+            let (node, theirs, ours) = (&lease.node, &lease.datacenter, &self.settings.datacenter);
+            return Err(Refused::Unfit(format!(
+                "Member '{node}' part of wrong datacenter '{theirs}'; expected '{ours}'"
+            )));
+        }
+        let cluster = self.identity.cluster().to_string();
+        if tags.cluster.is_empty() {
+            let ttl_ms = LEASE_TTL.as_millis() as u64;
+            return Ok(Some(Granted { version: calls::VERSION, ttl_ms, cluster, ..Granted::default() }));
+        }
+        if tags.cluster != cluster {
+            let theirs = &tags.cluster;
+            return Err(Refused::Unfit(format!("this cluster is '{cluster}', the server's '{theirs}'")));
+        }
+        self.leadership.leading().await.map_err(|e| Refused::NotNow(e.to_string()))?;
+        let server = Server {
+            addr: tags.address.clone(),
+            name: lease.node.clone(),
+            node_id: lease.id.clone(),
+            version: tags.version,
+            build: lease.build.clone(),
+        };
+        let changed = self.list(tags.id, server).await;
+        changed.map_err(|error| match error {
+            ChangeFailed::Refused(why) => Refused::Unfit(why),
+            ChangeFailed::NoLeader | ChangeFailed::Unknown => Refused::NotNow(error.to_string()),
+        })?;
+        Ok(None)
+    }
+
+    /// Puts a server into the list of members, if it is not there as it is now.
+    async fn list(&self, id: u64, server: Server) -> Result<(), ChangeFailed> {
+        if self.state().removed.get(&id).is_some_and(|until| Instant::now() < *until) {
+            return Ok(());
+        }
+        let listed: BTreeMap<u64, Server> =
+            self.replication.listed().into_iter().map(|listed| (listed.id, listed.server)).collect();
+        match listed.get(&id) {
+            Some(known) if *known == server => Ok(()),
+            Some(_) => {
+                info!(target: "agent.server", server = server.name, address = server.addr, "a server has changed");
+                self.replication.describe(id, server).await
+            }
+            None => {
+                info!(target: "agent.server", server = server.name, address = server.addr, "Adding LAN server");
+                self.replication.add(id, server.clone()).await?;
+                // A new disk under the same name: the old one does not come back.
+                let same = |other: &Server| other.name == server.name || other.node_id == server.node_id;
+                for (old, _) in listed.iter().filter(|(_, other)| same(other)) {
+                    info!(target: "agent.server", server = server.name, "a server has a new disk: removing the old one");
+                    self.replication.remove(*old).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes a server by hand; it stays out for a while even if it is there.
+    pub(crate) async fn remove(&self, id: u64) -> Result<(), ChangeFailed> {
+        self.state().removed.insert(id, Instant::now() + REMOVED_FOR);
+        self.replication.remove(id).await
+    }
+
+    /// A server of this name has left or is forgotten: the log goes there no more.
+    pub(crate) async fn let_go(&self, node: &str) -> Result<(), ChangeFailed> {
+        let of_name = |name: &str| name.eq_ignore_ascii_case(node);
+        for listed in self.replication.listed() {
+            if of_name(&listed.server.name) && listed.id != self.identity.server() {
+                info!(target: "agent.server", server = node, "removing a server that left");
+                self.replication.remove(listed.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the cluster, as `leave` asks: another one leads, and the log goes here no more. A server that is alone stays what
+    /// it is, for its data and its place are all there is.
+    pub(crate) async fn leave(&self) -> Result<(), String> {
+        let us = self.identity.server();
+        let others = self.replication.listed().into_iter().filter(|listed| listed.voter && listed.id != us);
+        if others.count() == 0 || self.identity.cluster().is_empty() {
+            return Ok(());
+        }
+        self.state().leaving = true;
+        if self.leadership.is_serving() {
+            self.replication.transfer(None).await.map_err(|e| e.to_string())?;
+        }
+        let end = Instant::now() + LEAVE_LIMIT;
+        loop {
+            match self.say_goodbye().await {
+                Ok(()) => break,
+                Err(error) if Instant::now() >= end => return Err(error.to_string()),
+                Err(_) => sleep(AGAIN).await,
+            }
+        }
+        info!(target: "agent.server", "left the cluster; waiting for clients to find other servers");
+        sleep(self.settings.leave_drain).await;
+        Ok(())
+    }
+
+    async fn say_goodbye(&self) -> Result<(), CallFailed> {
+        let leader = self.leadership.leader().filter(|leader| *leader != self.settings.server_address());
+        let nobody = || std::io::Error::new(std::io::ErrorKind::NotConnected, "nobody leads");
+        let address = link::resolve(&leader.ok_or_else(nobody)?).await?;
+        self.call(address, Method::DELETE, calls::LEASE, &self.lease()).await.map(drop)
+    }
+}
+
+/// How long a server tries to say goodbye.
+const LEAVE_LIMIT: Duration = Duration::from_secs(7);

@@ -1,0 +1,286 @@
+//! Several registries in one process, on loopback: they find one another, replicate, and go on without their leader.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use daemon::Shutdown;
+use http::{Method, Request, StatusCode};
+use http_api::{Serve, body};
+use link::Link;
+use registry_core::{Consistency, Options, Registry, Settings};
+use registry_state::{Action, KvPut, Outcome, read::KvGet};
+use tokio::time::{sleep, timeout};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A server that can be ended and started again on its disk.
+struct Server {
+    folder: PathBuf,
+    name: String,
+    settings: Settings,
+    registry: Arc<Registry>,
+    routes: Arc<dyn Serve>,
+}
+
+fn settings(folder: &Path, number: usize, expect: usize, join: Vec<String>) -> Settings {
+    let name = format!("s{number}");
+    let mut settings = Settings::new(name.clone(), format!("1111111{number}-2222-4333-8444-555555555555"));
+    settings.data_dir = Some(folder.join(name));
+    settings.serf_lan = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    settings.bootstrap_expect = expect;
+    settings.join = join;
+    settings.leave_drain = Duration::from_millis(10);
+    settings
+}
+
+impl Server {
+    async fn start(settings: Settings) -> Self {
+        let folder = settings.data_dir.clone().unwrap();
+        let name = settings.node_name.clone();
+        let registry = Registry::start(settings, Shutdown::default()).await.unwrap();
+        let routes = registry_core::http::router(registry.clone(), registry_core::http::Settings::default());
+        let routes = registry_core::http::forward::to_leader(registry.clone(), Arc::new(routes));
+        registry.serve(routes.clone());
+        // The next start has the same ports.
+        let settings = registry.settings().clone();
+        Self { folder, name, settings, registry, routes }
+    }
+
+    /// Where it is joined.
+    fn join(&self) -> String {
+        self.settings.serf_lan.unwrap().to_string()
+    }
+
+    async fn end(self) -> Settings {
+        let Self { registry, routes, settings, .. } = self;
+        drop(routes);
+        registry.shutdown().request();
+        timeout(Duration::from_secs(20), registry.ended()).await.unwrap();
+        settings
+    }
+
+    fn leads(&self) -> bool {
+        self.registry.leadership().is_serving()
+    }
+
+    async fn put(&self, key: &str, value: &str) -> bool {
+        let put = KvPut { key: key.into(), value: value.to_owned().into(), ..KvPut::default() };
+        self.registry.writer().write(Action::KvPut(put)).await.is_ok_and(|w| w.outcome == Outcome::Done)
+    }
+
+    async fn holds(&self, key: &str) -> Option<String> {
+        let stale = Options { consistency: Consistency::Stale, wait: None };
+        let answer = self.registry.reader().read(&KvGet { key: key.into() }, stale).await.unwrap();
+        answer.value.map(|entry| String::from_utf8(entry.value.value.to_vec()).unwrap())
+    }
+
+    async fn call(&self, method: Method, target: &str, text: &str) -> (StatusCode, String) {
+        let request =
+            Request::builder().method(method).uri(target).body(body::full(text.to_owned())).unwrap();
+        let link = Link::new(self.settings.server);
+        let (head, mut sent) = link.call(request).await.unwrap().into_parts();
+        let bytes = body::collect(&mut sent, 1 << 20).await.unwrap();
+        (head.status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+}
+
+async fn until(what: &str, mut held: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !held().await {
+        assert!(start.elapsed() < LIMIT, "not in time: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn leader(servers: &[Server]) -> usize {
+    until("a leader", async || servers.iter().any(Server::leads)).await;
+    servers.iter().position(Server::leads).unwrap()
+}
+
+/// Three fresh servers; the second and third know the first alone, which knows nobody.
+async fn three(folder: &Path) -> Vec<Server> {
+    let first = Server::start(settings(folder, 1, 3, Vec::new())).await;
+    let second = Server::start(settings(folder, 2, 0, vec![first.join()])).await;
+    assert_eq!(first.registry.leadership().leader(), None, "two of three are too few");
+    let third = Server::start(settings(folder, 3, 0, vec![first.join()])).await;
+    vec![first, second, third]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_begin_a_cluster_replicate_and_go_on_without_their_leader() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut servers = three(folder.path()).await;
+    let led = leader(&servers).await;
+    let cluster = servers[led].registry.cluster();
+    assert!(servers.iter().all(|server| server.registry.cluster() == cluster), "one cluster");
+    assert!(servers[led].put("a", "1").await);
+    for server in &servers {
+        until("replicated", async || server.holds("a").await.as_deref() == Some("1")).await;
+        until("all know the leader", async || server.registry.peers().len() == 3).await;
+    }
+
+    let ended = servers.remove(led).end().await;
+    let start = Instant::now();
+    let led = leader(&servers).await;
+    assert!(servers[led].put("b", "2").await);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+
+    let back = Server::start(ended).await;
+    until("caught up", async || back.holds("b").await.as_deref() == Some("2")).await;
+    until("knows the leader", async || {
+        back.registry.leadership().leader() == servers[led].registry.leadership().leader()
+    })
+    .await;
+    servers.push(back);
+    for server in servers {
+        server.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_server_answers_and_a_question_that_waits_survives_its_leader() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut servers = three(folder.path()).await;
+    let led = leader(&servers).await;
+    let asked = (led + 1) % 3;
+    until("knows the leader", async || servers[asked].registry.leadership().knows_leader()).await;
+    let put = servers[asked].call(Method::PUT, "/v1/kv/a", "1").await;
+    assert_eq!(put, (StatusCode::OK, "true".to_owned()));
+    assert_eq!(
+        servers[asked].call(Method::GET, "/v1/kv/a?raw", "").await.1,
+        "1",
+        "the default reads its own writes"
+    );
+    assert_eq!(servers[asked].call(Method::GET, "/v1/kv/a?raw&consistent", "").await.1, "1");
+    until("stale", async || servers[asked].call(Method::GET, "/v1/kv/a?raw&stale", "").await.1 == "1").await;
+    let (_, leader_address) = servers[asked].call(Method::GET, "/v1/status/leader", "").await;
+    assert_eq!(leader_address, format!("{:?}", servers[led].settings.server.to_string()));
+    let (status, session) = servers[asked].call(Method::PUT, "/v1/session/create", r#"{"Node":"s1"}"#).await;
+    assert_eq!(status, StatusCode::OK, "{session}");
+
+    let index = servers[led].registry.store().state().index();
+    let target = format!("/v1/kv/a?raw&index={index}&wait=60s");
+    let link = Link::new(servers[asked].settings.server);
+    let waiting = tokio::spawn(async move {
+        let request = Request::get(target).body(body::empty()).unwrap();
+        let (head, mut sent) = link.call(request).await.unwrap().into_parts();
+        (head.status, body::collect(&mut sent, 1 << 20).await.unwrap())
+    });
+    sleep(Duration::from_millis(300)).await;
+    let asked_name = servers[asked].name.clone();
+    servers.remove(led).end().await;
+    leader(&servers).await;
+    assert!(!waiting.is_finished(), "nothing has changed yet");
+    let asked = servers.iter().position(|server| server.name == asked_name).unwrap();
+    let other = 1 - asked;
+    let put = servers[other].call(Method::PUT, "/v1/kv/a", "2").await;
+    assert_eq!(put, (StatusCode::OK, "true".to_owned()));
+    let (status, value) = timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
+    assert_eq!((status, &*value), (StatusCode::OK, b"2".as_slice()));
+    for server in servers {
+        server.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_comes_again_is_made_once_and_gets_the_same_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let servers = three(folder.path()).await;
+    leader(&servers).await;
+    let ask = async |server: &Server, target: &str, id: &str, text: &str| {
+        let request = Request::put(target).header("x-ryo-request", id).body(body::full(text.to_owned()));
+        let link = Link::new(server.settings.server);
+        let (head, mut sent) = link.call(request.unwrap()).await.unwrap().into_parts();
+        let bytes = body::collect(&mut sent, 1 << 20).await.unwrap();
+        (head.status, String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    let id = "9a1c7a44-9a0b-4a3c-9d52-6f3f3a4a1a01";
+    let first = ask(&servers[0], "/v1/kv/once?cas=0", id, "x").await;
+    assert_eq!(first, (StatusCode::OK, "true".to_owned()));
+    for server in &servers {
+        assert_eq!(ask(server, "/v1/kv/once?cas=0", id, "x").await, first, "it was made already");
+    }
+    let other = "9a1c7a44-9a0b-4a3c-9d52-6f3f3a4a1a02";
+    assert_eq!(ask(&servers[0], "/v1/kv/once?cas=0", other, "x").await.1, "false");
+    let id = "9a1c7a44-9a0b-4a3c-9d52-6f3f3a4a1a03";
+    let session = ask(&servers[0], "/v1/session/create", id, r#"{"Node":"s1"}"#).await;
+    assert_eq!(session.0, StatusCode::OK, "{}", session.1);
+    assert_eq!(ask(&servers[1], "/v1/session/create", id, r#"{"Node":"s1"}"#).await, session);
+    let (_, sessions) = servers[2].call(Method::GET, "/v1/session/list", "").await;
+    assert_eq!(sessions.matches("\"ID\"").count(), 1, "{sessions}");
+    for server in servers {
+        server.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_far_behind_gets_a_snapshot_while_writes_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut servers = Vec::new();
+    for number in 1..=3 {
+        let join = servers.first().map(Server::join).into_iter().collect();
+        let mut settings = settings(folder.path(), number, 3, join);
+        settings.snapshot_every = 64;
+        servers.push(Server::start(settings).await);
+    }
+    let led = leader(&servers).await;
+    let away = servers.iter().position(|server| !server.leads()).unwrap();
+    let ended = servers.remove(away).end().await;
+    let led = if away < led { led - 1 } else { led };
+    // Larger than a piece of a snapshot, and many more entries than stay in the log.
+    let large = "x".repeat(2000);
+    for number in 0..600 {
+        assert!(servers[led].put(&format!("k{number}"), &large).await);
+    }
+    let back = Server::start(ended).await;
+    let mut number = 600;
+    until("caught up", async || {
+        number += 1;
+        assert!(servers[led].put(&format!("k{number}"), &large).await);
+        back.holds(&format!("k{}", number - 1)).await.is_some()
+    })
+    .await;
+    for number in [0, 300, 599] {
+        assert_eq!(back.holds(&format!("k{number}")).await, Some(large.clone()));
+    }
+    let snapshots = std::fs::read_dir(back.folder.join("raft/snapshots")).unwrap();
+    assert!(snapshots.count() > 0, "{} has a snapshot", back.name);
+    back.end().await;
+    for server in servers {
+        server.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_for_another_cluster_or_server_is_refused_with_both_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(settings(folder.path(), 1, 1, Vec::new())).await;
+    let call = async |cluster: &str, target: &str| {
+        let request = Request::post("/internal/raft/vote")
+            .header("x-ryo-version", link::calls::VERSION)
+            .header("x-ryo-cluster", cluster)
+            .header("x-ryo-target", target)
+            .body(body::full("nothing that can be read"));
+        let link = Link::new(server.settings.server);
+        let (head, mut sent) = link.call(request.unwrap()).await.unwrap().into_parts();
+        let bytes = body::collect(&mut sent, 1 << 20).await.unwrap();
+        (head.status, String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    let ours = server.registry.cluster();
+    let (status, why) = call("another", "7").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(why.contains("'another'") && why.contains(&*ours), "{why}");
+    let (status, why) = call(&ours, "7").await;
+    assert!(status == StatusCode::CONFLICT && why.contains("server '7'"), "{why}");
+    let us = why.rsplit('\'').nth(1).unwrap();
+    assert_eq!(call(&ours, us).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(server.call(Method::POST, "/internal/raft/vote", "").await.0, StatusCode::CONFLICT);
+    server.end().await;
+}
