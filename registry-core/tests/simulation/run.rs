@@ -62,7 +62,7 @@ pub(crate) fn run(seed: u64, servers: usize, plant: Option<Plant>, told: bool) -
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .simulation_duration(Duration::from_secs(600))
-        .tick_duration(Duration::from_millis(1))
+        .tick_duration(Duration::from_millis(2))
         .min_message_latency(Duration::from_micros(200))
         .max_message_latency(Duration::from_millis(5))
         .tcp_capacity(4096)

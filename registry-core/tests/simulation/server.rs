@@ -89,12 +89,13 @@ pub(crate) async fn serve(number: usize, files: Files, others: Vec<IpAddr>) -> t
     settings.advertise = me.to_string();
     settings.data_dir = Some(files.folder());
     settings.bootstrap_expect = others.len() + 1;
+    settings.join = others.iter().map(ToString::to_string).collect();
     settings.network = Arc::new(Simulated);
     settings.disk = Disk::Simulated(flush_time);
     let shutdown = Shutdown::default();
     let registry = Registry::start(settings, shutdown.clone()).await?;
     let routes = registry_core::http::router(registry.clone(), registry_core::http::Settings::default());
-    let routes: Arc<dyn Serve> = Arc::new(routes);
+    let routes: Arc<dyn Serve> = registry_core::http::forward::to_leader(registry.clone(), Arc::new(routes));
     registry.serve(routes);
     shutdown.requested().await;
     registry.ended().await;
