@@ -284,3 +284,56 @@ async fn a_call_for_another_cluster_or_server_is_refused_with_both_ids() {
     assert_eq!(server.call(Method::POST, "/internal/raft/vote", "").await.0, StatusCode::CONFLICT);
     server.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_disk_is_an_older_copy_harms_nobody_and_joins_anew_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut servers = Vec::new();
+    for number in 1..=3 {
+        let join = servers.first().map(Server::join).into_iter().collect();
+        servers.push(Server::start(settings(folder.path(), number, 3, join)).await);
+    }
+    let led = leader(&servers).await;
+    assert!(servers[led].put("before", "x").await);
+    let away = servers.iter().position(|server| !server.leads()).unwrap();
+    let ended = servers.remove(away).end().await;
+    let led = if away < led { led - 1 } else { led };
+    let (data, older) = (ended.data_dir.clone().unwrap(), folder.path().join("older"));
+    copy(&data, &older);
+    let back = Server::start(ended).await;
+    for number in 0..10 {
+        assert!(servers[led].put(&format!("k{number}"), "x").await);
+    }
+    until("all acknowledged", async || back.holds("k9").await.is_some()).await;
+    let ended = back.end().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&older, &data);
+    let forgetful = Server::start(ended).await;
+    for number in 10..30 {
+        assert!(servers[led].put(&format!("k{number}"), "x").await, "the two others are a majority");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(servers[led].leads(), "the leader lives");
+    assert_eq!(forgetful.holds("k29").await, None);
+    let ended = forgetful.end().await;
+    std::fs::remove_dir_all(data.join("raft")).unwrap();
+    let anew = Server::start(ended).await;
+    until("caught up", async || anew.holds("k29").await.is_some()).await;
+    anew.end().await;
+    for server in servers {
+        server.end().await;
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}

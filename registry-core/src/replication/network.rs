@@ -23,6 +23,7 @@ use link::{
 };
 use openraft::{
     OptionalSend,
+    entry::RaftEntry,
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable},
     network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2},
     raft::{
@@ -33,12 +34,12 @@ use openraft::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     answer::{APPEND, PRE_VOTE, SNAPSHOT, TRANSFER, Transfer, VOTE},
     image::{self, Image},
-    kinds::{Kinds, Server, Vote},
+    kinds::{Kinds, LogId, Server, Vote},
 };
 use crate::{
     links::Links,
@@ -53,6 +54,9 @@ const APPEND_LIMIT: Duration = Duration::from_secs(5);
 const SNAPSHOT_LIMIT: Duration = Duration::from_secs(600);
 /// A connection on which nothing was answered for so long, while a call waits, is given up: its peer may have moved on.
 const SILENT_LIMIT: Duration = Duration::from_secs(1);
+/// What is wrong with a server that lacks what it acknowledged: an older copy of its disk, or a disk that lied.
+const FORGETFUL: &str = "a server lacks entries that it has acknowledged: its data folder is an older copy, or its disk lost \
+                         what it had confirmed; stop it, remove its data folder's raft and start it: it joins as a new server";
 
 /// Makes connections to the other servers; one for calls and one for snapshots to each.
 #[derive(Clone)]
@@ -61,7 +65,30 @@ pub(super) struct Peers {
     links: Links,
     lines: Arc<Mutex<HashMap<SocketAddr, Arc<Line>>>>,
     moved: Moved,
+    held: Held,
     disk: Disk,
+}
+
+/// The last entry that each server has acknowledged to us as its leader, by their ids.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<HashMap<u64, (Vote, LogId)>>>);
+
+impl Held {
+    /// Notes what a server has acknowledged under a vote.
+    fn note(&self, id: u64, vote: Vote, last: Option<LogId>) {
+        let Some(last) = last else { return };
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = held.entry(id).or_insert((vote, last));
+        if known.0 != vote || known.1 < last {
+            *known = (vote, last);
+        }
+    }
+
+    /// Whether a server that lacks this entry has acknowledged it, or a later one, under the same vote.
+    fn had(&self, id: u64, vote: Vote, lacking: Option<LogId>) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(&id).is_some_and(|(under, last)| *under == vote && lacking <= Some(*last))
+    }
 }
 
 /// Where servers are that were found elsewhere than the list of members says, by their ids.
@@ -85,7 +112,7 @@ impl Moved {
 
 impl Peers {
     pub(super) fn new(identity: Arc<Identity>, links: Links, moved: Moved, disk: Disk) -> Self {
-        Self { identity, links, lines: Arc::default(), moved, disk }
+        Self { identity, links, lines: Arc::default(), moved, held: Held::default(), disk }
     }
 
     fn line(&self, address: SocketAddr) -> Arc<Line> {
@@ -99,7 +126,8 @@ impl RaftNetworkFactory<Kinds> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, server: &Server) -> Peer {
-        Peer { peers: self.clone(), target, name: server.name.clone(), addr: server.addr.clone(), line: None }
+        let (name, addr) = (server.name.clone(), server.addr.clone());
+        Peer { peers: self.clone(), target, name, addr, line: None, told_forgetful: false }
     }
 }
 
@@ -146,6 +174,8 @@ pub(super) struct Peer {
     name: String,
     addr: String,
     line: Option<Arc<Line>>,
+    /// Whether the log says that it has forgotten entries.
+    told_forgetful: bool,
 }
 
 impl Peer {
@@ -256,7 +286,24 @@ impl RaftNetworkV2<Kinds> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Kinds>, RPCError<Kinds>> {
         let limit = if rpc.entries.is_empty() { option.hard_ttl() } else { APPEND_LIMIT };
-        self.call(RPCTypes::AppendEntries, APPEND, &rpc, limit).await
+        let answer = self.call(RPCTypes::AppendEntries, APPEND, &rpc, limit).await?;
+        let held = &self.peers.held;
+        match &answer {
+            AppendEntriesResponse::Success => {
+                let last = rpc.entries.last().map(RaftEntry::log_id).or(rpc.prev_log_id);
+                held.note(self.target, rpc.vote, last);
+            }
+            AppendEntriesResponse::PartialSuccess(last) => held.note(self.target, rpc.vote, *last),
+            // The engine counts on what was acknowledged: to go on would be to forget that others need it.
+            AppendEntriesResponse::Conflict if held.had(self.target, rpc.vote, rpc.prev_log_id) => {
+                if !std::mem::replace(&mut self.told_forgetful, true) {
+                    error!(target: "agent.server.raft", peer = self.name, "{FORGETFUL}");
+                }
+                return Err(unreachable(&io::Error::other(FORGETFUL)));
+            }
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
+        }
+        Ok(answer)
     }
 
     async fn vote(
