@@ -1,14 +1,28 @@
 //! Sending one request.
 
-use std::{error::Error as _, fs, io, net::ToSocketAddrs, path::Path, time::Duration};
+use std::{
+    error::Error,
+    fs, io,
+    net::ToSocketAddrs,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use reqwest::{Certificate, ClientBuilder, Identity, header::HeaderValue};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use reqwest::{
+    Certificate, ClientBuilder, Identity, Method,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::{
+    direct::{Direct, Failure},
     error::{RequestError, SettingsError, innermost},
     request::{Request, Response},
-    settings::{Endpoint, Settings, Tls, host, url},
+    settings::{BasicAuth, Endpoint, Settings, Tls, host, url},
 };
 
 /// The longest wait for an answer that is no blocking query. A registry without a leader holds requests for seconds.
@@ -22,14 +36,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client of one registry or agent. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    /// For everything that is neither TLS nor long.
+    direct: Option<Direct>,
+    /// For the rest; made when it is needed first, for half a megabyte of code comes with it.
+    http: Arc<OnceLock<reqwest::Client>>,
+    endpoint: Endpoint,
     base: String,
     /// `127.0.0.1:8500` or the socket's path, for messages.
     address: String,
     token: Option<HeaderValue>,
     settings: Settings,
-    /// Why each request fails at once: the address is no host's.
-    nowhere: Option<String>,
 }
 
 /// An answer that goes on, piece by piece.
@@ -61,14 +77,60 @@ impl Client {
             Some(path) => path.display().to_string(),
             None => endpoint.base.split("://").nth(1).unwrap_or_default().to_owned(),
         };
-        let (http, base) = build(&endpoint, &settings.tls)?;
-        Ok(Self { http, base, address, token, settings, nowhere: endpoint.nowhere })
+        let (direct, http) = (Direct::to(&endpoint, is_local(&endpoint.base)), OnceLock::new());
+        let mut base = endpoint.base.clone();
+        if direct.is_none() {
+            let built = build(&endpoint, &settings.tls)?;
+            base = built.1;
+            let _ = http.set(built.0);
+        }
+        Ok(Self { direct, http: Arc::new(http), endpoint, base, address, token, settings })
+    }
+
+    fn http(&self) -> &reqwest::Client {
+        self.http.get_or_init(|| {
+            let built = build(&self.endpoint, &self.settings.tls);
+            built.expect("without TLS there are no files and certificates to fail").0
+        })
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
     pub async fn send(&self, request: &Request) -> Result<Response, RequestError> {
-        let timeout = request.timeout.unwrap_or(TIMEOUT);
-        self.answer(request, request.body.clone().into(), timeout).await
+        let limit = request.timeout.unwrap_or(TIMEOUT);
+        match &self.direct {
+            Some(direct) if !has_dots(&request.path) => self.send_over(direct, request, limit).await,
+            // On the heap, so that who holds many questions without TLS has no room for this in each.
+            _ => Box::pin(self.answer(request, request.body.clone().into(), limit)).await,
+        }
+    }
+
+    async fn send_over(
+        &self,
+        direct: &Direct,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Response, RequestError> {
+        let (url, method) = self.line(request)?;
+        let target = url.splitn(4, '/').nth(3).unwrap_or_default();
+        let target = format!("/{target}").parse().map_err(|e| RequestError::Decode(format!("{url}: {e}")))?;
+        let headers = self.headers();
+        let failure = match timeout(limit, direct.send(method, target, headers, request.body.clone())).await {
+            Ok(Ok(answer)) => {
+                let (head, body) = answer.into_parts();
+                return Ok(response(head.status.as_u16(), &head.headers, body));
+            }
+            Ok(Err(failure)) => failure,
+            Err(_) => {
+                return Err(RequestError::TimedOut { method: go_method(request.method), url, after: limit });
+            }
+        };
+        Err(match failure {
+            Failure::Connect(e) if e.kind() == io::ErrorKind::TimedOut => {
+                self.explain(request, url, Trouble::LateConnection, &e)
+            }
+            Failure::Connect(e) => self.explain(request, url, Trouble::NoConnection, &e),
+            Failure::Broken(e) => self.explain(request, url, Trouble::Broken, &e),
+        })
     }
 
     /// Sends a request with a file as its body, a part at a time, and reads the whole answer, whatever its status.
@@ -86,15 +148,9 @@ impl Client {
         timeout: Duration,
     ) -> Result<Response, RequestError> {
         let (url, answer) = self.open(request, body, timeout).await?;
-        let number = |name: &str| -> u64 {
-            let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
-            value.and_then(|value| value.parse().ok()).unwrap_or(0)
-        };
-        let known_leader = answer.headers().get("X-Consul-KnownLeader").is_none_or(|value| value != "false");
-        let (status, index) = (answer.status().as_u16(), number("X-Consul-Index"));
-        let last_contact = Duration::from_millis(number("X-Consul-LastContact"));
-        let body = answer.bytes().await.map_err(|error| self.explain(request, &url, timeout, &error))?;
-        Ok(Response { status, index, known_leader, last_contact, body })
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = answer.bytes().await.map_err(|error| self.failed(request, url, timeout, &error))?;
+        Ok(response(status, &headers, body))
     }
 
     /// Sends a request whose answer goes on, as that of `/v1/agent/monitor`. Errors on any status but 2xx.
@@ -104,8 +160,7 @@ impl Client {
             return Ok(Pieces(answer));
         }
         let status = answer.status().as_u16();
-        let body =
-            answer.bytes().await.map_err(|error| self.explain(request, &url, STREAM_TIMEOUT, &error))?;
+        let body = answer.bytes().await.map_err(|error| self.failed(request, url, STREAM_TIMEOUT, &error))?;
         Err(RequestError::Status { status, body: String::from_utf8_lossy(&body).trim().to_owned() })
     }
 
@@ -116,21 +171,39 @@ impl Client {
         body: reqwest::Body,
         timeout: Duration,
     ) -> Result<(String, reqwest::Response), RequestError> {
+        let (url, method) = self.line(request)?;
+        let request_out =
+            self.http().request(method, &url).headers(self.headers()).timeout(timeout).body(body);
+        let answer =
+            request_out.send().await.map_err(|error| self.failed(request, url.clone(), timeout, &error))?;
+        Ok((url, answer))
+    }
+
+    /// The whole URL of a request, and its method. Errors when the address is no host's.
+    fn line(&self, request: &Request) -> Result<(String, Method), RequestError> {
         let url = url(&self.base, &self.with_place(request).path_and_query());
-        if let Some(reason) = self.nowhere.clone() {
+        if let Some(reason) = self.endpoint.nowhere.clone() {
             return Err(RequestError::Unreachable { method: go_method(request.method), url, reason });
         }
-        let method = reqwest::Method::from_bytes(request.method.as_bytes())
+        let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|e| RequestError::Decode(format!("{}: {e}", request.method)))?;
-        let mut builder = self.http.request(method, &url).timeout(timeout).body(body);
+        Ok((url, method))
+    }
+
+    /// What says who asks.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
-            builder = builder.header("X-Consul-Token", token);
+            headers.insert("X-Consul-Token", token.clone());
         }
-        if let Some(auth) = &self.settings.basic_auth {
-            builder = builder.basic_auth(&auth.user, Some(&auth.password));
+        if let Some(BasicAuth { user, password }) = &self.settings.basic_auth {
+            let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+            let mut value =
+                HeaderValue::try_from(value).expect("base64 has nothing that a header may not have");
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
         }
-        let answer = builder.send().await.map_err(|error| self.explain(request, &url, timeout, &error))?;
-        Ok((url, answer))
+        headers
     }
 
     /// Sends a request and reads its JSON answer. Errors on any status but 2xx.
@@ -174,43 +247,90 @@ impl Client {
         format!("{}:{port}", self.address.trim_end_matches(':'))
     }
 
-    fn explain(&self, request: &Request, url: &str, after: Duration, error: &reqwest::Error) -> RequestError {
-        let method = go_method(request.method);
-        if error.is_timeout() && !error.is_connect() {
-            return RequestError::TimedOut { method, url: url.to_owned(), after };
-        }
-        let mut reason = error.to_string();
+    /// What an error of reqwest means.
+    fn failed(
+        &self,
+        request: &Request,
+        url: String,
+        after: Duration,
+        error: &reqwest::Error,
+    ) -> RequestError {
+        let trouble = match (error.is_connect(), error.is_timeout()) {
+            (false, true) => return RequestError::TimedOut { method: go_method(request.method), url, after },
+            (true, true) => Trouble::LateConnection,
+            (true, false) => Trouble::NoConnection,
+            (false, false) if error.is_builder() => Trouble::NoUrl,
+            (false, false) => Trouble::Broken,
+        };
+        self.explain(request, url, trouble, error)
+    }
+
+    fn explain(
+        &self,
+        request: &Request,
+        url: String,
+        trouble: Trouble,
+        error: &(dyn Error + 'static),
+    ) -> RequestError {
+        let mut system = error.downcast_ref::<io::Error>();
         let mut source = error.source();
-        let mut system = None;
         while let Some(cause) = source {
-            reason = cause.to_string();
-            system = cause.downcast_ref::<io::Error>().or(system);
+            system = cause.downcast_ref().or(system);
             source = cause.source();
         }
-        if error.is_connect() {
-            let network = if self.settings.address.starts_with("unix://") { "unix" } else { "tcp" };
-            let why = match system.map(io::Error::kind) {
-                Some(io::ErrorKind::ConnectionRefused) => "connect: connection refused".to_owned(),
-                Some(io::ErrorKind::NotFound) => "connect: no such file or directory".to_owned(),
-                _ if error.is_timeout() => "i/o timeout".to_owned(),
-                _ => reason,
-            };
-            reason = match why.as_str() {
-                // What a TLS client makes of an answer in plain text.
-                why if why.contains("InvalidContentType") => {
-                    "http: server gave HTTP response to HTTPS client".into()
-                }
-                why if why.starts_with("failed to lookup address") => {
-                    format!("dial {network}: lookup {}: no such host", host(&self.address))
-                }
-                why => format!("dial {network} {}: {why}", self.with_port()),
-            };
-        } else if error.is_builder() {
-            // An address that is no URL: to Go's client it is a name that nobody knows.
-            reason = format!("dial tcp: lookup {}: no such host", host(&self.address));
-        }
-        RequestError::Unreachable { method, url: url.to_owned(), reason }
+        let reason = match trouble {
+            Trouble::NoConnection | Trouble::LateConnection => {
+                let why = match system.map(io::Error::kind) {
+                    Some(io::ErrorKind::ConnectionRefused) => "connect: connection refused".to_owned(),
+                    Some(io::ErrorKind::NotFound) => "connect: no such file or directory".to_owned(),
+                    _ if trouble == Trouble::LateConnection => "i/o timeout".to_owned(),
+                    _ => innermost(error),
+                };
+                self.no_connection(&why)
+            }
+            // To Go's client it is a name that nobody knows.
+            Trouble::NoUrl => format!("dial tcp: lookup {}: no such host", host(&self.address)),
+            Trouble::Broken => innermost(error),
+        };
+        RequestError::Unreachable { method: go_method(request.method), url, reason }
     }
+
+    fn no_connection(&self, why: &str) -> String {
+        let network = if self.endpoint.socket.is_some() { "unix" } else { "tcp" };
+        match why {
+            // What a TLS client makes of an answer in plain text.
+            why if why.contains("InvalidContentType") => {
+                "http: server gave HTTP response to HTTPS client".into()
+            }
+            why if why.starts_with("failed to lookup address") => {
+                format!("dial {network}: lookup {}: no such host", host(&self.address))
+            }
+            why => format!("dial {network} {}: {why}", self.with_port()),
+        }
+    }
+}
+
+/// What kind of error kept an answer away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    NoConnection,
+    /// No connection in time.
+    LateConnection,
+    /// The address is no URL.
+    NoUrl,
+    /// Something after the connection was made.
+    Broken,
+}
+
+/// What an answer says in its headers, and its body.
+fn response(status: u16, headers: &HeaderMap, body: Bytes) -> Response {
+    let number = |name: &str| -> u64 {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    };
+    let known_leader = headers.get("X-Consul-KnownLeader").is_none_or(|value| value != "false");
+    let last_contact = Duration::from_millis(number("X-Consul-LastContact"));
+    Response { status, index: number("X-Consul-Index"), known_leader, last_contact, body }
 }
 
 /// `GET` as Go's client names it in errors: `Get`.
@@ -302,6 +422,11 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate>, SettingsError> {
     let pem = read(path, "CA certificate")?;
     Certificate::from_pem_bundle(&pem)
         .map_err(|e| SettingsError::Tls(format!("{}: {}", path.display(), innermost(&e))))
+}
+
+/// Whether a path has parts that URLs resolve, as Consul's own client does by way of the server: reqwest does it here.
+fn has_dots(path: &str) -> bool {
+    path.split('/').any(|part| part == "." || part == "..")
 }
 
 /// Whether a URL is of this machine: proxies of the environment are not for it.

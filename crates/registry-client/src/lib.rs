@@ -4,6 +4,7 @@
 //! again and again and hands out only what changed. Nothing here knows what an answer means.
 
 mod client;
+mod direct;
 mod error;
 mod request;
 mod settings;
