@@ -70,7 +70,7 @@ fn len(of: &Slot) -> Result<Slot, String> {
 }
 
 fn index(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
-    if !of.is_valid() {
+    if matches!(of.value, Value::Nil) {
         return Err("index of untyped nil".to_owned());
     }
     let mut item = of.clone();
@@ -145,6 +145,10 @@ fn slice(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
     };
     let mut bounds = [0, length, length];
     for (bound, position) in bounds.iter_mut().zip(positions) {
+        // Unlike index, slice does not look into what holds any value.
+        if position.any && !matches!(position.value, Value::Nil) {
+            return Err("cannot index slice/array with type interface {}".to_owned());
+        }
         *bound = position_in(position, length)?;
     }
     let [from, to, capacity] = bounds;

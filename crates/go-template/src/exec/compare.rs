@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::slot::Slot;
+use crate::types::{StructType, Type};
 use crate::value::Value;
 
 /// Whether the first is equal to any of the others.
@@ -36,9 +37,15 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
             }
             return Err(incompatible(a, b));
         }
+        (Value::Nil, other) | (other, Value::Nil) => other.is_nil(),
+        (a, b) if kind(a) != kind(b) => return Err(not_comparable(a, b)),
         (a, b) if a.is_nil() || b.is_nil() => a.is_nil() == b.is_nil(),
         (Value::Pointer(_, Some(a)), Value::Pointer(_, Some(b))) => std::sync::Arc::ptr_eq(a, b),
-        (Value::Struct(a), Value::Struct(b)) if a.ty == b.ty => {
+        (Value::Struct(_), Value::Struct(other)) if !is_comparable(other.ty) => {
+            return Err(not_comparable(a, b));
+        }
+        (Value::Struct(a), Value::Struct(b)) if a.ty != b.ty => false,
+        (Value::Struct(a), Value::Struct(b)) => {
             for (a, b) in a.fields.iter().zip(&b.fields) {
                 if !equal(a, b)? {
                     return Ok(false);
@@ -48,6 +55,20 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
         }
         (a, b) => return Err(not_comparable(a, b)),
     })
+}
+
+/// Whether records of a type can be compared: not with a list or a map in them.
+fn is_comparable(ty: &StructType) -> bool {
+    ty.fields.iter().all(|(_, field)| match field {
+        Type::List(_) | Type::NamedList(..) | Type::Map(..) => false,
+        Type::Struct(inner) => is_comparable(inner),
+        _ => true,
+    })
+}
+
+/// What only values of the same kind are compared by, nil aside.
+fn kind(value: &Value) -> std::mem::Discriminant<Value> {
+    std::mem::discriminant(value)
 }
 
 fn is_basic(value: &Value) -> bool {

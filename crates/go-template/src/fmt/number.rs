@@ -82,16 +82,20 @@ impl Printer {
 
     /// Adds a float; false if the verb is not one for floats.
     pub(super) fn float(&mut self, number: f64, verb: char) -> bool {
-        // `%#g` keeps the zeros of six digits
-        let precision = self.flags.precision.or(self.flags.sharp.then_some(6));
+        let precision = self.flags.precision;
         let mut text = match verb {
-            'v' => general(number, precision, self.flags.sharp),
-            'g' | 'G' => general(number, precision, self.flags.sharp),
+            'v' | 'g' | 'G' => general(number, precision),
             'e' | 'E' => exponential(number, precision.unwrap_or(6)),
             'f' | 'F' => format!("{number:.*}", precision.unwrap_or(6)),
+            'x' | 'X' => hexadecimal(number, precision),
+            'b' => binary_exponent(number),
             _ => return false,
         };
-        if matches!(verb, 'E' | 'G') {
+        if self.flags.sharp && verb != 'b' && number.is_finite() {
+            let digits = if matches!(verb, 'v' | 'g' | 'G' | 'x') { precision.unwrap_or(6) } else { 0 };
+            text = with_zeros(&text, digits);
+        }
+        if matches!(verb, 'E' | 'G' | 'X') {
             text = text.to_uppercase();
         }
         let flags = self.flags;
@@ -128,6 +132,76 @@ impl Printer {
     }
 }
 
+/// `%#g`: a point in any case, and zeros up to so many digits, counted from the first that is none.
+fn with_zeros(text: &str, digits: usize) -> String {
+    let hexadecimal = text.trim_start_matches('-').starts_with("0x");
+    let at = text.find(|c| c == 'p' || (c == 'e' && !hexadecimal)).unwrap_or(text.len());
+    let (number, exponent) = text.split_at(at);
+    // The `x` counts as a digit, as in Go.
+    let significant = number.trim_start_matches(['-', '0', '.']);
+    let mut counted = significant.chars().filter(|c| *c != '.').count();
+    let mut out = number.to_owned();
+    if !number.contains('.') {
+        counted += usize::from(number.trim_start_matches('-') == "0");
+        out.push('.');
+    }
+    out.push_str(&"0".repeat(digits.saturating_sub(counted)));
+    out + exponent
+}
+
+/// A float's sign, and its size as a whole number times a power of two.
+fn parts(number: f64) -> (&'static str, u64, i32) {
+    const FRACTION: u64 = (1 << 52) - 1;
+    let bits = number.to_bits();
+    let biased = i32::try_from((bits >> 52) & 0x7ff).unwrap_or(0);
+    let sign = if number.is_sign_negative() { "-" } else { "" };
+    match biased {
+        0 => (sign, bits & FRACTION, 1 - 1075),
+        _ => (sign, (bits & FRACTION) | (1 << 52), biased - 1075),
+    }
+}
+
+/// `5629499534213120p-51`: `%b`.
+fn binary_exponent(number: f64) -> String {
+    let (sign, size, exponent) = parts(number);
+    format!("{sign}{size}p{exponent:+}")
+}
+
+/// `0x1.4p+01`: `%x`, with as many digits as it takes or as the precision says.
+fn hexadecimal(number: f64, precision: Option<usize>) -> String {
+    let (sign, mut size, mut exponent) = parts(number);
+    exponent += 52;
+    if size == 0 {
+        exponent = 0;
+    } else {
+        // The leading digit is a one, also of the smallest numbers.
+        let missing = size.leading_zeros() - 11;
+        size <<= missing;
+        exponent -= i32::try_from(missing).unwrap_or(0);
+    }
+    let mut digits = precision.unwrap_or(13);
+    if digits < 13 {
+        let dropped = 4 * (13 - digits);
+        let (half, rest) = (1u64 << (dropped - 1), size & ((1 << dropped) - 1));
+        let odd = (size >> dropped) & 1 == 1;
+        size = (size >> dropped) + u64::from(rest > half || (rest == half && odd));
+        if size >> (4 * digits) == 2 {
+            size >>= 1;
+            exponent += 1;
+        }
+        size <<= dropped;
+    }
+    let mut fraction = format!("{:013x}", size & ((1 << 52) - 1));
+    if precision.is_none() {
+        digits = fraction.trim_end_matches('0').len();
+    }
+    fraction.truncate(digits.min(13));
+    fraction.push_str(&"0".repeat(digits.saturating_sub(13)));
+    let point = if fraction.is_empty() { "" } else { "." };
+    let direction = if exponent < 0 { '-' } else { '+' };
+    format!("{sign}0x{}{point}{fraction}p{direction}{:02}", size >> 52, exponent.unsigned_abs())
+}
+
 /// `1.5e+06`: at least two digits of exponent.
 fn exponential(number: f64, precision: usize) -> String {
     with_exponent(&format!("{number:.precision$e}"))
@@ -143,16 +217,13 @@ fn with_exponent(text: &str) -> String {
 }
 
 /// The shortest text that reads back the same, or so many significant digits; with an exponent when it is small or large.
-fn general(number: f64, precision: Option<usize>, sharp: bool) -> String {
+fn general(number: f64, precision: Option<usize>) -> String {
     if !number.is_finite() {
         return number.to_string();
     }
     let scientific = match precision {
         None => format!("{number:e}"),
-        Some(precision) => {
-            let text = format!("{number:.*e}", precision.max(1) - 1);
-            if sharp { text } else { without_trailing_zeros(&text) }
-        }
+        Some(precision) => without_trailing_zeros(&format!("{number:.*e}", precision.max(1) - 1)),
     };
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i64 = exponent.parse().unwrap_or(0);

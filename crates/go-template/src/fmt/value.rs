@@ -7,6 +7,10 @@ use crate::value::{List, Map, Struct, Value};
 /// How deep values may stand in each other; a map may hold itself.
 const DEPTH_MAX: usize = 100;
 
+fn is_float_verb(verb: char) -> bool {
+    matches!(verb, 'v' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'b' | 'x' | 'X')
+}
+
 impl Printer {
     pub(super) fn argument(&mut self, arg: &Value, verb: char) {
         match (verb, arg) {
@@ -14,6 +18,9 @@ impl Printer {
             ('T', arg) => self.pad(arg.ty().to_string().as_bytes()),
             ('v', Value::Nil) => self.pad(b"<nil>"),
             (_, Value::Nil) => self.bad(verb, arg),
+            // No address can be told but that of nothing.
+            ('p', arg) if arg.is_nil() => self.pad(b"0x0"),
+            ('p', arg) => self.bad(verb, arg),
             _ => self.value(arg, verb, 0),
         }
     }
@@ -27,9 +34,11 @@ impl Printer {
 
     /// `string=x`, or `<nil>`.
     pub(super) fn with_type(&mut self, arg: &Value) {
-        if !matches!(arg, Value::Nil) {
-            self.out.extend_from_slice(format!("{}=", arg.ty()).as_bytes());
+        if matches!(arg, Value::Nil) {
+            self.out.extend_from_slice(b"<nil>");
+            return;
         }
+        self.out.extend_from_slice(format!("{}=", arg.ty()).as_bytes());
         self.argument(arg, 'v');
     }
 
@@ -58,11 +67,12 @@ impl Printer {
                     self.bad(verb, value);
                 }
             }
-            Value::Complex(real, imaginary) => {
+            Value::Complex(real, imaginary) if is_float_verb(verb) => {
                 self.out.push(b'(');
                 self.float(*real, verb);
-                self.flags.plus = true;
+                let plus = std::mem::replace(&mut self.flags.plus, true);
                 self.float(*imaginary, verb);
+                self.flags.plus = plus;
                 self.out.extend_from_slice(b"i)");
             }
             Value::Str(bytes) => {
