@@ -1,21 +1,17 @@
 //! A client: reads and writes a few keys at one server after the other, and notes what it was told.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{Request, StatusCode};
-use http_api::body;
-use link::Link;
+use http::StatusCode;
 use serde::Deserialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::{
+    caller::{Answer, Caller},
     history::{Begun, History, Op, Ret},
-    network::Simulated,
 };
 
-/// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(4);
 /// How many keys all clients share: few, so that they meet.
 const KEYS: u32 = 3;
 /// How long they share the same ones.
@@ -49,20 +45,15 @@ struct Known {
 
 pub(crate) struct Client {
     shared: Shared,
-    links: Vec<Arc<Link>>,
-    /// Which server it asks.
-    at: usize,
+    caller: Caller,
     thread: u64,
 }
 
 impl Client {
     pub(crate) fn new(shared: Shared) -> Self {
-        let network: Arc<dyn link::Network> = Arc::new(Simulated);
-        let links =
-            shared.servers.iter().map(|at| Arc::new(Link::over(network.clone(), *at))).collect::<Vec<_>>();
-        let at = rand::random_range(0..links.len());
+        let caller = Caller::new(&shared.servers);
         let thread = shared.history.borrow_mut().thread();
-        Self { shared, links, at, thread }
+        Self { shared, caller, thread }
     }
 
     /// Works until the clock says `until`.
@@ -78,7 +69,7 @@ impl Client {
                 _ => self.delete(&key).await,
             }
             if rand::random_ratio(1, 20) {
-                self.at = rand::random_range(0..self.links.len());
+                self.caller.at = rand::random_range(0..self.shared.servers.len());
             }
             sleep(Duration::from_millis(rand::random_range(0..200))).await;
         }
@@ -87,10 +78,10 @@ impl Client {
     /// Reads each key at every server, until all answer; errors when one does not within `limit`.
     pub(crate) async fn read_all(mut self, limit: Duration) -> Result<(), String> {
         let (begin, keys) = (turmoil::elapsed(), self.shared.history.borrow().keys());
-        for at in 0..self.links.len() {
+        for at in 0..self.shared.servers.len() {
             for key in &keys {
                 loop {
-                    self.at = at;
+                    self.caller.at = at;
                     if self.read(key).await.is_some() {
                         break;
                     }
@@ -111,13 +102,13 @@ impl Client {
             false => "",
         };
         let begun = self.begin(key, Op::Read);
-        let known = match self.call("GET", &format!("/v1/kv/{key}{consistent}"), String::new()).await {
-            Some((StatusCode::OK, text)) => {
+        let known = match self.caller.call("GET", &format!("/v1/kv/{key}{consistent}"), String::new()).await {
+            Some(Answer { status: StatusCode::OK, text, .. }) => {
                 let [pair]: [Pair; 1] = serde_json::from_str(&text).unwrap();
                 let value = String::from_utf8(STANDARD.decode(&pair.value).unwrap()).unwrap();
                 Some(Known { value: Some(value.parse().unwrap()), index: pair.modify_index })
             }
-            Some((StatusCode::NOT_FOUND, _)) => Some(Known::default()),
+            Some(Answer { status: StatusCode::NOT_FOUND, .. }) => Some(Known::default()),
             _ => None,
         };
         self.end(&begun, known.map(|known| Ret::Value(known.value)));
@@ -127,7 +118,7 @@ impl Client {
     async fn write(&mut self, key: &str) {
         let value = self.value();
         let begun = self.begin(key, Op::Write(value));
-        let answer = self.call("PUT", &format!("/v1/kv/{key}"), value.to_string()).await;
+        let answer = self.caller.call("PUT", &format!("/v1/kv/{key}"), value.to_string()).await;
         self.end(&begun, done(answer).map(|_| Ret::Done));
     }
 
@@ -135,13 +126,14 @@ impl Client {
         let Some(known) = self.read(key).await else { return };
         let value = self.value();
         let begun = self.begin(key, Op::Swap(known.value, value));
-        let answer = self.call("PUT", &format!("/v1/kv/{key}?cas={}", known.index), value.to_string()).await;
+        let answer =
+            self.caller.call("PUT", &format!("/v1/kv/{key}?cas={}", known.index), value.to_string()).await;
         self.end(&begun, done(answer).map(|text| Ret::Swapped(text.trim() == "true")));
     }
 
     async fn delete(&mut self, key: &str) {
         let begun = self.begin(key, Op::Delete);
-        let answer = self.call("DELETE", &format!("/v1/kv/{key}"), String::new()).await;
+        let answer = self.caller.call("DELETE", &format!("/v1/kv/{key}"), String::new()).await;
         self.end(&begun, done(answer).map(|_| Ret::Done));
     }
 
@@ -162,25 +154,9 @@ impl Client {
         *next += 1;
         *next
     }
-
-    /// The answer's status and text; `None` when there is none, and the next call goes to another server.
-    async fn call(&mut self, method: &str, target: &str, text: String) -> Option<(StatusCode, String)> {
-        let request = Request::builder().method(method).uri(target).body(body::full(text)).unwrap();
-        let link = self.links[self.at].clone();
-        let asked = async {
-            let (head, mut body) = link.call(request).await.ok()?.into_parts();
-            let bytes = body::collect(&mut body, 1 << 20).await.ok()?;
-            Some((head.status, String::from_utf8(bytes.to_vec()).unwrap()))
-        };
-        let answer = timeout(PATIENCE, asked).await.ok().flatten();
-        if answer.as_ref().is_none_or(|(status, _)| status.is_server_error()) {
-            self.at = (self.at + 1) % self.links.len();
-        }
-        answer
-    }
 }
 
 /// The text of an answer that says the operation was carried out.
-fn done(answer: Option<(StatusCode, String)>) -> Option<String> {
-    answer.filter(|(status, _)| *status == StatusCode::OK).map(|(_, text)| text)
+fn done(answer: Option<Answer>) -> Option<String> {
+    answer.filter(|answer| answer.status == StatusCode::OK).map(|answer| answer.text)
 }

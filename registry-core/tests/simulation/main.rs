@@ -13,11 +13,14 @@
 #![expect(clippy::print_stdout, reason = "a program of its own, for whoever runs the tests")]
 #![expect(clippy::unwrap_used, reason = "what fails here fails the run")]
 
+mod caller;
 mod client;
 mod history;
+mod locks;
 mod network;
 mod run;
 mod server;
+mod watch;
 
 use std::{
     ops::Range,
@@ -27,7 +30,7 @@ use std::{
 use run::Plant;
 
 /// The runs of every day.
-const RUNS: u64 = 16;
+const RUNS: u64 = 12;
 /// Servers of a run, unless `--servers` says how many; each fourth seed has a sole one.
 const SERVERS: usize = 3;
 /// Runs at the same time.

@@ -6,12 +6,16 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _}
 use turmoil::Sim;
 
 use crate::{
+    caller::Caller,
     client::{Client, Shared},
     history::{self, History},
+    locks::{self, Lock},
     server::{self, Files, name},
+    watch,
 };
 
 const CLIENTS: usize = 4;
+const LOCKERS: usize = 2;
 /// How long things go wrong.
 const TROUBLE: Duration = Duration::from_secs(40);
 /// How long the servers may take afterwards until each answers.
@@ -90,6 +94,21 @@ pub(crate) fn run(seed: u64, servers: usize, plant: Option<Plant>, told: bool) -
             Ok(())
         });
     }
+    let lock = Rc::new(RefCell::new(Lock::default()));
+    for number in 0..LOCKERS {
+        let (servers, lock) = (shared.servers.clone(), lock.clone());
+        sim.client(format!("locker{number}"), async move {
+            Ok(locks::work(number, Caller::new(&servers), lock, TROUBLE).await?)
+        });
+    }
+    let (acknowledged, servers) = (watch::Acknowledged::default(), shared.servers.clone());
+    let told_of = acknowledged.clone();
+    sim.client("counter", async move {
+        watch::count(Caller::new(&servers), told_of, TROUBLE).await;
+        Ok(())
+    });
+    let (steps, servers) = (acknowledged.clone(), shared.servers.clone());
+    sim.client("follower", async move { Ok(watch::follow(Caller::new(&servers), steps, TROUBLE).await?) });
     let last = shared.clone();
     sim.client("last", async move {
         tokio::time::sleep(TROUBLE).await;
@@ -99,8 +118,11 @@ pub(crate) fn run(seed: u64, servers: usize, plant: Option<Plant>, told: bool) -
     let history = shared.history.borrow();
     history.check()?;
     let (answered, unknown) = history.counts();
-    let elapsed = sim.elapsed();
-    Ok(format!("{faults} faults, {answered} operations answered, {unknown} not, {elapsed:?} simulated"))
+    let (elapsed, held, steps) = (sim.elapsed(), lock.borrow().held, acknowledged.get());
+    Ok(format!(
+        "{faults} faults, {answered} operations answered, {unknown} not, a lock held {held} times, \
+         {steps} steps followed, {elapsed:?} simulated"
+    ))
 }
 
 /// Steps to the end, with faults in between; gives how many there were.

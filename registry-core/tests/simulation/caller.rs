@@ -1,0 +1,62 @@
+//! Asking servers over the link, one after the other when one does not answer.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Request, StatusCode};
+use http_api::body;
+use link::Link;
+use tokio::time::timeout;
+
+use crate::network::Simulated;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+pub(crate) struct Caller {
+    links: Vec<Arc<Link>>,
+    /// Which server is asked.
+    pub(crate) at: usize,
+    /// How long an answer may take.
+    pub(crate) patience: Duration,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) text: String,
+    /// `X-Consul-Index`; 0 without.
+    pub(crate) index: u64,
+}
+
+impl Caller {
+    pub(crate) fn new(servers: &[SocketAddr]) -> Self {
+        let network: Arc<dyn link::Network> = Arc::new(Simulated);
+        let links: Vec<_> = servers.iter().map(|at| Arc::new(Link::over(network.clone(), *at))).collect();
+        let at = rand::random_range(0..links.len());
+        Self { links, at, patience: PATIENCE }
+    }
+
+    pub(crate) fn servers(&self) -> usize {
+        self.links.len()
+    }
+
+    /// `None` when nobody has answered; after that, and after an answer that says so, another server is asked.
+    pub(crate) async fn call(&mut self, method: &str, target: &str, text: String) -> Option<Answer> {
+        let request = Request::builder().method(method).uri(target).body(body::full(text)).unwrap();
+        let link = self.links[self.at].clone();
+        let asked = async {
+            let (head, mut body) = link.call(request).await.ok()?.into_parts();
+            let bytes = body::collect(&mut body, 1 << 20).await.ok()?;
+            let index =
+                head.headers.get("x-consul-index").and_then(|index| index.to_str().ok()?.parse().ok());
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            Some(Answer { status: head.status, text, index: index.unwrap_or(0) })
+        };
+        let answer = timeout(self.patience, asked).await.ok().flatten();
+        if answer.as_ref().is_none_or(|answer| answer.status.is_server_error()) {
+            self.at = (self.at + 1) % self.links.len();
+        }
+        answer
+    }
+}
