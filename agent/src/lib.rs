@@ -10,7 +10,7 @@ mod banner;
 pub mod checks;
 pub mod config;
 mod containers;
-mod coordinates;
+pub mod coordinates;
 pub mod definition;
 pub mod dns;
 mod events;

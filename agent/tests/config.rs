@@ -180,16 +180,18 @@ fn old_spellings_work_with_consuls_warning_and_what_has_no_effect_is_named() {
 }
 
 #[test]
-fn a_host_that_looks_for_other_datacenters_starts_and_says_that_there_are_none() {
-    let text = r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1","server":true,"retry_join_wan":["fd10::1"],
-        "retry_interval_wan":"10s"}"#;
-    for (keys, flags) in
-        [(text, &[][..]), (r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1"}"#, &["-join-wan=fd10::1"])]
-    {
-        let config = read(&[("a.json", keys)], flags).unwrap();
-        let said = "configuration key retry_join_wan has no effect: there is one datacenter so far";
-        assert_eq!(config.notices, [said], "{keys} {flags:?}");
-    }
+fn servers_join_other_datacenters_and_an_agent_says_that_it_does_not() {
+    let server = r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1","server":true,"retry_join_wan":["fd10::1"],
+        "retry_interval_wan":"10s","retry_max_wan":3,"reconnect_timeout_wan":"170880h"}"#;
+    let config = read(&[("a.json", server)], &[]).unwrap();
+    assert_eq!((config.notices.len(), config.retry_join_wan), (0, vec!["fd10::1".to_owned()]));
+    assert_eq!((config.retry_interval_wan.as_secs(), config.retry_max_wan), (10, 3));
+    assert_eq!(config.reconnect_timeout_wan.unwrap().as_secs(), 170_880 * 3600);
+    let agent =
+        read(&[("a.json", r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1"}"#)], &["-join-wan=fd10::1"]);
+    let said =
+        "configuration key retry_join_wan has no effect on an agent: its servers join other datacenters";
+    assert_eq!(agent.unwrap().notices, [said]);
 }
 
 #[test]

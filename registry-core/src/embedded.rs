@@ -4,11 +4,14 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
-use agent::backend::{AddressOwner, Backend, BoxFuture, Found, Lookup, Reach, Unavailable};
+use agent::backend::{
+    AddressOwner, Backend, BoxFuture, CLIENT_HEADER, Found, Lookup, Reach, Unavailable, remote,
+};
 use http::{Request, Response};
-use http_api::{Body, Serve};
+use http_api::{Body, Serve, body};
 use link::calls;
 use metrics::Counter;
 use registry_state::{
@@ -16,6 +19,7 @@ use registry_state::{
     read::{self, CatalogAddress, CatalogNode, HealthInstance, HealthService, Read},
 };
 use registry_wire::catalog::CheckServiceNode;
+use tokio::time::timeout;
 
 use crate::{
     Registry, figures,
@@ -26,6 +30,11 @@ use crate::{
 
 /// How many services' answers are kept for DNS; with more, all begin anew.
 const KEPT: usize = 4096;
+
+/// How long DNS waits for another datacenter.
+const THERE_LIMIT: Duration = Duration::from_secs(5);
+/// The longest answer to it.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Answers the agent from the state in the same process.
 pub struct Embedded {
@@ -55,14 +64,16 @@ impl Embedded {
         self.services.lock().expect("nobody panics while holding the answers")
     }
 
-    fn find(&self, lookup: Lookup) -> Result<Found, Unavailable> {
+    async fn find(&self, lookup: Lookup) -> Result<Found, Unavailable> {
+        if let Some(datacenter) = self.elsewhere(&lookup) {
+            return self.ask_there(&datacenter, &lookup).await;
+        }
         // Any server answers DNS; one that has heard of no leader yet knows nothing.
         if self.registry.leadership().contact().is_none() {
             return Err(Unavailable::NoLeader);
         }
         match lookup {
-            Lookup::Service { name, reach, datacenter } => {
-                self.serves(datacenter)?;
+            Lookup::Service { name, reach, .. } => {
                 let of = HealthService { service: Caseless::new(&name), ..HealthService::default() };
                 Ok(Found::Service(match reach {
                     Reach::Itself => self.instances(&name),
@@ -70,14 +81,8 @@ impl Embedded {
                     Reach::Ingress => self.shown(LetIn(of)),
                 }))
             }
-            Lookup::Node { name, datacenter } => {
-                self.serves(datacenter)?;
-                Ok(Found::Node(self.node(name)))
-            }
-            Lookup::Query { name, datacenter, client } => {
-                self.serves(datacenter)?;
-                Ok(self.query(&name, client))
-            }
+            Lookup::Node { name, .. } => Ok(Found::Node(self.node(name))),
+            Lookup::Query { name, client, .. } => Ok(self.query(&name, client).await),
             Lookup::Address(address) => {
                 let (owner, _) = CatalogAddress { address }.run(&self.registry.store().state());
                 Ok(Found::Address(owner.map(|owner| match owner {
@@ -88,13 +93,35 @@ impl Embedded {
         }
     }
 
-    fn serves(&self, datacenter: Option<String>) -> Result<(), Unavailable> {
+    /// The other datacenter that a question is about.
+    fn elsewhere(&self, lookup: &Lookup) -> Option<String> {
+        let datacenter = match lookup {
+            Lookup::Service { datacenter, .. }
+            | Lookup::Node { datacenter, .. }
+            | Lookup::Query { datacenter, .. } => datacenter.as_deref()?,
+            Lookup::Address(_) => return None,
+        };
         let ours = &self.registry.settings().datacenter;
-        if datacenter.is_none_or(|dc| dc.eq_ignore_ascii_case(ours)) {
-            Ok(())
-        } else {
-            Err(Unavailable::NoPathToDatacenter)
+        (!datacenter.eq_ignore_ascii_case(ours)).then(|| datacenter.to_ascii_lowercase())
+    }
+
+    /// What a server of another datacenter answers.
+    async fn ask_there(&self, datacenter: &str, lookup: &Lookup) -> Result<Found, Unavailable> {
+        let mut request = Request::get(remote::target(&lookup.within(datacenter)));
+        if let Lookup::Query { client, .. } = lookup {
+            request = request.header(CLIENT_HEADER, client.to_string());
         }
+        let request = request.body(body::empty()).map_err(|_| Unavailable::NoPathToDatacenter)?;
+        let asked = async {
+            let (head, mut sent) = self.registry.wan().call(datacenter, request).await?.into_parts();
+            let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await;
+            let answer = Response::from_parts(head, bytes.map_err(|_| Unavailable::Interrupted)?);
+            if !answer.status().is_success() {
+                return remote::failed(lookup, &answer);
+            }
+            remote::decode(lookup, answer.body()).ok_or(Unavailable::NoLeader)
+        };
+        timeout(THERE_LIMIT, asked).await.unwrap_or(Err(Unavailable::Interrupted))
     }
 
     /// A service's instances; the same pointer until something of them changes.
@@ -133,7 +160,7 @@ impl Embedded {
     }
 
     /// What a prepared query gives now.
-    fn query(&self, name: &str, client: IpAddr) -> Found {
+    async fn query(&self, name: &str, client: IpAddr) -> Found {
         let settings = self.registry.settings();
         let asked = query::Asked {
             agent: &settings.node_name,
@@ -146,7 +173,8 @@ impl Embedded {
         match query::resolve(&state, name) {
             Ok(None) => Found::Query(None),
             Ok(Some(query)) => {
-                Found::Query(Some(query::run(&state, &query, &asked, &settings.datacenter).into()))
+                let ran = query::run(&state, &query, &asked, &settings.datacenter);
+                Found::Query(Some(query::elsewhere(&self.registry, &query, &asked, ran).await.into()))
             }
             Err(reason) => Found::Refused(reason),
         }
@@ -176,6 +204,6 @@ impl Backend for Embedded {
     }
 
     fn lookup(&self, lookup: Lookup) -> BoxFuture<'_, Result<Found, Unavailable>> {
-        Box::pin(std::future::ready(self.find(lookup)))
+        Box::pin(self.find(lookup))
     }
 }

@@ -429,6 +429,11 @@ pub(crate) fn own_lease(settings: &Settings) -> Lease {
     }
 }
 
+/// This server as its members show it.
+pub(crate) fn own_member(settings: &Settings) -> Member {
+    member::of_lease(&own_lease(settings), table::Standing::Alive)
+}
+
 /// The service that stands for a server, as Consul's leader registers it.
 fn server_service(tags: &ServerTags, build: &str) -> Service {
     let mut meta: std::collections::BTreeMap<_, _> = [

@@ -23,6 +23,7 @@ pub mod snapshot;
 mod storage;
 mod store;
 pub mod timers;
+pub mod wan;
 pub mod watch;
 mod writer;
 
@@ -47,6 +48,7 @@ use server::Listeners;
 use servers::Servers;
 use storage::{Folder, MeshRoot};
 use timers::Timers;
+use wan::Wan;
 
 pub use agent::CONSUL_VERSION;
 pub use embedded::Embedded;
@@ -101,6 +103,7 @@ pub struct Registry {
     folder: Folder,
     started: SystemTime,
     mesh_root: Option<MeshRoot>,
+    wan: Arc<Wan>,
     listeners: Mutex<Option<Listeners>>,
     /// Held by the one restore that may run.
     restoring: Arc<Semaphore>,
@@ -171,6 +174,7 @@ impl Registry {
             shutdown: shutdown.clone(),
         });
         let timers = Arc::new(Timers::new(store.clone(), writer.clone(), leadership.clone()));
+        let wan = Wan::new(&settings, folder.path().to_owned(), shutdown.clone());
         let tending = tokio::spawn(leases.clone().tend(shutdown.clone()));
         let timing = tokio::spawn(timers.clone().run(shutdown.clone()));
         let belonging = tokio::spawn(servers.clone().run());
@@ -191,6 +195,7 @@ impl Registry {
             folder,
             started: SystemTime::now(),
             mesh_root,
+            wan,
             listeners,
             restoring: Arc::new(Semaphore::new(1)),
             tasks,
@@ -203,9 +208,19 @@ impl Registry {
         if let Some(listeners) = listeners {
             let serving = listeners.serve(self, routes);
             let measuring = figures::measure(Arc::downgrade(self), self.shutdown.clone());
-            let serving = serving.into_iter().chain([tokio::spawn(measuring)]);
+            let serving = serving.into_iter().chain([tokio::spawn(measuring)]).chain(self.wan.start());
             self.tasks.lock().expect("nobody panics while holding the tasks").extend(serving);
         }
+    }
+
+    /// The servers of other datacenters.
+    pub(crate) fn wan(&self) -> &Wan {
+        &self.wan
+    }
+
+    /// Whether the attempts to join other datacenters were used up, which ends the program (`retry_max_wan`).
+    pub fn gave_up(&self) -> bool {
+        self.wan.gave_up()
     }
 
     /// The leases of agents.

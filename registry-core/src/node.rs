@@ -27,6 +27,7 @@ impl ServerNode {
         let routes = http::router(registry.clone(), http::Settings::of(&config));
         let routes = http::forward::to_leader(registry.clone(), Arc::new(routes));
         let routes = http::limit::within(config.limits.requests, routes);
+        let routes = http::datacenter::everywhere(registry.clone(), routes);
         registry.serve(routes.clone());
         let backend = Arc::new(Embedded::new(registry.clone(), routes));
         match agent::start(config, backend, shutdown.clone()).await {
@@ -53,6 +54,6 @@ impl ServerNode {
             // A task that panicked has said so already.
             let _ = task.await;
         }
-        exit
+        if self.registry.gave_up() { Exit::Failure } else { exit }
     }
 }

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     Consistency, LeaseRefused, Options, Registry, StartError, Wait, WriteFailed,
-    http::{forward, shape},
+    http::{datacenter, forward, shape},
     servers::Refused,
 };
 
@@ -37,7 +37,8 @@ const CALL_BYTES_MAX: usize = 1 << 20;
 /// The listeners, bound before anything starts.
 pub(crate) struct Listeners {
     link: link::Listener,
-    joins: Vec<link::Listener>,
+    /// Each with whether it is for other datacenters.
+    joins: Vec<(bool, link::Listener)>,
 }
 
 impl Listeners {
@@ -51,8 +52,10 @@ impl Listeners {
         let network = settings.network.clone();
         let link = bind(&*network, &mut settings.server, shutdown).await?;
         let mut joins = Vec::new();
-        for address in [&mut settings.serf_lan, &mut settings.serf_wan].into_iter().flatten() {
-            joins.push(bind(&*network, address, shutdown).await?);
+        for (wan, address) in [(false, &mut settings.serf_lan), (true, &mut settings.serf_wan)] {
+            if let Some(address) = address {
+                joins.push((wan, bind(&*network, address, shutdown).await?));
+            }
         }
         Ok(Self { link, joins })
     }
@@ -60,11 +63,11 @@ impl Listeners {
     /// Serves until shutdown.
     pub(crate) fn serve(self, registry: &Arc<Registry>, routes: Arc<dyn Serve>) -> Vec<JoinHandle<()>> {
         let mut tasks = Vec::new();
-        for listener in self.joins {
+        for (wan, listener) in self.joins {
             let asked = Arc::downgrade(registry);
             tasks.push(tokio::spawn(link::join::answer(
                 listener,
-                move || asked.upgrade().map(|registry| directions(&registry)),
+                move || asked.upgrade().map(|registry| directions(&registry, wan)),
                 registry.shutdown().clone(),
             )));
         }
@@ -111,9 +114,10 @@ async fn bind(
 }
 
 /// What a join is told. An address that is a name stays unspecified: who asks knows where it found us.
-fn directions(registry: &Registry) -> Directions {
+fn directions(registry: &Registry, wan: bool) -> Directions {
     let settings = registry.settings();
-    let ip = settings.advertise.parse().unwrap_or(settings.server.ip());
+    let elsewhere = settings.wan.addresses.first().copied().filter(|_| wan);
+    let ip = elsewhere.or(settings.advertise.parse().ok()).unwrap_or(settings.server.ip());
     Directions {
         datacenter: settings.datacenter.clone(),
         server: SocketAddr::new(ip, settings.server.port()),
@@ -129,6 +133,14 @@ const CALL_HOLD_MS: u64 = 1500;
 
 /// Answers a call that is ours alone: here, or by the leader where only that one can.
 pub(crate) async fn internal(registry: &Registry, mut request: Request<Body>) -> Response<Body> {
+    if request.uri().path().starts_with(calls::WAN) {
+        return crate::wan::answer(registry, request).await;
+    }
+    if let Some(datacenter) = datacenter::named_in(&request)
+        && datacenter != registry.settings().datacenter
+    {
+        return datacenter::elsewhere(registry, &datacenter, request).await;
+    }
     let path = request.uri().path();
     let leaders = [calls::LEASE, calls::EVENT, calls::MEMBERS];
     let leaders_all = [calls::FORCE_LEAVE, calls::PRUNE];
@@ -210,7 +222,10 @@ pub(crate) async fn own(registry: &Registry, path: &str) -> Response<Body> {
 fn stats(registry: &Registry) -> serde_json::Value {
     let (progress, settings) = (registry.replication.progress(), registry.settings());
     let members = registry.leases().members();
-    let with = |status| members.iter().filter(|member| member.status == status).count().to_string();
+    let servers = registry.wan().members();
+    let of = |members: &[calls::Member], status| {
+        members.iter().filter(|member| member.status == status).count().to_string()
+    };
     let leader = registry.leadership().leader().unwrap_or_default();
     let encrypted = settings.encrypt.is_some().to_string();
     serde_json::json!({
@@ -235,21 +250,21 @@ fn stats(registry: &Registry) -> serde_json::Value {
             "leader": registry.leadership().is_serving().to_string(),
             "leader_addr": leader,
             "bootstrap": (settings.bootstrap_expect == 1).to_string(),
-            "known_datacenters": "1",
+            "known_datacenters": registry.wan().datacenters().len().to_string(),
             "server": "true",
             "acl": "disabled",
         },
         "serf_lan": {
             "members": members.len().to_string(),
-            "failed": with(calls::status::FAILED),
-            "left": with(calls::status::LEFT),
+            "failed": of(&members, calls::status::FAILED),
+            "left": of(&members, calls::status::LEFT),
             "health_score": "0",
             "encrypted": encrypted,
         },
         "serf_wan": {
-            "members": "1",
-            "failed": "0",
-            "left": "0",
+            "members": servers.len().to_string(),
+            "failed": of(&servers, calls::status::FAILED),
+            "left": of(&servers, calls::status::LEFT),
             "health_score": "0",
             "encrypted": encrypted,
         },
@@ -280,7 +295,7 @@ fn refusal(refused: &Refused) -> Response<Body> {
 }
 
 /// A call's whole body; errors when it breaks off or is longer than any call.
-async fn whole(mut body: Body) -> Result<Vec<u8>, String> {
+pub(crate) async fn whole(mut body: Body) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|e| e.to_string())?.into_data() {
@@ -393,13 +408,13 @@ fn done(result: Result<(), WriteFailed>) -> Response<Body> {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Response<Body> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Response<Body> {
     let bytes = serde_json::to_vec(value).expect("the calls' shapes are plain data");
     let answer = Response::builder().header(header::CONTENT_TYPE, "application/json");
     answer.body(body::full(bytes)).expect("a fixed header")
 }
 
-fn said(status: StatusCode, text: &str) -> Response<Body> {
+pub(crate) fn said(status: StatusCode, text: &str) -> Response<Body> {
     let mut answer = Response::new(body::full(text.to_owned()));
     *answer.status_mut() = status;
     answer

@@ -60,6 +60,8 @@ pub struct Settings {
     pub snapshot_every: u64,
     /// How many bytes of applied log entries make a new snapshot: the log stays near this size.
     pub snapshot_bytes: usize,
+    /// Servers of other datacenters.
+    pub wan: crate::wan::Settings,
     /// What its links run over: [`link::Tcp`], or a simulation.
     pub network: Arc<dyn Network>,
     /// Where the work for its disk is done.
@@ -97,6 +99,7 @@ impl Settings {
             mesh: config.mesh.clone(),
             reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
             network: link::network(config.encrypt.clone()),
+            wan: crate::wan::Settings::of(config),
             ..usual
         }
     }
@@ -139,6 +142,7 @@ impl Settings {
             reap_after: Duration::from_secs(600),
             snapshot_every: 8192,
             snapshot_bytes: 32 << 20,
+            wan: crate::wan::Settings::default(),
             network: Arc::new(link::Tcp),
             disk: Disk::default(),
         }

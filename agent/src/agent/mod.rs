@@ -221,6 +221,8 @@ impl Agent {
 
     /// Lets the server in this process leave its cluster.
     async fn leave_cluster(&self) {
+        // Whoever of the other datacenters does not hear of it notices by itself.
+        let _ = self.tell_server(calls::WAN_LEAVE).await;
         if let Err(error) = self.tell_server(calls::LEAVE).await {
             tracing::warn!(target: "agent", error, "could not leave the cluster; the other servers will notice by themselves");
         }

@@ -34,21 +34,24 @@ pub(super) async fn fire(context: Context, mut call: Call) -> Result<Answer, Api
     let payload = call.body().await?;
     event.payload = kv::encode_value(&payload);
     event.check(payload.len()).map_err(|error| ApiError::internal(error.to_string()))?;
-    if datacenter.is_some_and(|datacenter| datacenter != context.config().datacenter) {
-        return Err(ApiError::internal("No path to datacenter"));
+    if let Some(datacenter) =
+        datacenter.filter(|name| !name.is_empty() && *name != context.config().datacenter)
+    {
+        send(&context, &format!("{}?dc={}", calls::EVENT, crate::api_path(&datacenter)), &event).await?;
+        return Ok(Answer::json(&event));
     }
     let mut known = context.events.known();
     // Whoever fires an event through an agent that has just started finds it there all the same.
     let _ = timeout(HEARD_LIMIT, known.wait_for(|index| *index > 0)).await;
-    let index = send(&context, &event).await?;
+    let index = send(&context, calls::EVENT, &event).await?;
     let _ = timeout(HEARD_LIMIT, known.wait_for(|known| *known >= index)).await;
     Ok(Answer::json(&event))
 }
 
 /// Gives the event to the registry, and its index back.
-async fn send(context: &Context, event: &UserEvent) -> Result<u64, ApiError> {
+async fn send(context: &Context, call: &str, event: &UserEvent) -> Result<u64, ApiError> {
     let sent = serde_json::to_vec(event).expect("an event is plain data");
-    let request = Request::put(calls::EVENT).body(body::full(sent)).expect("a fixed target");
+    let request = Request::put(call).body(body::full(sent)).expect("a path of plain letters");
     let answer = timeout(ASK_LIMIT, context.backend.call(request)).await;
     let answer = answer.map_err(|_| ApiError::internal("the registry does not answer in time"))?;
     let (head, mut body) = answer.map_err(|error| ApiError::internal(error.to_string()))?.into_parts();

@@ -17,7 +17,7 @@ const BUILD_DATE: &str = "2025-08-12T00:00:00Z";
 /// `GET /v1/agent/self`.
 pub(super) async fn own(context: Context, _: Call) -> Result<Answer, ApiError> {
     let config = context.config();
-    let member = members_of(&context).await.ok().and_then(|members| {
+    let member = members_of(&context, calls::MEMBERS).await.ok().and_then(|members| {
         members.into_iter().find(|member| member.name.eq_ignore_ascii_case(&config.node_name))
     });
     let member = member.unwrap_or_else(|| Member {
@@ -116,7 +116,7 @@ pub(super) async fn version(_: Context, _: Call) -> Result<Answer, ApiError> {
 
 /// `GET /v1/agent/members`.
 pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiError> {
-    let wan = call.query.filled("wan").is_some() || call.query.has("wan");
+    let wan = call.query.filled("wan").is_some();
     let segment = call.query.filled("segment").filter(|segment| segment != "_all");
     if wan && segment.is_some() {
         return Err(ApiError::bad_request("Cannot provide a segment with wan=true"));
@@ -126,24 +126,16 @@ pub(super) async fn members(context: Context, call: Call) -> Result<Answer, ApiE
     if segment.is_some() {
         return Err(ApiError::internal("Network segments are not supported in this version of Consul"));
     }
-    let mut members = members_of(&context).await?;
-    let reachable = |member: &Member| member.tags.contains_key("wan_join_port");
-    if wan && members.iter().any(reachable) {
-        // Only servers speak with other datacenters; this is the one there is.
-        members.retain(|member| member.tags.get("role").is_some_and(|role| role == "consul"));
-        let datacenter = context.config().datacenter.clone();
-        for member in &mut members {
-            member.name = format!("{}.{datacenter}", member.name);
-            let port = member.tags.get("wan_join_port").and_then(|port| port.parse().ok());
-            member.port = port.unwrap_or(member.port);
-        }
+    if wan && !context.config().server {
+        return Ok(Answer::json(&()));
     }
+    let mut members = members_of(&context, if wan { calls::WAN_MEMBERS } else { calls::MEMBERS }).await?;
     members.retain(|member| keeps(filter.as_ref(), member));
     Ok(Answer::json(&members))
 }
 
-async fn members_of(context: &Context) -> Result<Vec<Member>, ApiError> {
-    let (status, bytes) = context.ask(Method::GET, calls::MEMBERS).await?;
+async fn members_of(context: &Context, call: &str) -> Result<Vec<Member>, ApiError> {
+    let (status, bytes) = context.ask(Method::GET, call).await?;
     if status != StatusCode::OK {
         return Err(ApiError::internal(String::from_utf8_lossy(&bytes).into_owned()));
     }
@@ -168,10 +160,17 @@ pub(super) async fn reload(context: Context, _: Call) -> Result<Answer, ApiError
 /// `PUT /v1/agent/join/:address`.
 pub(super) async fn join(context: Context, call: Call) -> Result<Answer, ApiError> {
     call.refuse_partition()?;
-    if call.query.has("wan") {
-        return Err(ApiError::absent("joining other datacenters"));
-    }
     let target = call.name().into_owned();
+    if call.query.filled("wan").is_some() {
+        if !context.config().server {
+            return Err(ApiError::internal("Must be a server to join WAN cluster"));
+        }
+        let call = format!("{}{}", calls::WAN_JOIN, crate::api_path(&target));
+        return match context.ask(Method::PUT, &call).await? {
+            (StatusCode::OK, _) => done(),
+            (_, bytes) => Err(ApiError::internal(String::from_utf8_lossy(&bytes).into_owned())),
+        };
+    }
     context.order(|done| Order::Join(target, done)).await?.map_err(ApiError::internal)?;
     done()
 }
@@ -190,8 +189,16 @@ pub(super) async fn force_leave(context: Context, call: Call) -> Result<Answer, 
     if node.is_empty() {
         return Err(unknown());
     }
+    if call.query.has("wan") && !context.config().server {
+        return Err(ApiError::internal("Must be a server to force-leave a node from the WAN cluster"));
+    }
     let encoded = percent_encoding::utf8_percent_encode(&node, percent_encoding::NON_ALPHANUMERIC);
-    let call = if call.query.has("prune") { calls::PRUNE } else { calls::FORCE_LEAVE };
+    let call = match (call.query.has("wan"), call.query.has("prune")) {
+        (false, false) => calls::FORCE_LEAVE,
+        (false, true) => calls::PRUNE,
+        (true, false) => calls::WAN_FORCE_LEAVE,
+        (true, true) => calls::WAN_PRUNE,
+    };
     let (status, bytes) = context.ask(Method::PUT, &format!("{call}{encoded}")).await?;
     match status {
         StatusCode::OK => done(),

@@ -92,6 +92,20 @@ pub enum Lookup {
     Address(IpAddr),
 }
 
+impl Lookup {
+    /// The same question about this datacenter.
+    pub fn within(&self, datacenter: &str) -> Self {
+        let mut lookup = self.clone();
+        match &mut lookup {
+            Self::Service { datacenter: asked, .. }
+            | Self::Node { datacenter: asked, .. }
+            | Self::Query { datacenter: asked, .. } => *asked = Some(datacenter.to_owned()),
+            Self::Address(_) => {}
+        }
+        lookup
+    }
+}
+
 /// How a service is to be reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reach {

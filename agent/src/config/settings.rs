@@ -92,6 +92,8 @@ pub struct Config {
     pub retry_join_wan: Vec<String>,
     /// The longest time between two attempts.
     pub retry_interval_wan: Duration,
+    /// Attempts before giving up on all of them; 0 never gives up.
+    pub retry_max_wan: u32,
     /// `connect.enabled`: whether intentions can be read and written. They are data; there is no mesh to heed them.
     pub connect: bool,
     /// After how long a node that is gone is forgotten; `None` when the operator did not say.

@@ -3,7 +3,7 @@
 //! Each sign of life to the registry is a round trip that [`vivaldi`] learns from. The registry is told where the node is
 //! once that is known, and again only when it has moved for good: an idle fleet writes nothing.
 
-mod vivaldi;
+pub mod vivaldi;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

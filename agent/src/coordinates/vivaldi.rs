@@ -26,7 +26,7 @@ const NOTHING: f64 = 1e-6;
 const ANCHOR_ERROR: f64 = 0.1;
 
 /// A place and how it was found.
-pub(super) struct Vivaldi {
+pub struct Vivaldi {
     coordinate: Coordinate,
     trips: VecDeque<f64>,
     misses: VecDeque<f64>,
@@ -45,7 +45,8 @@ impl Default for Vivaldi {
 }
 
 impl Vivaldi {
-    pub(super) fn coordinate(&self) -> &Coordinate {
+    /// The place.
+    pub fn coordinate(&self) -> &Coordinate {
         &self.coordinate
     }
 
@@ -55,7 +56,7 @@ impl Vivaldi {
     }
 
     /// Learns from a round trip to another place; one that cannot be is left out.
-    pub(super) fn measured(&mut self, other: &Coordinate, trip: Duration) {
+    pub fn measured(&mut self, other: &Coordinate, trip: Duration) {
         if trip > TRIP_MAX || !other.is_valid() {
             return;
         }

@@ -19,6 +19,7 @@
 //! | a registry on its old folder, after a stop and after kill -9 | `nodes::a_registry_replaced_…` |
 //! | `leave`: gone at once, a sole registry keeps all; how it finds its agent | `nodes::leaving_…`, `dropin::leave_…` |
 //! | a container of the same name with another address | `nodes::a_container_of_the_same_name_…` |
+//! | several datacenters: who finds whom, `?dc=`, DNS, queries, one that is away | `datacenters` |
 //! | one key for all: with it, with another, without | `encrypt` |
 //! | all of that between packet filters that let in 8301 alone | `firewall` |
 //! | by version and health: one question over HTTP and DNS | `services::one_question_…` |
@@ -51,6 +52,7 @@ mod bad_files;
 mod bad_requests;
 mod checks;
 mod clients;
+mod datacenters;
 mod dev;
 mod disk;
 mod dropin;

@@ -2,7 +2,7 @@
 //!
 //! A program speaks its own version and the one before; what it does not know in a body it leaves alone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use http::HeaderName;
 use registry_wire::coordinate::Coordinate;
@@ -129,6 +129,74 @@ pub const OWN: &str = "/internal/own/";
 pub const STATS: &str = "/internal/stats";
 /// `GET`, followed by an IP address: an [`AddressOwner`], or `null`.
 pub const ADDRESS: &str = "/internal/address/";
+
+/// What the calls between datacenters begin with.
+pub const WAN: &str = "/internal/wan/";
+/// `PUT`: a server's sign of life to a server of any datacenter, with [`WanNews`]; the answer is such news too.
+pub const WAN_NEWS: &str = "/internal/wan/news";
+/// `PUT`: runs a prepared query that another datacenter has found nothing for, with its definition as `/v1/query` shows it. The
+/// answer is that of `/v1/query/NAME/execute`.
+pub const WAN_QUERY: &str = "/internal/wan/query";
+/// `GET`: the servers of all datacenters, as `/v1/agent/members?wan` shows them.
+pub const WAN_MEMBERS: &str = "/internal/wan/members";
+/// `PUT`, followed by an address or name, with a port or without: joins the datacenter of the server there.
+pub const WAN_JOIN: &str = "/internal/wan/join/";
+/// `PUT`, followed by a server's name, `n2.dc2`: it is gone for good.
+pub const WAN_FORCE_LEAVE: &str = "/internal/wan/force-leave/";
+/// `PUT`, followed by a server's name: the same, and it is no longer listed as one that left.
+pub const WAN_PRUNE: &str = "/internal/wan/prune/";
+/// `PUT`: this server leaves the other datacenters.
+pub const WAN_LEAVE: &str = "/internal/wan/leave";
+/// The id of the node that is meant, on calls to servers of other datacenters: another one that has its address by now
+/// answers 409.
+pub const WAN_TARGET_HEADER: HeaderName = HeaderName::from_static("x-ryo-wan-target");
+
+/// A server as those of other datacenters know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WanServer {
+    /// The node's name: `n2`.
+    pub node: String,
+    /// Its datacenter: `dc2`.
+    pub datacenter: String,
+    /// The node's id, a UUID.
+    pub id: String,
+    /// Where its link is, as it tells others: the one that others should try first, then those of the other family.
+    pub links: Vec<SocketAddr>,
+    /// Its port for joins, which `members` shows.
+    pub join_port: u16,
+    /// What `members` shows: `role`, `build` and the like.
+    pub tags: BTreeMap<String, String>,
+    /// Counted up by the server itself with each change: the higher one holds.
+    pub incarnation: u64,
+    /// When it said goodbye, or somebody in its place, in milliseconds since 1970.
+    pub left_ms: Option<u64>,
+    /// When somebody last spoke with it, in milliseconds since 1970; as far as the teller knows.
+    pub seen_ms: u64,
+}
+
+impl WanServer {
+    /// Its name among all datacenters: `n2.dc2`.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.node, self.datacenter)
+    }
+}
+
+/// What two servers tell each other every few seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WanNews {
+    /// The version of the calls that the teller speaks.
+    pub version: u32,
+    /// The teller.
+    pub from: WanServer,
+    /// Where it is in the space of round trips between datacenters.
+    pub coordinate: Option<Coordinate>,
+    /// A number that is the same for those who know the same servers.
+    pub digest: u32,
+    /// All servers that the teller knows, when the digests differed; else none.
+    pub servers: Vec<WanServer>,
+}
 
 /// What an address belongs to: `{"node":"web1"}` or `{"service":"web"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

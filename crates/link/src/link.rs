@@ -113,6 +113,14 @@ impl Link {
         }
     }
 
+    /// Sends one request as [`Link::call`] does; one that was not sent comes back.
+    pub async fn try_call(&self, request: Request<Body>) -> Result<Response<Body>, Unanswered> {
+        match self.connected().await {
+            Ok(sender) => self.send(sender, request).await,
+            Err(error) => Err(Unanswered { error, unsent: Some(Box::new(request)) }),
+        }
+    }
+
     /// A connection that is open now.
     pub(crate) async fn connected(&self) -> Result<SendRequest<Body>, LinkError> {
         let mut state = self.state.lock().await;

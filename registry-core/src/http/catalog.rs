@@ -34,7 +34,7 @@ pub(super) async fn datacenters(api: Api, call: Call) -> Result<Answer, ApiError
         Err(OptionsError::Index | OptionsError::Wait) => {}
         asked => drop(asked?),
     }
-    Ok(Answer::json(&[&**api.datacenter()]))
+    Ok(Answer::json(&api.registry().wan().datacenters()))
 }
 
 /// `GET /v1/catalog/nodes`.

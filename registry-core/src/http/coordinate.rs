@@ -6,7 +6,7 @@ use http::StatusCode;
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
     Action, Caseless, CoordinateUpdate, NodeCoordinate, Stored,
-    read::{CoordinateOf, Coordinates, Read as _},
+    read::{CoordinateOf, Coordinates},
 };
 use registry_wire::{
     coordinate::{Coordinate, DatacenterCoordinates, NodeCoordinate as Shown},
@@ -37,22 +37,18 @@ struct UpdateBody {
     _write_request: Json,
 }
 
-/// `GET /v1/coordinate/datacenters`: the servers of this one, if others could reach them.
+/// `GET /v1/coordinate/datacenters`: the servers of all datacenters, if they can reach each other.
 pub(super) async fn datacenters(api: Api, _: Call) -> Result<Answer, ApiError> {
     enabled(&api)?;
-    let settings = api.registry().settings();
-    if settings.serf_wan.is_none() {
+    if api.registry().settings().serf_wan.is_none() {
         return Ok(Answer::json(&[(); 0]));
     }
-    let node = Caseless::new(&settings.node_name);
-    let (known, _) = CoordinateOf { node, segment: None }.run(&api.registry().store().state());
-    let coord = known.first().map_or_else(Coordinate::origin, |entry| shape::coordinate(entry).coord);
-    let server = Shown { node: settings.node_name.clone(), segment: String::new(), coord };
-    Ok(Answer::json(&[DatacenterCoordinates {
-        datacenter: settings.datacenter.clone(),
-        area_id: "wan".to_owned(),
-        coordinates: vec![server],
-    }]))
+    let of = |(datacenter, servers): (String, std::collections::BTreeMap<String, Coordinate>)| {
+        let shown = |(node, coord)| Shown { node, segment: String::new(), coord };
+        let coordinates = servers.into_iter().map(shown).collect();
+        DatacenterCoordinates { datacenter, area_id: "wan".to_owned(), coordinates }
+    };
+    Ok(Answer::json(&api.registry().wan().coordinates().into_iter().map(of).collect::<Vec<_>>()))
 }
 
 /// `GET /v1/coordinate/nodes`.

@@ -10,6 +10,7 @@ mod catalog;
 mod config_entry;
 pub(crate) mod connected;
 mod coordinate;
+pub mod datacenter;
 pub mod forward;
 pub(crate) mod gateways;
 mod health;

@@ -149,7 +149,8 @@ fn identity(path: PathBuf) -> Result<Identity, StorageError> {
     Ok(Identity { path, server: written.server, cluster })
 }
 
-pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+/// A file's bytes; `None` when there is none.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -15,7 +15,7 @@ use std::{
 };
 
 pub use disk::Disk;
-pub(crate) use folder::{Folder, Identity};
+pub(crate) use folder::{Folder, Identity, read_if_there};
 pub(crate) use mesh_root::MeshRoot;
 
 /// Why files of the registry cannot be used.
@@ -73,6 +73,11 @@ impl StorageError {
     fn damaged(path: &Path, why: impl ToString) -> Self {
         Self::Damaged { path: path.display().to_string(), why: why.to_string() }
     }
+}
+
+/// Writes a file that is small: a crash leaves the old one or the new one.
+pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), StorageError> {
+    replace(path, |file| file.write_all(text)).map_err(StorageError::io(path))
 }
 
 /// Writes a file so that a crash leaves the old one or the new one, whole.

@@ -47,14 +47,15 @@ pub enum JoinError {
     GaveUp(Box<Self>),
 }
 
-fn several(errors: &[String]) -> String {
+/// Errors as Consul lists them: `2 errors occurred:` and a line each.
+pub fn several(errors: &[String]) -> String {
     let word = if errors.len() == 1 { "error" } else { "errors" };
     let lines: String = errors.iter().map(|error| format!("\n\t* {error}")).collect();
     format!("{} {word} occurred:{lines}\n\n", errors.len())
 }
 
 /// What the system says of a connection that it did not make, in Go's words.
-fn reason(address: SocketAddr, error: &io::Error) -> String {
+pub fn reason(address: SocketAddr, error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(_) => format!("dial tcp {address}: {}", words(&error.to_string())),
         None => error.to_string(),
@@ -107,7 +108,7 @@ impl Joins {
 
     async fn one(&self, target: &str) -> Result<SocketAddr, JoinError> {
         let mut last = JoinError::Nobody(vec!["the name has no address".into()]);
-        for address in resolve(target).await.map_err(|reason| JoinError::Nobody(vec![reason]))? {
+        for address in resolve(target, JOIN_PORT).await.map_err(|reason| JoinError::Nobody(vec![reason]))? {
             match ask(&*self.network, address).await {
                 Ok(directions) if directions.datacenter == self.datacenter => {
                     return Ok(reachable(directions.server, address));
@@ -132,13 +133,15 @@ impl Joins {
 }
 
 /// The link's address as we can reach it: a registry that listens everywhere is where we found it.
-fn reachable(server: SocketAddr, found_at: SocketAddr) -> SocketAddr {
+pub fn reachable(server: SocketAddr, found_at: SocketAddr) -> SocketAddr {
     if server.ip().is_unspecified() { SocketAddr::new(found_at.ip(), server.port()) } else { server }
 }
 
-/// All addresses that a join target means.
-async fn resolve(target: &str) -> Result<Vec<SocketAddr>, String> {
-    let (host, port) = split(target)?;
+/// All addresses that a join target means, with this port where it has none: `10.0.0.1`, `[fd10::1]:8301`, `registry:8301`.
+///
+/// Errors with the reason when it is malformed or its name is not to be found.
+pub async fn resolve(target: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let (host, port) = split(target, port)?;
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
@@ -153,7 +156,7 @@ async fn resolve(target: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// Splits a target into host and port; an IPv6 address needs no brackets as long as it has no port.
-fn split(target: &str) -> Result<(&str, u16), String> {
+fn split(target: &str, usual: u16) -> Result<(&str, u16), String> {
     if target.contains('=') {
         let provider = target.split_whitespace().find_map(|word| word.strip_prefix("provider="));
         let provider = provider.unwrap_or("");
@@ -164,13 +167,13 @@ fn split(target: &str) -> Result<(&str, u16), String> {
         let (host, after) = rest.split_once(']').ok_or_else(|| format!("\"{target}\" lacks its \"]\""))?;
         return match after.strip_prefix(':') {
             Some(port) => Ok((host, port.parse().map_err(bad_port)?)),
-            None if after.is_empty() => Ok((host, JOIN_PORT)),
+            None if after.is_empty() => Ok((host, usual)),
             None => Err(format!("\"{target}\" has something after its \"]\"")),
         };
     }
     match target.split_once(':') {
         Some((host, port)) if !port.contains(':') => Ok((host, port.parse().map_err(bad_port)?)),
-        _ => Ok((target, JOIN_PORT)),
+        _ => Ok((target, usual)),
     }
 }
 
@@ -189,10 +192,10 @@ mod tests {
             ("registry.lxdbr0", "registry.lxdbr0", 8301),
             ("registry:8302", "registry", 8302),
         ] {
-            assert_eq!(split(target), Ok((host, port)), "{target}");
+            assert_eq!(split(target, 8301), Ok((host, port)), "{target}");
         }
         for target in ["[fd10::1", "[fd10::1]x", "host:port", "provider=aws tag_key=x"] {
-            split(target).unwrap_err();
+            split(target, 8301).unwrap_err();
         }
     }
 

@@ -41,7 +41,7 @@ use super::{
     AddressOwner, Backend, BoxFuture, CLIENT_HEADER, Found, Lookup, NODE_HEADER, Reach, Unavailable,
 };
 
-pub use join::{JoinError, Joins};
+pub use join::{JoinError, Joins, reachable, reason, resolve, several};
 
 /// How long DNS waits for a registry before it answers from what it knows.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
@@ -286,7 +286,8 @@ fn read_again(request: &Request<Body>) -> Option<impl Fn() -> Request<Body> + Se
     })
 }
 
-fn unavailable(error: &LinkError) -> Unavailable {
+/// What a client is told when a call has no answer.
+pub fn unavailable(error: &LinkError) -> Unavailable {
     tracing::debug!(target: "agent.link", %error, "a call has no answer");
     match error {
         LinkError::Connect { address, reason } => {
@@ -307,8 +308,8 @@ fn words(reason: &str) -> String {
 #[cfg(test)]
 mod tests;
 
-/// What an answer means that is none of success.
-fn failed(lookup: &Lookup, answer: &Response<Bytes>) -> Result<Found, Unavailable> {
+/// What an answer to [`target`] means that is none of success.
+pub fn failed(lookup: &Lookup, answer: &Response<Bytes>) -> Result<Found, Unavailable> {
     let text = String::from_utf8_lossy(answer.body());
     if text.contains("No path to datacenter") {
         return Err(Unavailable::NoPathToDatacenter);
@@ -322,8 +323,8 @@ fn failed(lookup: &Lookup, answer: &Response<Bytes>) -> Result<Found, Unavailabl
     }
 }
 
-/// Where the registry answers a question of DNS. Any server may answer.
-fn target(lookup: &Lookup) -> String {
+/// Where a registry answers a question of DNS. Any server may answer.
+pub fn target(lookup: &Lookup) -> String {
     let place = |path: &str, name: &str, end: &str, datacenter: &Option<String>| {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let name = encode(name);
@@ -347,7 +348,8 @@ fn target(lookup: &Lookup) -> String {
     }
 }
 
-fn decode(lookup: &Lookup, bytes: &[u8]) -> Option<Found> {
+/// What the answer to [`target`] says; `None` when it cannot be read.
+pub fn decode(lookup: &Lookup, bytes: &[u8]) -> Option<Found> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct CatalogNode {

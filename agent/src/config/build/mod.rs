@@ -131,6 +131,7 @@ fn assemble(
         retry_max: r.number("retry_max", 0),
         retry_join: join,
         retry_join_wan: joins(r, "retry_join_wan", "start_join_wan"),
+        retry_max_wan: r.number("retry_max_wan", 0),
         retry_interval_wan: r.duration("retry_interval_wan", Duration::from_secs(30)),
         connect: r.bool("connect.enabled", true),
         reconnect_timeout: r.given_duration("reconnect_timeout"),

@@ -41,10 +41,10 @@ pub(super) fn judge(config: &mut Config, settings: &Map<String, Json>) -> Result
         let text = "ports.https is set but no certificate: no client can connect until tls.https.cert_file and key_file are";
         config.notices.push(text.into());
     }
-    if !config.retry_join_wan.is_empty() {
-        config
-            .notices
-            .push("configuration key retry_join_wan has no effect: there is one datacenter so far".into());
+    if !config.retry_join_wan.is_empty() && !config.server {
+        let text =
+            "configuration key retry_join_wan has no effect on an agent: its servers join other datacenters";
+        config.notices.push(text.into());
     }
     if config.script_checks.remote && config.http.allow_write_http_from.is_empty() {
         config.warnings.push(

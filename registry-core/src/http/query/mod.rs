@@ -1,5 +1,6 @@
 //! `/v1/query`: prepared queries. The endpoints stand here, what a template and a run mean in the files beside.
 
+mod elsewhere;
 mod interpolation;
 mod run;
 mod template;
@@ -18,11 +19,14 @@ use registry_wire::{
     duration,
     json::{self, Unknown},
     options::ReadOptions,
-    prepared::{Definition, Explained, Meta},
+    prepared::{Definition, Executed, Explained, Meta},
     query::{parse_bool, parse_i64},
 };
 
-pub(crate) use self::run::{Asked, resolve, run};
+pub(crate) use self::{
+    elsewhere::{elsewhere, for_another},
+    run::{Asked, resolve, run},
+};
 use super::{
     Api, asking_client, asking_node,
     cached::{self, Noted},
@@ -233,36 +237,41 @@ async fn execute(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
     let datacenter = api.datacenter().clone();
     let client = asking_client(&call);
     let asked = Asked { agent: &agent, client, near: near.as_deref(), limit, connect };
-    about(&api, call.read_options()?, Family::Discovery, |state, meta| {
+    let look = |state: &State, meta| {
         let Some(query) = resolve(state, name)? else { return Ok(None) };
-        let mut ran = run(state, &query, &asked, &datacenter);
-        ran.meta = meta;
-        Ok(encoded(&ran))
+        let ran = run(state, &query, &asked, &datacenter);
+        Ok(Some((query, Executed { meta, ..ran })))
+    };
+    let options = call.read_options()?;
+    about(&api, options, Family::Discovery, look, async |(query, ran)| {
+        encoded(&elsewhere(api.registry(), &query, &asked, ran).await)
     })
     .await
 }
 
 async fn explain(api: Api, call: Call, name: &str) -> Result<Answer, ApiError> {
     limit(&call)?;
-    about(&api, call.read_options()?, Family::Discovery, |state, meta| {
-        Ok(resolve(state, name)?.and_then(|query| encoded(&Explained { query, meta })))
-    })
-    .await
+    let look = |state: &State, meta| Ok(resolve(state, name)?.map(|query| Explained { query, meta }));
+    about(&api, call.read_options()?, Family::Discovery, look, async |explained| encoded(&explained)).await
 }
 
-async fn about(
+async fn about<T>(
     api: &Api,
     asked: ReadOptions,
     family: Family,
-    look: impl FnOnce(&State, Meta) -> Result<Encoded, String>,
+    look: impl FnOnce(&State, Meta) -> Result<Option<T>, String>,
+    show: impl AsyncFnOnce(T) -> Encoded,
 ) -> Result<Answer, ApiError> {
     api.serves(asked.datacenter.as_deref()).map_err(failed_read)?;
     let options = Options { wait: None, ..reader_options(api, &asked) };
     let meta = Meta { consistency_level: asked.consistency.name().to_owned(), ..Meta::default() };
     let found = api.reader().look_up(options.consistency, |state| (look(state, meta), 1)).await?;
-    let body =
-        found.value.map_err(ApiError::internal).and_then(|b| b.ok_or_else(|| ApiError::not_found(NOT_FOUND)));
-    let body = body.map_err(failed_read)?;
+    let looked = found.value.map_err(|why| failed_read(ApiError::internal(why)))?;
+    let body = match looked {
+        Some(looked) => show(looked).await,
+        None => None,
+    };
+    let body = body.ok_or_else(|| failed_read(ApiError::not_found(NOT_FOUND)))?;
     let mut answer = Answer::encoded(body);
     read_headers(&mut answer, 1, found.known_leader, found.last_contact_ms, family, &asked);
     Ok(answer)

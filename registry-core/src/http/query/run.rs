@@ -43,7 +43,7 @@ pub(crate) fn resolve(state: &State, name: &str) -> Result<Option<Definition>, S
     template::fill(&definition, name).map(Some)
 }
 
-/// What a query gives now: shuffled, what is near first.
+/// What a query gives here now: shuffled, what is near first. With nothing, others may have something: `elsewhere`.
 pub(crate) fn run(state: &State, query: &Definition, asked: &Asked<'_>, datacenter: &str) -> Executed {
     let wanted = &query.service;
     let ran = Executed { service: wanted.service.clone(), dns: query.dns.clone(), ..Executed::default() };
@@ -62,21 +62,8 @@ pub(crate) fn run(state: &State, query: &Definition, asked: &Asked<'_>, datacent
     if asked.limit > 0 {
         found.truncate(asked.limit);
     }
-    if found.is_empty() {
-        return failed_over(ran, wanted, datacenter);
-    }
     let nodes = found.iter().map(|instance| shape::health_as_given(instance, datacenter)).collect();
     Executed { nodes, datacenter: datacenter.to_owned(), ..ran }
-}
-
-/// What is left when the own datacenter has nothing: there is no other one, and no peer has anything. Only peers count
-/// as tried, for unknown datacenters are passed over (as recorded).
-fn failed_over(ran: Executed, wanted: &ServiceQuery, datacenter: &str) -> Executed {
-    let peers = || wanted.failover.targets.iter().flatten().filter(|target| !target.peer.is_empty());
-    match peers().next_back() {
-        Some(last) => Executed { peer_name: last.peer.clone(), failovers: peers().count() as u64, ..ran },
-        None => Executed { datacenter: datacenter.to_owned(), ..ran },
-    }
 }
 
 /// The node whose neighbours come first.
