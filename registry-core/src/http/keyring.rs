@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use http_api::{Answer, ApiError, Call};
-use link::{Key, calls::status};
+use link::{
+    Key,
+    calls::{self, Member, status},
+};
 use registry_wire::{base64, json::Unknown};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +41,7 @@ pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> 
             "Invalid use of local-only: local-only can only be set for list requests",
         ));
     }
-    let pools = pools(&api, !local_only);
+    let pools = pools(&api, !local_only).await;
     let fault = match (&api.registry().settings().encrypt, base64::decode(&body.key)) {
         // A text that is no key is refused before any node is asked.
         (_, Err(text)) if changes => Fault::Text(text.to_string()),
@@ -77,16 +80,27 @@ struct Pool {
     members: Vec<String>,
 }
 
-/// This datacenter's nodes and, beyond local questions, the servers of all datacenters.
-fn pools(api: &Api, everywhere: bool) -> Vec<Pool> {
-    let settings = api.registry().settings();
-    let datacenter = settings.datacenter.clone();
-    let alive = api.registry().leases().members().into_iter();
-    let alive = alive.filter(|member| member.status == status::ALIVE).map(|member| member.name).collect();
-    let lan = Pool { wan: false, datacenter: datacenter.clone(), members: alive };
-    let wan = Pool { wan: true, members: vec![format!("{}.{datacenter}", settings.node_name)], datacenter };
-    let wan = Some(wan).filter(|_| settings.serf_wan.is_some() && everywhere);
-    wan.into_iter().chain([lan]).collect()
+/// This datacenter's nodes and, beyond local questions, the servers of all datacenters and the nodes of each.
+async fn pools(api: &Api, everywhere: bool) -> Vec<Pool> {
+    let (registry, settings) = (api.registry(), api.registry().settings());
+    let lan = |datacenter: &str, members| Pool { wan: false, datacenter: datacenter.to_owned(), members };
+    let own = lan(&settings.datacenter, alive(registry.leases().members()));
+    if !everywhere || settings.serf_wan.is_none() {
+        return vec![own];
+    }
+    let servers = alive(registry.wan().members());
+    let mut pools = vec![Pool { wan: true, datacenter: settings.datacenter.clone(), members: servers }, own];
+    for datacenter in &registry.wan().datacenters()[1..] {
+        // One that does not answer is left out, like a node that does not.
+        if let Some(members) = registry.wan().get(datacenter, calls::MEMBERS).await {
+            pools.push(lan(datacenter, alive(members)));
+        }
+    }
+    pools
+}
+
+fn alive(members: Vec<Member>) -> Vec<String> {
+    members.into_iter().filter(|member| member.status == status::ALIVE).map(|member| member.name).collect()
 }
 
 /// The keys of each pool: every node of it has the one.

@@ -32,12 +32,12 @@ const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// `PUT /v1/session/create`.
 pub(super) async fn create(api: Api, mut call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
-    api.serves_call(&call)?;
     let sent = call.body().await?;
     let body = if sent.is_empty() { Ok(SessionBody::default()) } else { decode(&sent, Unknown::Skip) };
     let undecodable =
         |e: &dyn std::fmt::Display| ApiError::bad_request(format!("Request decode failed: {e}"));
     let body = body.map_err(|e| undecodable(&e))?;
+    api.serves_call(&call)?;
     let lock_delay = lock_delay(&body.lock_delay).map_err(|e| undecodable(&e))?;
     let behavior = match body.behavior.as_str() {
         "" | "release" => Behavior::Release,

@@ -1,6 +1,6 @@
 //! `/v1/operator/usage`: how many nodes, services and instances there are.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http_api::{Answer, ApiError, Call};
 use registry_state::{
@@ -8,7 +8,8 @@ use registry_state::{
     read::{CatalogNode, CatalogNodes, CatalogServices, Read},
 };
 use registry_wire::options::ReadOptions;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
+use serde_json::value::RawValue;
 
 use super::{
     Api,
@@ -79,10 +80,28 @@ impl Counts {
     }
 }
 
+/// The counts of one datacenter.
+enum UsageOf<'a> {
+    Here(&'a Counts),
+    There(&'a str),
+}
+
+impl Serialize for UsageOf<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Here(counts) => counts.serialize(serializer),
+            Self::There(told) => {
+                let told: &RawValue = serde_json::from_str(told).map_err(S::Error::custom)?;
+                told.serialize(serializer)
+            }
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Shown<'a> {
-    usage: BTreeMap<&'a str, &'a Counts>,
+    usage: BTreeMap<&'a str, UsageOf<'a>>,
     index: Index,
     last_contact: u64,
     known_leader: bool,
@@ -93,26 +112,55 @@ struct Shown<'a> {
     filtered: bool,
 }
 
-/// `GET /v1/operator/usage`.
+/// `GET /v1/operator/usage`; with `?global` of all datacenters that answer.
 pub(super) async fn usage(api: Api, call: Call) -> Result<Answer, ApiError> {
     call.refuse_enterprise()?;
     // One datacenter is counted, whichever is named (as recorded).
     let asked = ReadOptions { datacenter: None, ..call.read_options()? };
-    let form = (api.datacenter().clone(), asked.consistency.name());
+    let others = if call.query.has("global") { others(&api).await } else { BTreeMap::new() };
+    let form = Form { datacenter: api.datacenter().clone(), consistency: asked.consistency.name(), others };
     let question = Indexed(Usage);
-    read(&api, &asked, Family::Discovery, question, form, |(counts, index), (datacenter, consistency)| {
+    read(&api, &asked, Family::Discovery, question, form, |(counts, index), form| {
+        let own = (&*form.datacenter, UsageOf::Here(counts));
+        let others = form.others.iter().map(|(name, counts)| (name.as_str(), UsageOf::There(counts)));
         encoded(&Shown {
-            usage: [(&**datacenter, counts)].into(),
+            usage: others.chain([own]).collect(),
             index: *index,
             last_contact: 0,
             known_leader: true,
-            consistency_level: consistency,
+            consistency_level: form.consistency,
             not_modified: false,
             backend: 0,
             filtered: false,
         })
     })
     .await
+}
+
+/// What the answer shows beside the counts.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Form {
+    datacenter: Arc<str>,
+    consistency: &'static str,
+    /// Other datacenters' counts, as they tell them.
+    others: BTreeMap<String, String>,
+}
+
+/// What the other datacenters tell.
+async fn others(api: &Api) -> BTreeMap<String, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Told {
+        usage: BTreeMap<String, Box<RawValue>>,
+    }
+    let wan = api.registry().wan();
+    let mut all = BTreeMap::new();
+    for datacenter in &wan.datacenters()[1..] {
+        let told: Option<Told> = wan.get(datacenter, "/v1/operator/usage?stale").await;
+        let told = told.into_iter().flat_map(|told| told.usage);
+        all.extend(told.map(|(name, counts)| (name, String::from(Box::<str>::from(counts)))));
+    }
+    all
 }
 
 /// A question whose answer's body shows its index.

@@ -4,11 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use agent::backend::{Unavailable, remote::unavailable};
 use http::{HeaderValue, Request, Response};
-use http_api::Body;
+use http_api::{Body, body};
 use link::{Link, LinkError, Unanswered, calls};
-use tokio::time::Instant;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
 
 use super::{Wan, table::Standing};
+
+/// How long an answer may take that others wait for.
+const GET_LIMIT: Duration = Duration::from_secs(5);
+/// The longest of them; ten thousand members have some 6 MB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// A server that can be asked.
 struct Way {
@@ -46,6 +52,17 @@ impl Wan {
             }
         }
         Err(unavailable(&last.expect("there was a server to ask")))
+    }
+
+    /// What a server of this datacenter answers to a question of ours; `None` when it gives no such answer in time.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, datacenter: &str, target: &str) -> Option<T> {
+        let request = Request::get(target).body(body::empty()).ok()?;
+        let asked = async {
+            let (head, mut sent) = self.call(datacenter, request).await.ok()?.into_parts();
+            let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await.ok()?;
+            serde_json::from_slice(&bytes).ok().filter(|_| head.status.is_success())
+        };
+        timeout(GET_LIMIT, asked).await.ok().flatten()
     }
 
     /// The servers of a datacenter that answer, the nearest first; at least one.
