@@ -7,12 +7,14 @@ use std::{
 };
 
 use indexmap::IndexSet;
+use serde::{Deserialize, Serialize};
+
 use registry_wire::catalog::{HealthCheck, Node, ServiceAddress, TextMap, Weights};
 
 use crate::query::Query;
 
 /// The answer to one question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// To [`Query::Key`].
     Key(KeyAnswer),
@@ -33,7 +35,7 @@ pub enum Answer {
 }
 
 /// What is known of one key.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeyAnswer {
     /// The key as it is now; `None` when there is none: what `keyExists` and `keyOrDefault` see.
     pub now: Option<KeyPair>,
@@ -42,13 +44,14 @@ pub struct KeyAnswer {
 }
 
 /// One key with its value, as `ls` and `tree` give it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPair {
     /// The whole key.
     pub path: String,
     /// The key without the prefix asked for and without leading slashes.
     pub key: String,
     /// The value's bytes.
+    #[serde(with = "in_base64")]
     pub value: Vec<u8>,
     /// The index of the write that made the key.
     pub create_index: u64,
@@ -74,8 +77,22 @@ impl KeyPair {
     }
 }
 
+/// Bytes as the text in which the API shows them.
+mod in_base64 {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 /// One instance of a service, as `service` gives it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HealthService {
     /// The node's name.
     pub node: String,
@@ -110,7 +127,7 @@ pub struct HealthService {
 }
 
 /// A service's name and tags, as `services` gives it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogSnippet {
     /// The service's name.
     pub name: String,
@@ -119,7 +136,7 @@ pub struct CatalogSnippet {
 }
 
 /// A node with its services, as `node` gives it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CatalogNode {
     /// The node; `None` when there is none of that name.
     pub node: Option<Node>,
@@ -128,7 +145,7 @@ pub struct CatalogNode {
 }
 
 /// A service on a node, as `node` gives it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogNodeService {
     /// The instance's id.
     pub id: String,

@@ -9,7 +9,7 @@ mod attributes;
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
 };
 
@@ -111,25 +111,28 @@ pub fn prepare(target: &Target<'_>, text: &[u8]) -> Result<Candidate, OutputErro
     let present = fs::metadata(target.path).ok();
     let (user, group) = owner(target)?;
     let name = target.path.file_name().unwrap_or_default().to_string_lossy();
-    let refuse = |what, path: &Path, source| OutputError::Write { what, path: path.to_owned(), source };
+    // What is told names the destination: the candidate's own name is another at each attempt.
+    let refuse = |what, source| OutputError::Write { what, path: target.path.to_owned(), source };
     let mut file = tempfile::Builder::new()
         .prefix(&format!(".{name}."))
-        .tempfile_in(folder)
-        .map_err(|e| refuse("create a file in", folder, e))?;
+        .make_in(folder, |path| {
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+        })
+        .map_err(|source| OutputError::Write { what: "create a file in", path: folder.to_owned(), source })?;
     let path = file.path().to_owned();
-    file.write_all(text).map_err(|e| refuse("write", &path, e))?;
+    file.as_file_mut().write_all(text).map_err(|e| refuse("write", e))?;
     keep_owner(&path, present.as_ref(), target);
     if user.is_some() || group.is_some() {
-        chown(&path, user, group).map_err(|e| refuse("chown", &path, e))?;
+        chown(&path, user, group).map_err(|e| refuse("chown", e))?;
     }
     // After chown, which takes set-id bits away.
     let mode =
         target.perms.or_else(|| present.as_ref().map(|metadata| metadata.mode() & 0o7777)).unwrap_or(MODE);
-    fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|e| refuse("chmod", &path, e))?;
+    fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|e| refuse("chmod", e))?;
     if present.is_some() {
         attributes::copy(target.path, &path);
     }
-    file.as_file().sync_all().map_err(|e| refuse("fsync", &path, e))?;
+    file.as_file().sync_all().map_err(|e| refuse("fsync", e))?;
     Ok(Candidate {
         file,
         destination: target.path.to_owned(),

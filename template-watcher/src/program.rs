@@ -52,6 +52,11 @@ pub fn main(program: &str, words: &[String]) -> Exit {
         Err(InvocationError::Flags(text)) => return complain(&text, Exit::BadFlags),
         Err(InvocationError::Config(e)) => return complain(&early_line(&e.0), Exit::BadConfig),
     };
+    match daemon::init::as_first_process() {
+        None => {}
+        Some(Ok(exit)) => return exit,
+        Some(Err(e)) => return complain(&early_line(&format!("cannot start: {e}")), Exit::RunFailed),
+    }
     if let Err(e) = start_log(&config) {
         return complain(&early_line(&format!("{e:#}")), Exit::BadConfig);
     }

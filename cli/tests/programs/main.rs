@@ -82,5 +82,7 @@ mod stage;
 mod supervised;
 mod terminal;
 mod watcher;
+mod watcher_faults;
+mod watcher_fleet;
 mod watches;
 mod web;

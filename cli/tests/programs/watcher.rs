@@ -15,40 +15,40 @@ use crate::{
 };
 
 /// A registry, and a folder in which a watcher works.
-struct Scene {
-    registry: Node,
-    folder: PathBuf,
-    _process: Process,
+pub(crate) struct Scene {
+    pub(crate) registry: Node,
+    pub(crate) folder: PathBuf,
+    pub(crate) process: Option<Process>,
     _stage: Stage,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let stage = Stage::new();
         let registry = stage.registry();
         let process = registry.start_and_wait();
         let folder = stage.folder().join("watcher");
         fs::create_dir(&folder).unwrap();
-        Self { registry, folder, _process: process, _stage: stage }
+        Self { registry, folder, process: Some(process), _stage: stage }
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub(crate) fn write(&self, file: &str, text: &str) {
         fs::write(self.folder.join(file), text.replace("@DIR@", &self.folder.display().to_string())).unwrap();
     }
 
     /// Starts a watcher on the templates of `watch.hcl`.
-    fn watch(&self, file: &str) -> Process {
+    pub(crate) fn watch(&self, file: &str) -> Process {
         self.write("watch.hcl", &format!("consul {{\n  address = \"{}\"\n}}\n{file}", self.registry.http()));
         let mut command = ryo();
         command.args(["template", "-config"]).arg(self.folder.join("watch.hcl"));
         Process::start(&mut command, &self.folder.join("log"))
     }
 
-    fn read(&self, file: &str) -> Result<String, String> {
+    pub(crate) fn read(&self, file: &str) -> Result<String, String> {
         fs::read_to_string(self.folder.join(file)).map_err(|e| e.to_string())
     }
 
-    fn wait_for(&self, file: &str, text: &str) {
+    pub(crate) fn wait_for(&self, file: &str, text: &str) {
         until(LONG, &format!("{file} is {text:?}"), || {
             let now = self.read(file)?;
             if now == text { Ok(()) } else { Err(format!("{now:?}")) }
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// How many lines a file of records has.
-    fn lines(&self, file: &str) -> usize {
+    pub(crate) fn lines(&self, file: &str) -> usize {
         self.read(file).map_or(0, |text| text.lines().count())
     }
 }

@@ -5,6 +5,7 @@
 pub mod args;
 pub mod child;
 pub mod exit;
+pub mod init;
 pub mod logs;
 pub mod shutdown;
 pub mod tail;

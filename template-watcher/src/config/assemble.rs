@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use registry_client::{BasicAuth, Settings, Tls};
 
 use super::{
-    Config, ConfigError, RetryPolicy,
+    Config, ConfigError, RetryPolicy, ShareConfig,
     blocks::{actions, exec, processes},
     file,
     item::Table,
@@ -83,6 +83,7 @@ pub(super) fn assemble(
         empty_grace: table.duration("empty_grace").unwrap_or(EMPTY_GRACE),
         status_address: status_address(table)?,
         wait_warning: table.duration("wait_warning").unwrap_or(WAIT_WARNING),
+        share: share(table).filter(|_| !once),
         paths,
         warnings,
     })
@@ -163,6 +164,18 @@ fn environment(registry: &Settings) -> Vec<(String, String)> {
     put("CONSUL_HTTP_SSL", &registry.tls.enabled.to_string());
     put("CONSUL_HTTP_SSL_VERIFY", &registry.tls.verify.to_string());
     out
+}
+
+/// As in consul-template any key of the block switches sharing on.
+fn share(table: &Table) -> Option<ShareConfig> {
+    let block = table.table("deduplicate")?;
+    let is_on = block.bool("enabled").unwrap_or(true);
+    is_on.then(|| ShareConfig {
+        prefix: block.filled("prefix").unwrap_or_else(|| "consul-template/dedup/".to_owned()),
+        ttl: block.duration("ttl").unwrap_or(Duration::from_secs(15)),
+        max_stale: block.duration("max_stale").unwrap_or(Duration::from_secs(2)),
+        block_query_wait: block.duration("block_query_wait").unwrap_or(Duration::from_secs(60)),
+    })
 }
 
 fn log_file(table: &Table) -> Option<LogFile> {

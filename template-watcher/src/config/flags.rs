@@ -96,6 +96,7 @@ const FLAGS: &[Flag] = &[
     Flag("template-error-fatal", Bool("template_error_fatal"), "end when a template fails"),
     Flag("default-left-delimiter", Text("default_delimiters.left"), "TEXT  instead of {{"),
     Flag("default-right-delimiter", Text("default_delimiters.right"), "TEXT  instead of }}"),
+    Flag("dedup", Bool("deduplicate.enabled"), "let one of the watchers with the same template ask for all"),
     Flag("exec", Command("exec.command"), "COMMAND  a child to start once all is rendered, and to keep"),
     Flag(
         "exec-reload-signal",
@@ -135,7 +136,6 @@ const FLAGS: &[Flag] = &[
     Flag("h", Help, ""),
     Flag("help", Help, "print this"),
     Flag("retry", Duration("consul.retry.backoff"), ""),
-    Flag("dedup", IgnoredBool, ""),
     Flag("consul-transport-dial-keep-alive", IgnoredValue, ""),
     Flag("consul-transport-dial-timeout", IgnoredValue, ""),
     Flag("consul-transport-disable-keep-alives", IgnoredBool, ""),

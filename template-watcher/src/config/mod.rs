@@ -96,6 +96,8 @@ pub struct Config {
     pub err_on_failed_lookup: bool,
     /// Read templates and configuration again when their files change.
     pub watch_files: bool,
+    /// How answers are shared with other watchers, if at all.
+    pub share: Option<ShareConfig>,
     /// How long a sudden emptiness after a reset of the registry is not believed.
     pub empty_grace: Duration,
     /// Where others may ask how the watcher is: `HOST:PORT` or `unix:///PATH`.
@@ -106,6 +108,19 @@ pub struct Config {
     pub paths: Vec<PathBuf>,
     /// What is worth a warning once the log stands.
     pub warnings: Vec<String>,
+}
+
+/// How watchers with the same templates share their answers: the block `deduplicate`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareConfig {
+    /// Where in the registry, with a slash at its end.
+    pub prefix: String,
+    /// How long after its last sign of life the one that asks is replaced.
+    pub ttl: Duration,
+    /// How old what is shared may be.
+    pub max_stale: Duration,
+    /// How long the registry holds the question for what is shared.
+    pub block_query_wait: Duration,
 }
 
 /// How failing questions are repeated.

@@ -64,7 +64,7 @@ pub(super) const TOP: &[Key] = &[
     key("default_delimiters", Block(&[key("left", Text), key("right", Text)])),
     key("log_file", Block(LOG_FILE)),
     key("syslog", Block(&[key("enabled", Bool), key("facility", Text), key("name", Text)])),
-    key("deduplicate", Ignored),
+    key("deduplicate", Block(DEDUPLICATE)),
     key("vault", Ignored),
     key("nomad", Ignored),
     key("reload_signal", Signal),
@@ -97,6 +97,14 @@ const CONSUL: &[Key] = &[
     key("retry", Block(RETRY)),
     key("ssl", Block(SSL)),
     key("transport", Block(TRANSPORT)),
+];
+
+const DEDUPLICATE: &[Key] = &[
+    key("enabled", Bool),
+    key("prefix", Text),
+    key("ttl", Duration),
+    key("max_stale", Duration),
+    key("block_query_wait", Duration),
 ];
 
 const RETRY: &[Key] =

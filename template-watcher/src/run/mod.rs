@@ -14,6 +14,7 @@ pub mod observe;
 mod pending;
 mod reload;
 mod rollback;
+mod share;
 mod slot;
 
 use std::{
@@ -42,6 +43,7 @@ use actions::Actions;
 use child::Children;
 use observe::{Event, Observer, Observers};
 pub(crate) use reload::watches;
+use share::Shares;
 use slot::Slot;
 
 /// How long the first files wait for questions that nobody has answered or refused yet: long enough for a slow agent,
@@ -122,6 +124,8 @@ pub(crate) struct Runner {
     /// Since when a key that is asked for is absent; kept for `err_on_failed_lookup` alone.
     absent: HashMap<Query, Instant>,
     actions: Actions,
+    /// Answers that are shared with other watchers.
+    shares: Option<Shares>,
     children: Children,
     /// The processes that a change is for.
     to_tell: HashSet<String>,
@@ -139,13 +143,13 @@ impl Runner {
     ///
     /// Errors when a template cannot be read, a unit cannot be found, or the registry's settings cannot be used.
     pub(crate) async fn start(config: Config, host: Host) -> Result<Self, RunError> {
-        let slots = reload::slots(&config, &host).await?;
+        let mut slots = reload::slots(&config, &host).await?;
         let (watches, news) = reload::watches(&config)?;
+        let shares = reload::shares(&config, &watches, &mut slots);
         let actions = Actions::new(watches.client(), config.once || config.parse_only);
         Ok(Self {
             guard: Guard::new(config.empty_grace),
             host,
-            slots,
             answers: Arc::default(),
             watches,
             news,
@@ -157,6 +161,8 @@ impl Runner {
             failing: HashMap::new(),
             absent: HashMap::new(),
             actions,
+            slots,
+            shares,
             children: Children::of(&config),
             to_tell: HashSet::new(),
             started: Instant::now(),
@@ -194,6 +200,7 @@ impl Runner {
                     return Ok(Exit::Interrupted);
                 }
                 Some(news) = self.news.recv() => self.take_all(news)?,
+                shared = share_news(&mut self.shares) => self.take_shared(shared),
                 done = self.actions.next() => self.judge(done)?,
                 (place, status) = self.children.next_end() => {
                     if let Some(exit) = self.children.after_end(place, status).await {
@@ -232,6 +239,9 @@ impl Runner {
             }
             if std::mem::take(&mut self.forgets) {
                 self.forget_unused();
+            }
+            if let Some(shares) = &self.shares {
+                shares.publish(&self.slots, &self.answers);
             }
             self.check_lookups()?;
         }
@@ -274,7 +284,8 @@ impl Runner {
         let [lookups, slots] = [lookups, slots].map(|at| at.filter(|_| self.settled));
         let others =
             [self.guard.deadline(), self.actions.deadline(), self.children.deadline(), self.read_again];
-        [settle, lookups, slots].into_iter().chain(others).flatten().min()
+        let shares = self.shares.as_ref().and_then(Shares::deadline);
+        [settle, lookups, slots, shares].into_iter().chain(others).flatten().min()
     }
 
     /// Does what its time has come for.
@@ -284,5 +295,14 @@ impl Runner {
             self.learn(query, answer);
         }
         self.children.start_due(now);
+        self.asks_else |= self.shares.as_ref().is_some_and(Shares::is_overdue);
+    }
+}
+
+/// The next news of what is shared; never, when nothing is.
+async fn share_news(shares: &mut Option<Shares>) -> share::News {
+    match shares {
+        Some(shares) => shares.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -4,7 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{ROUNDS_MAX, RunError, Runner, SETTLE_LIMIT, cover, observe::Event, slot::Slot};
+use super::{
+    ROUNDS_MAX, RunError, Runner, SETTLE_LIMIT, cover,
+    observe::Event,
+    share::{self, Shares},
+    slot::Slot,
+};
 use crate::{
     answers::Answer,
     query::Query,
@@ -37,7 +42,14 @@ impl Runner {
 
     /// Watches what the templates ask, but for the keys that a watched prefix answers.
     fn follow(&mut self) {
-        let used: HashSet<&Query> = self.slots.iter().flat_map(|slot| &slot.asked.used).collect();
+        let must_ask = |slot: &Slot, query: &Query| {
+            !self.shares.as_ref().is_some_and(|shares| shares.is_told(slot, query))
+        };
+        let of_slot = |slot| -> Vec<&Query> {
+            let slot: &Slot = slot;
+            slot.asked.used.iter().filter(|query| must_ask(slot, query)).collect()
+        };
+        let used: HashSet<&Query> = self.slots.iter().flat_map(of_slot).collect();
         let denied = |query: &Query| matches!(self.failing.get(query), Some(Cause::Denied(_)));
         self.folders = cover::folders_of_many(&used, |folder| self.unsuitable.contains(folder));
         self.covered = cover::keys_under_prefixes(&used, &self.folders, denied);
@@ -57,8 +69,12 @@ impl Runner {
 
     pub(super) fn forget_unused(&mut self) {
         let (watches, covered) = (&self.watches, &self.covered);
+        let is_told = |query: &Query| {
+            let tells = |shares: &Shares| self.slots.iter().any(|slot| shares.is_told(slot, query));
+            self.shares.as_ref().is_some_and(tells)
+        };
         Arc::make_mut(&mut self.answers)
-            .retain(|query| watches.is_followed(query) || covered.contains_key(query));
+            .retain(|query| watches.is_followed(query) || covered.contains_key(query) || is_told(query));
         self.failing.retain(|query, _| watches.is_followed(query));
     }
 
@@ -98,6 +114,17 @@ impl Runner {
             self.take(news)?;
         }
         Ok(())
+    }
+
+    /// Takes in what another watcher has asked.
+    pub(super) fn take_shared(&mut self, news: share::News) {
+        let Some(shares) = &mut self.shares else { return };
+        for (query, answer) in shares.take(news) {
+            if self.slots.iter().any(|slot| slot.asked.used.contains(&query)) {
+                self.learn(query, answer);
+            }
+        }
+        self.asks_else = true;
     }
 
     fn take(&mut self, News { query, what }: News) -> Result<(), RunError> {

@@ -7,7 +7,13 @@ use nix::sys::signal::Signal;
 use registry_client::{Client, WatchSettings};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Control, FILES_QUIET, Reread, RunError, Runner, child::Children, observe::Event, slot::Slot};
+use super::{
+    Control, FILES_QUIET, Reread, RunError, Runner,
+    child::Children,
+    observe::Event,
+    share::{Shares, key_of},
+    slot::Slot,
+};
 use crate::{
     action::{self, Host},
     config::{Config, ConfigError},
@@ -37,6 +43,9 @@ impl Runner {
         tracing::info!(target: "runner", "stopping");
         self.observers.tell(Event::Stopping);
         self.children.stop().await;
+        if let Some(shares) = &self.shares {
+            shares.end().await;
+        }
         Exit::Interrupted
     }
 
@@ -84,6 +93,10 @@ impl Runner {
             // What this process left undone, it has not forgotten.
             slot.is_left_undone &= before.is_none();
         }
+        if let Some(shares) = &self.shares {
+            shares.end().await;
+        }
+        self.shares = shares(&config, &self.watches, &mut slots);
         self.slots = slots;
         self.asks_else = true;
         self.actions.follow(self.watches.client(), &self.slots);
@@ -111,6 +124,15 @@ pub(super) async fn slots(config: &Config, host: &Host) -> Result<Vec<Slot>, Run
         }
     }
     Ok(slots)
+}
+
+/// What is shared with other watchers, where the configuration says so.
+pub(super) fn shares(config: &Config, watches: &Watches, slots: &mut [Slot]) -> Option<Shares> {
+    let share = config.share.as_ref()?;
+    for slot in &mut *slots {
+        slot.share = Some(key_of(share, slot));
+    }
+    Some(Shares::start(share, &watches.client(), watch_settings(config), slots))
 }
 
 /// Nothing watched yet, and where the news will come.

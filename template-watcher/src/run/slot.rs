@@ -33,6 +33,8 @@ pub(super) struct Slot {
     pub(super) action: Option<Action>,
     /// The note that its command has still to run.
     pub(super) note: Option<Note>,
+    /// Where its answers are shared, if they are.
+    pub(super) share: Option<String>,
     /// Whether a process before this one left its command undone.
     pub(super) is_left_undone: bool,
     surroundings: Arc<Surroundings>,
@@ -84,6 +86,7 @@ impl Slot {
             config,
             action: None,
             note: None,
+            share: None,
             is_left_undone: false,
             surroundings,
             text,
@@ -102,6 +105,11 @@ impl Slot {
             counts: None,
             held: None,
         })
+    }
+
+    /// Its text.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Source and destination, for messages.
