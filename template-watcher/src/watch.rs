@@ -167,7 +167,8 @@ impl Source {
                 Event::Answer { response, after_reset } => match ask::answer(&self.query, &response) {
                     Ok(answer) => {
                         self.warn_of_no_node(&answer);
-                        What::Answer(Box::new(answer), after_reset)
+                        // Without a leader a server may not know what the others do.
+                        What::Answer(Box::new(answer), after_reset || !response.known_leader)
                     }
                     Err(e) => What::failing(&e),
                 },

@@ -200,3 +200,63 @@ fn tokens_in_their_order() {
     assert_eq!(token("", &all[..2]), "3");
     assert_eq!(token("", &all[..1]), "4");
 }
+
+#[test]
+fn guards_and_paces_are_read_and_numbers_that_mean_nothing_refused() {
+    let config = read(
+        "action \"a\" { command = \"x\" all_members = true coalesce = \"2s\" lock_key = \"k\" }\n\
+         template { contents = \"\" destination = \"out\" check = \"x {}\" min_instances = 2\n \
+         guard \"db\" { max_shrink = 10 } backups = 3 symlink = \"follow\" }",
+    )
+    .unwrap();
+    let pace = &config.actions["a"].pace;
+    assert!(pace.all_members && pace.coalesce.as_secs() == 2 && pace.lock_timeout.as_secs() == 600);
+    let template = &config.templates[0];
+    let limits = |text: &str| template.expect.of(&Query::service(text).unwrap());
+    assert_eq!((limits("web").min_instances, limits("web").max_shrink), (Some(2), None));
+    assert_eq!((limits("db|any").min_instances, limits("db|any").max_shrink), (None, Some(10)));
+    assert_eq!((template.backups, template.follows_links), (3, true));
+    assert_eq!(template.rejected, Some("out.rejected".into()));
+    for (text, expected) in [
+        ("max_shrink = 101", "max_shrink = 101: write a percentage, 0 to 100"),
+        ("min_instances = -1", "min_instances = -1: write a number from 0 on"),
+        ("symlink = \"keep\"", "symlink = \"keep\": write \"follow\" or \"replace\""),
+    ] {
+        let said = read(&format!("template {{ source = \"t\" destination = \"out\" {text} }}")).unwrap_err();
+        assert_eq!(said, format!("template \"t\" => \"out\": {expected}"));
+    }
+    let said = read("process \"p\" { restart = false }").unwrap_err();
+    assert_eq!(said, "process \"p\": give it a command");
+}
+
+#[test]
+fn sharing_is_switched_on_by_any_of_its_keys_and_off_by_once() {
+    assert_eq!(read("").unwrap().share, None);
+    let share = read("deduplicate { ttl = \"30s\" }").unwrap().share.unwrap();
+    assert_eq!((share.prefix.as_str(), share.ttl.as_secs()), ("consul-template/dedup/", 30));
+    assert_eq!(read("deduplicate { enabled = false }").unwrap().share, None);
+    assert!(from_flags(&["-dedup"]).share.is_some());
+    assert_eq!(from_flags(&["-dedup", "-once"]).share, None);
+}
+
+#[test]
+fn a_limit_of_attempts_holds_for_a_daemon_when_somebody_set_it() {
+    let attempts = |line: &[&str], once| from_flags(line).retry.for_mode(once).attempts;
+    assert_eq!(attempts(&[], false), None);
+    assert_eq!(attempts(&[], true), Some(12));
+    assert_eq!(attempts(&["-consul-retry-attempts", "3"], false), Some(3));
+    assert_eq!(attempts(&["-consul-retry-attempts", "0"], false), None);
+    assert_eq!(attempts(&["-consul-retry=false"], false), Some(0));
+}
+
+#[test]
+fn log_files_rotate_and_syslog_has_facilities() {
+    let config =
+        read("log_file { path = \"logs/\" log_rotate_bytes = 9 log_rotate_max_files = -1 }").unwrap();
+    let file = config.log_file.unwrap();
+    assert_eq!(file.path, PathBuf::from("logs/consul-template.log"));
+    assert_eq!((file.rotate_bytes, file.rotate_after.as_secs(), file.keep), (9, 86_400, -1));
+    assert_eq!(config.syslog, None);
+    assert_eq!(read("syslog { name = \"w\" }").unwrap().syslog.unwrap().program, "w");
+    assert!(read("syslog { facility = \"XX\" }").unwrap_err().starts_with("invalid syslog facility: \"XX\""));
+}

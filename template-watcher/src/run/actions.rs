@@ -121,12 +121,13 @@ impl Actions {
     /// Starts what is due, unless its lane is taken or a member of its group is not written yet.
     pub(super) fn start(&mut self, slots: &[Slot], now: Instant) {
         let mut later = Vec::new();
-        for job in std::mem::take(&mut self.waiting) {
+        for mut job in std::mem::take(&mut self.waiting) {
             let lane = lane(&job);
             let taken = |(words, other): &(Vec<String>, Lane)| {
                 words == job.words() || (lane == Lane::Common && *other == Lane::Common)
             };
-            if job.due > now || self.lanes.iter().any(taken) || !job.is_complete(slots) {
+            job.is_blocked = job.due <= now && (self.lanes.iter().any(taken) || !job.is_complete(slots));
+            if job.due > now || job.is_blocked {
                 later.push(job);
                 continue;
             }
@@ -219,9 +220,7 @@ impl Actions {
 
     /// When the next command is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let now = Instant::now();
-        // One that is due waits for its lane or its group, and those wake the loop.
-        self.waiting.iter().map(|job| job.due).filter(|due| *due > now).min()
+        self.waiting.iter().filter(|job| !job.is_blocked).map(|job| job.due).min()
     }
 }
 

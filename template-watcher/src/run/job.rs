@@ -38,6 +38,8 @@ pub(super) struct Job {
     /// How often it has failed so far.
     pub(super) failures: u32,
     pub(super) due: Instant,
+    /// It is due, and waits for another command or for a member of its group; their ends wake the loop.
+    pub(super) is_blocked: bool,
     /// Its failure, after which the files before returned.
     pub(super) went_back: Option<String>,
 }
@@ -51,6 +53,7 @@ impl Job {
             undo: undo.into_iter().collect(),
             failures: 0,
             due: Instant::now(),
+            is_blocked: false,
             went_back: None,
         }
     }

@@ -280,12 +280,11 @@ impl Runner {
         let wait = self.config.block_query_wait;
         let lookups = self.absent.values().map(|since| *since + wait).min();
         let slots = self.slots.iter().filter_map(Slot::deadline).min();
-        // Before that nothing is delivered or looked up, and what is overdue would wake the loop again and again.
-        let [lookups, slots] = [lookups, slots].map(|at| at.filter(|_| self.settled));
-        let others =
-            [self.guard.deadline(), self.actions.deadline(), self.children.deadline(), self.read_again];
+        // Before that nothing is delivered, looked up or run, and what is overdue would wake the loop again and again.
+        let later = [lookups, slots, self.actions.deadline()].map(|at| at.filter(|_| self.settled));
         let shares = self.shares.as_ref().and_then(Shares::deadline);
-        [settle, lookups, slots, shares].into_iter().chain(others).flatten().min()
+        let others = [settle, shares, self.guard.deadline(), self.children.deadline(), self.read_again];
+        later.into_iter().chain(others).flatten().min()
     }
 
     /// Does what its time has come for.
@@ -295,7 +294,7 @@ impl Runner {
             self.learn(query, answer);
         }
         self.children.start_due(now);
-        self.asks_else |= self.shares.as_ref().is_some_and(Shares::is_overdue);
+        self.asks_else |= self.shares.as_mut().is_some_and(Shares::gives_up_waiting);
     }
 }
 

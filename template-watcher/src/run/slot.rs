@@ -169,6 +169,9 @@ impl Slot {
             }
             _ => None,
         };
+        if !matches!(outcome, Outcome::Text(_)) {
+            self.held = None;
+        }
         // A pause is for the text that failed; another one may be better.
         if self.outcome.as_ref() != Some(&outcome) {
             self.again = None;
@@ -219,7 +222,7 @@ impl Slot {
         let since = *self.held.get_or_insert_with(Instant::now);
         let is_over = self.config.guard_for.is_some_and(|limit| since.elapsed() >= limit);
         if !is_over {
-            self.timer = None;
+            (self.timer, self.again) = (None, None);
             self.outcome = Some(Outcome::Text(text.to_owned()));
         }
         is_over
@@ -243,7 +246,7 @@ impl Slot {
     pub(super) fn try_later(&mut self, text: Vec<u8>, (first, longest): (Duration, Duration)) {
         let pause = self.again.map_or(first, |(_, pause)| (pause * 2).min(longest));
         self.again = Some((Instant::now() + pause, pause));
-        self.timer = None;
+        (self.timer, self.held) = (None, None);
         self.outcome = Some(Outcome::Text(text));
     }
 

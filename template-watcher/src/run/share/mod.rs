@@ -63,6 +63,8 @@ pub(super) struct Shares {
     news: mpsc::Receiver<News>,
     session: Session,
     since: Instant,
+    /// Whether nobody was waited for any longer.
+    asks_anyway: bool,
     /// Dropped, they end.
     _tasks: JoinSet<()>,
 }
@@ -108,7 +110,7 @@ impl Shares {
             tasks.spawn(member.run(settings));
             all.insert(key, Share { leads: false, told: None, out });
         }
-        Self { all, news, session, since: Instant::now(), _tasks: tasks }
+        Self { all, news, session, since: Instant::now(), asks_anyway: false, _tasks: tasks }
     }
 
     /// The next news; never, when nothing is shared.
@@ -138,19 +140,20 @@ impl Shares {
         let share = slot.share.as_ref().and_then(|key| self.all.get(key));
         match share.map(|share| &share.told) {
             Some(Some(told)) => told.contains(query),
-            Some(None) => is_shareable(query) && self.since.elapsed() < DECIDE_LIMIT,
+            Some(None) => is_shareable(query) && !self.asks_anyway,
             None => false,
         }
     }
 
     /// When questions are asked although nobody has said who leads.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        (self.is_undecided() && self.since.elapsed() < DECIDE_LIMIT).then(|| self.since + DECIDE_LIMIT)
+        (self.is_undecided() && !self.asks_anyway).then(|| self.since + DECIDE_LIMIT)
     }
 
-    /// Whether questions must be asked although nobody has said who leads.
-    pub(super) fn is_overdue(&self) -> bool {
-        self.is_undecided() && self.since.elapsed() >= DECIDE_LIMIT
+    /// Whether from now on questions are asked although nobody has said who leads; told once.
+    pub(super) fn gives_up_waiting(&mut self) -> bool {
+        let is_over = self.is_undecided() && self.since.elapsed() >= DECIDE_LIMIT;
+        is_over && !std::mem::replace(&mut self.asks_anyway, true)
     }
 
     fn is_undecided(&self) -> bool {
