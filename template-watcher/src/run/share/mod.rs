@@ -53,6 +53,8 @@ enum Role {
     Leads,
     /// Another one does, and this is what it shares.
     Follows(Vec<(Query, Answer)>),
+    /// Another one does, and has nothing to share yet.
+    Waits,
     /// Nobody does at the moment.
     Nobody,
 }
@@ -130,6 +132,9 @@ impl Shares {
             tracing::info!(target: "runner", "this watcher {what} for {key}");
         }
         share.leads = leads;
+        if matches!(role, Role::Waits) {
+            return Vec::new();
+        }
         let answers = if let Role::Follows(answers) = role { answers } else { Vec::new() };
         share.told = Some(answers.iter().map(|(query, _)| query.clone()).collect());
         answers
@@ -248,7 +253,10 @@ impl Member {
         let own = self.session.borrow().clone();
         match pair {
             Some(pair) if Some(&pair.session) == own.as_ref() => Role::Leads,
-            Some(pair) if !pair.session.is_empty() => Role::Follows(wire::decode(pair.value.as_deref())),
+            Some(pair) if !pair.session.is_empty() => match pair.value.as_deref() {
+                None | Some("") => Role::Waits,
+                value => Role::Follows(wire::decode(value)),
+            },
             _ if own.is_some() => self.put().await,
             _ => Role::Nobody,
         }

@@ -15,6 +15,9 @@ const VALUE_BYTES_MAX: usize = 512 * 1024;
 /// The most that is made of a value: what is larger was not written by a watcher.
 const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Stands for answers that no key holds. An empty value would say that they are still to come.
+const TOO_LARGE: &[u8] = b"-";
+
 /// The form of what is shared; other forms are not read.
 const VERSION: u32 = 1;
 
@@ -30,7 +33,7 @@ struct Incoming {
     answers: Vec<(Query, Answer)>,
 }
 
-/// The value of the key; empty when it would be too large, and then everybody asks.
+/// The value of the key; [`TOO_LARGE`] when it would be that, and then everybody asks.
 pub(super) fn encode<'a>(answers: impl Iterator<Item = (&'a Query, &'a Answer)>) -> Bytes {
     let outgoing = Outgoing { version: VERSION, answers: answers.collect() };
     let text = serde_json::to_vec(&outgoing).expect("answers are texts, numbers and lists of them");
@@ -39,7 +42,7 @@ pub(super) fn encode<'a>(answers: impl Iterator<Item = (&'a Query, &'a Answer)>)
         encoder.write_all(&text).and_then(|()| encoder.finish()).expect("memory takes what is written");
     if value.len() > VALUE_BYTES_MAX {
         tracing::warn!(target: "runner", bytes = value.len(), "the answers of a template are too large to share");
-        return Bytes::new();
+        return Bytes::from_static(TOO_LARGE);
     }
     value.into()
 }
@@ -81,6 +84,8 @@ mod tests {
     fn what_is_too_large_is_not_shared() {
         let value: Vec<u8> = (0..1024 * 1024).map(|_| rand::random()).collect();
         let answer = Answer::File(value);
-        assert!(encode([(&Query::file("x"), &answer)].into_iter()).is_empty());
+        let value = encode([(&Query::file("x"), &answer)].into_iter());
+        assert_eq!(value, TOO_LARGE);
+        assert_eq!(decode(Some(&STANDARD.encode(value))), []);
     }
 }
