@@ -215,6 +215,8 @@ pub struct Surroundings {
     pub denied_functions: Vec<String>,
     /// Variables that `env` finds before those of the process: the registry's address and the like.
     pub environment: Vec<(String, String)>,
+    /// What the file is made for, with `for_each`.
+    pub item: Option<String>,
     /// Set where no registry and no machine is to be seen: a template under test.
     pub offline: Option<crate::offline::Offline>,
 }

@@ -30,6 +30,7 @@ pub(crate) fn surroundings(config: &TemplateConfig, environment: &[(String, Stri
         allowed_functions: config.allowed_functions.clone(),
         denied_functions: config.denied_functions.clone(),
         environment: environment.to_vec(),
+        item: config.item.clone(),
         offline: None,
     })
 }

@@ -51,3 +51,36 @@ fn the_reference_page_is_what_the_table_gives() {
         "write the page with RYO_WRITE_DOCS=1 cargo test -p template-watcher --test functions"
     );
 }
+
+/// Corners where the functions once said something else than consul-template 0.42.
+#[test]
+fn corners_are_consul_templates() {
+    for (template, expected) in [
+        (r#"{{ sprig_snakecase " x " }}"#, Ok("_x_")),
+        (r#"{{ sprig_swapcase "ß é" }}"#, Ok("ß É")),
+        (r#"{{ sprig_regexQuoteMeta "a-b.c" }}"#, Ok("a-b\\.c")),
+        (r#"{{ sprig_regexSplit "" "abc" -1 }}"#, Ok("[a b c]")),
+        (r#"{{ sprig_regexSplit "b" "abc" 2 }}"#, Ok("[a c]")),
+        (r#"{{ sprig_splitList "" "abc" }}"#, Ok("[a b c]")),
+        (r#"{{ sprig_split "" "ab" }}"#, Ok("map[_0:a _1:b]")),
+        (r#"{{ sprig_sortAlpha nil }}"#, Ok("[<nil>]")),
+        (r#"{{ sprig_mulf -7 0 }}"#, Ok("0")),
+        (r#"{{ spew_sdump "" }}{{ spew_sdump (sprig_list) }}"#, Ok("(string) \"\"\n([]interface {}) {\n}\n")),
+        (r#"{{ printf "%x %08b" 2.5 2.5 }}"#, Ok("0x1.4p+01 5629499534213120p-51")),
+        (r#"{{ sprig_durationRound "1h" }} {{ sprig_durationRound "1500ms" }}"#, Ok("60m 1s")),
+        (r#"{{ sprig_abbrevboth 12 10 "1234 5678 9123 4567" }}"#, Ok("...23 4567")),
+        (r#"{{ sprig_b64dec "x" }}"#, Ok("illegal base64 data at input byte 0")),
+        (r#"{{ sprig_first nil }}"#, Err("nil pointer")),
+        (r#"{{ sprig_concat "a" }}"#, Err("Cannot concat type string as list")),
+        (r#"{{ sprig_divf 1 0 }}"#, Err("decimal division by 0")),
+        (r#"{{ sprig_repeat -2 "a" }}"#, Err("negative Repeat count")),
+        (r#"{{ in "a" nil }}"#, Err("reflect.Value.Type")),
+    ] {
+        let got = rendered(template, &Fixture::default());
+        match (&got, expected) {
+            (Ok(text), Ok(expected)) => assert_eq!(text, expected, "{template}"),
+            (Err(error), Err(words)) => assert!(error.contains(words), "{template}: {error}"),
+            _ => panic!("{template}: expected {expected:?}, got {got:?}"),
+        }
+    }
+}

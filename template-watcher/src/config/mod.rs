@@ -211,6 +211,12 @@ pub struct TemplateConfig {
     pub follows_links: bool,
     /// Make the folders above the destination.
     pub create_dest_dirs: bool,
+    /// A template whose lines are items, each with a file: `{}` in the destination stands for the item.
+    pub for_each: Option<String>,
+    /// Remove the files of items that are gone.
+    pub prune: bool,
+    /// The item this file is made for; set by `for_each` alone.
+    pub item: Option<String>,
     /// What begins and ends an action in a Go template.
     pub delimiters: (String, String),
     /// How long to wait for further changes.

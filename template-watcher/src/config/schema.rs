@@ -137,6 +137,8 @@ const TEMPLATE: &[Key] = &[
     key("contents", Text),
     key("destination", Text),
     key("create_dest_dirs", Bool),
+    key("for_each", Text),
+    key("prune", Bool),
     key("command", Command),
     key("command_timeout", Duration),
     key("exec", Block(EXEC)),

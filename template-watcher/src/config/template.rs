@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::run::fan::PLACE;
+
 use super::{ConfigError, ExpectConfig, Limits, Source, TemplateConfig, Wait, blocks::env, item::Table};
 
 /// How long a command may run when nothing else is said.
@@ -28,6 +30,10 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
     let names = (source.name(), shown(destination.as_deref()));
     let wrong = |reason| ConfigError(format!("template {:?} => {:?}: {reason}", names.0, names.1));
     let expect = expect(entry).map_err(wrong)?;
+    let names_items = destination.as_deref().is_some_and(|path| shown(Some(path)).contains(PLACE));
+    if entry.has("for_each") && !names_items {
+        return Err(wrong(format!("for_each needs a destination with {PLACE} in it, for the item's name")));
+    }
     Ok(TemplateConfig {
         rejected: rejected(entry, destination.as_deref()),
         source,
@@ -55,6 +61,9 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
         group: entry.filled("group"),
         backups: backups(entry),
         follows_links: follows_links(entry).map_err(wrong)?,
+        for_each: entry.filled("for_each"),
+        prune: entry.bool("prune").unwrap_or(false),
+        item: None,
         create_dest_dirs: entry.bool("create_dest_dirs").unwrap_or(true),
         delimiters: (
             delimiter("left_delimiter", "default_delimiters.left", "{{"),

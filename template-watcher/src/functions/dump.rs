@@ -56,11 +56,16 @@ fn dump(value: &Value, depth: usize) -> String {
     };
     match value {
         Value::Nil => "(interface {}) <nil>".to_owned(),
+        Value::Str(text) if text.is_empty() => "(string) \"\"".to_owned(),
         Value::Str(text) => format!("(string) (len={}) {}", text.len(), go_template::fmt::quoted(text)),
         Value::List(list) if list.nil => format!("({}) <nil>", list.ty),
         Value::List(list) => {
             let lines = list.items.iter().map(|item| format!("{pad} {}", dump(item, depth + 1))).collect();
-            format!("({}) (len={length} cap={length}) {}", list.ty, block(lines), length = list.items.len())
+            let length = match list.items.len() {
+                0 => String::new(),
+                length => format!("(len={length} cap={length}) "),
+            };
+            format!("({}) {length}{}", list.ty, block(lines))
         }
         Value::Map(map) => {
             let ty = map.key_type();
@@ -68,7 +73,8 @@ fn dump(value: &Value, depth: usize) -> String {
             let line = |(key, item): &(Value, Value)| {
                 format!("{pad} {}: {}", dump(key, depth + 1), dump(item, depth + 1))
             };
-            format!("({}) (len={}) {}", map.ty, entries.len(), block(entries.iter().map(line).collect()))
+            let length = if entries.is_empty() { String::new() } else { format!("(len={}) ", entries.len()) };
+            format!("({}) {length}{}", map.ty, block(entries.iter().map(line).collect()))
         }
         Value::Struct(record) | Value::Pointer(_, Some(record)) => {
             let fields = record.ty.fields.iter().zip(&record.fields);

@@ -64,7 +64,10 @@ pub(super) const ROWS: &[Row] = &[
         "in",
         Signature::new(&[Type::Any, Type::Any], Type::Bool),
         "Whether a list has an element, or a text a part.",
-        |_, args| Ok(Value::Bool(has(&args[0], &args[1]))),
+        |_, args| match (&args[0], &args[1]) {
+            (Value::Str(_), Value::Nil) => Err("reflect: call of reflect.Value.Type on zero Value".to_owned()),
+            (whole, part) => Ok(Value::Bool(has(whole, part))),
+        },
     )
 .example(r#"{{ in (split "," "a,b") "b" }} {{ in "abc" "bc" }}"#, "true true"),
     Row::pure(

@@ -49,6 +49,16 @@ pub(super) const ROWS: &[Row] = &[
     )
 .example(r#"{{ envOrDefault "REGION" "-" }} {{ envOrDefault "NOT_SET" "-" }}"#, "eu -"),
     local(
+        "item",
+        Signature::new(&[], Type::Str),
+        "What this file is made for, in a template with `for_each`.",
+        |context, _| {
+            let item = context.scope.surroundings().item.as_deref();
+            item.map(Value::from).ok_or_else(|| "there is an item only in a template with for_each".to_owned())
+        },
+    )
+    .example("{{ item }}", "blog"),
+    local(
         "timestamp",
         Signature::variadic(&[Type::Str], Type::Str),
         "The time as RFC 3339, as seconds with `\"unix\"`, or in a layout of Go's.",

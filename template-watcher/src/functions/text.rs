@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::pure("toTitle", ONE, "Each word with a capital first.", |_, args| map_text(&args[0], title))
         .example(r#"{{ toTitle "two words" }}"#, "Two Words"),
     Row::pure("trimSpace", ONE, "Without blanks around.", |_, args| {
-        map_text(&args[0], |text| text.trim().to_owned())
+        Ok(Value::from(trimmed(bytes(&args[0]))))
     })
     .example(r#"[{{ trimSpace "  a b " }}]"#, "[a b]"),
     Row::pure("trim", TWO, "`trim CHARS TEXT`: without these characters around.", |_, args| {
@@ -129,6 +129,16 @@ pub(super) const ROWS: &[Row] = &[
 
 fn map_text(arg: &Value, change: impl Fn(&str) -> String) -> Result<Value, String> {
     Ok(Value::from(change(&string(arg))))
+}
+
+/// A text without blanks around; bytes that are no text are not blank.
+pub(super) fn trimmed(text: &[u8]) -> &[u8] {
+    let blanks = |part: &str| part.len() - part.trim_start().len();
+    let begin = text.utf8_chunks().next().map_or(0, |chunk| blanks(chunk.valid()));
+    let text = &text[begin..];
+    let last = text.utf8_chunks().last();
+    let end = last.filter(|chunk| chunk.invalid().is_empty()).map_or("", |chunk| chunk.valid());
+    &text[..text.len() - (end.len() - end.trim_end().len())]
 }
 
 /// Upper case letter by letter: `ß` stays, since its upper case is two letters.

@@ -66,6 +66,18 @@ impl Runner {
         };
         let names = slot.names();
         let wrong = |reason: String| format!("error rendering {:?} => {:?}: {reason}", names.0, names.1);
+        if let Some(fan) = &mut slot.fan {
+            match fan.take(&text) {
+                Ok(()) => {
+                    slot.rendered = true;
+                    slot.tell_over();
+                    slot.settle(text);
+                }
+                Err(reason) if now_or_never => return Err(RunError::Failed(wrong(reason))),
+                Err(reason) => drop(slot.tell(wrong(reason))),
+            }
+            return Ok(false);
+        }
         if dry {
             print(slot, text).map_err(|reason| RunError::Failed(wrong(reason)))?;
             return Ok(false);

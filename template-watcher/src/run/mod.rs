@@ -7,6 +7,7 @@ mod actions;
 mod child;
 mod cover;
 mod deliver;
+pub(crate) mod fan;
 mod job;
 mod lock;
 mod news;
@@ -229,25 +230,31 @@ impl Runner {
 
     /// Renders what must be rendered, then writes in the order of the templates, then queues commands.
     async fn pass(&mut self) -> Result<(), RunError> {
-        self.render_all();
-        if !self.config.parse_only {
-            if !self.settled {
-                self.settled = self.is_settled();
-            }
-            if !self.settled {
-                return Ok(());
-            }
-            if std::mem::take(&mut self.forgets) {
-                self.forget_unused();
-            }
-            if let Some(shares) = &self.shares {
-                shares.publish(&self.slots, &self.answers);
-            }
-            self.check_lookups()?;
-        }
         let mut written = false;
-        for index in 0..self.slots.len() {
-            written |= self.deliver(index).await?;
+        loop {
+            self.render_all();
+            if !self.config.parse_only {
+                if !self.settled {
+                    self.settled = self.is_settled();
+                }
+                if !self.settled {
+                    return Ok(());
+                }
+                if std::mem::take(&mut self.forgets) {
+                    self.forget_unused();
+                }
+                if let Some(shares) = &self.shares {
+                    shares.publish(&self.slots, &self.answers);
+                }
+                self.check_lookups()?;
+            }
+            for index in 0..self.slots.len() {
+                written |= self.deliver(index).await?;
+            }
+            // A list that is new may ask for templates that nobody has rendered yet.
+            if !self.fan_out()? {
+                break;
+            }
         }
         self.actions.start(&self.slots, Instant::now());
         let all = self.is_rendered();

@@ -34,6 +34,11 @@ pub enum Event<'a> {
         /// All of them, in the order of the configuration.
         templates: &'a [Subject<'a>],
     },
+    /// A list of `for_each` made or gave up templates: these are looked after now.
+    FannedOut {
+        /// All of them.
+        templates: &'a [Subject<'a>],
+    },
     /// The configuration is read again; [`Event::Began`] or [`Event::NotReread`] follows.
     Rereading,
     /// The configuration or a template could not be read again; what ran before goes on.

@@ -6,6 +6,7 @@ use indexmap::IndexSet;
 use tokio::time::Instant;
 
 use super::{
+    fan::{self, Fan},
     observe::{Evaluation, Event, Hold, Observers, Subject},
     pending::Note,
 };
@@ -63,6 +64,8 @@ pub(super) struct Slot {
     pub(super) counts: Option<Counts>,
     /// Since when a guard holds its text back.
     held: Option<Instant>,
+    /// Its lines are the items of another template, instead of a file.
+    pub(super) fan: Option<Fan>,
 }
 
 /// Source and destination.
@@ -78,11 +81,16 @@ struct Timer {
 impl Slot {
     /// Reads the template's text. Errors in the recorded words when there is none.
     pub(super) fn load(config: TemplateConfig, environment: &[(String, String)]) -> Result<Self, String> {
+        let (source, destination) = (config.source.name(), config.destination_name());
+        let (config, fan) = match fan::lister(&config) {
+            Some((config, fan)) => (config, Some(fan)),
+            None => (config, None),
+        };
         let text = source::text(&config.source)?;
         let surroundings = source::surroundings(&config, environment);
         Ok(Self {
-            source: config.source.name(),
-            destination: config.destination_name(),
+            source,
+            destination,
             config,
             action: None,
             note: None,
@@ -104,6 +112,7 @@ impl Slot {
             taken_back: None,
             counts: None,
             held: None,
+            fan,
         })
     }
 

@@ -95,7 +95,13 @@ impl Observer for Board {
 impl Inner {
     fn see(&mut self, event: &Event<'_>, now: Time) {
         match *event {
-            Event::Began { templates } => self.begin(templates, now),
+            Event::Began { templates } => {
+                self.status.counts.reloads += u64::from(!self.status.templates.is_empty());
+                self.status.ready = false;
+                self.status.reload_error = None;
+                self.begin(templates, now);
+            }
+            Event::FannedOut { templates } => self.begin(templates, now),
             Event::Rereading => {}
             Event::NotReread { reason } => {
                 self.status.counts.reloads_failed += 1;
@@ -181,9 +187,6 @@ impl Inner {
     }
 
     fn begin(&mut self, templates: &[Subject<'_>], now: Time) {
-        if !self.status.templates.is_empty() {
-            self.status.counts.reloads += 1;
-        }
         let mut before = HashMap::new();
         for (place, template) in std::mem::take(&mut self.status.templates).into_iter().enumerate() {
             let key = (template.source.clone(), template.destination.clone());
@@ -201,8 +204,6 @@ impl Inner {
             self.before.extend(kept.map(|bytes| (place, bytes)));
             self.places.insert(key, place);
         }
-        self.status.ready = false;
-        self.status.reload_error = None;
     }
 
     fn question(&mut self, id: &str, state: &str, now: Time) -> &mut Question {

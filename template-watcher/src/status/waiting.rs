@@ -53,7 +53,7 @@ impl Observer for Waiting {
     fn see(&self, event: &Event<'_>) {
         let mut waits = self.shared.waits.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Began { templates } => {
+            Event::Began { templates } | Event::FannedOut { templates } => {
                 let names = |source: &str, destination: &str| {
                     templates.iter().any(|t| t.source == source && t.destination == destination)
                 };

@@ -148,7 +148,7 @@ fn json(args: &[Value], escape: bool, pretty: bool) -> Result<Value, String> {
     encode_json::encode(&args[0], escape, pretty.then_some("  ")).map(Value::from)
 }
 
-fn type_name(value: &Value) -> String {
+pub(super) fn type_name(value: &Value) -> String {
     match value {
         Value::Nil => "<nil>".to_owned(),
         value => value.ty().to_string(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use go_template::{List, Signature, Type, Value};
 
+use super::convert::type_name;
 use super::number::int;
 use super::{ANY_TO_ANY, MANY_ANY};
 use crate::functions::group::items;
@@ -48,7 +49,14 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     })
     .example("{{ sprig_prepend (sprig_list 1 2) 3 }}", "[3 1 2]"),
     Row::pure("sprig_concat", TO_LIST, "The lists one after the other.", |_, a| {
-        Ok(anys(a.iter().flat_map(items).cloned().collect()))
+        let mut all = Vec::new();
+        for list in a {
+            match list {
+                Value::List(list) => all.extend(list.items.iter().cloned()),
+                other => return Err(format!("Cannot concat type {} as list", type_name(other))),
+            }
+        }
+        Ok(anys(all))
     })
     .example("{{ sprig_concat (sprig_list 1) (sprig_list 2 3) }}", "[1 2 3]"),
     Row::pure("sprig_reverse", LIST, "The list backwards.", |_, a| {
@@ -85,7 +93,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         Signature::new(&[Type::Any], Type::STRINGS),
         "The elements as sorted texts.",
         |_, a| {
-            let mut texts = texts(&a[0]);
+            let mut texts = if matches!(a[0], Value::Nil) { vec![shown(&a[0])] } else { texts(&a[0]) };
             texts.sort();
             Ok(Value::strings(texts))
         },
@@ -169,7 +177,8 @@ pub(super) fn anys(items: Vec<Value>) -> Value {
 
 fn of(args: &[Value], position: usize) -> Result<&[Value], String> {
     match &args[position] {
-        list @ (Value::List(_) | Value::Nil) => Ok(items(list)),
+        list @ Value::List(_) => Ok(items(list)),
+        Value::Nil => Err("runtime error: invalid memory address or nil pointer dereference".to_owned()),
         other => Err(format!("Cannot take elements of type {}; give a list", other.ty())),
     }
 }

@@ -38,8 +38,13 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         .example("{{ sprig_subf 5 1.5 }}", "3.5"),
     Row::pure("sprig_mulf", FLOATS, "The product of floats.", |_, a| fold_floats(a, |x, y| x * y))
         .example("{{ sprig_mulf 1.5 2 }}", "3"),
-    Row::pure("sprig_divf", FLOATS, "The quotient of floats.", |_, a| fold_floats(a, |x, y| x / y))
-        .example("{{ sprig_divf 3 2 }}", "1.5"),
+    Row::pure("sprig_divf", FLOATS, "The quotient of floats.", |_, a| {
+        if a.iter().skip(1).any(|divisor| float(divisor) == 0.0) {
+            return Err("decimal division by 0".to_owned());
+        }
+        fold_floats(a, |x, y| x / y)
+    })
+    .example("{{ sprig_divf 3 2 }}", "1.5"),
     Row::pure("sprig_add1f", FLOAT, "One more, as a float.", |_, a| Ok(Value::Float(float(&a[0]) + 1.0)))
         .example("{{ sprig_add1f 1.5 }}", "2.5"),
     Row::pure("sprig_maxf", FLOATS, "The largest float.", |_, a| fold_floats(a, f64::max))
@@ -148,7 +153,8 @@ fn fold(args: &[Value], combine: impl Fn(i64, i64) -> i64) -> Result<Value, Stri
 }
 
 fn fold_floats(args: &[Value], combine: impl Fn(f64, f64) -> f64) -> Result<Value, String> {
-    Ok(Value::Float(args.iter().map(float).reduce(combine).unwrap_or(0.0)))
+    // Sprig reckons in decimal numbers, which know no negative nought.
+    Ok(Value::Float(args.iter().map(float).reduce(combine).unwrap_or(0.0) + 0.0))
 }
 
 fn divided(args: &[Value], combine: impl Fn(i64, i64) -> i64) -> Result<Value, String> {

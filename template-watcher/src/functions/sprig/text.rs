@@ -3,7 +3,7 @@
 use go_template::{Key, Signature, Type, Value};
 
 use super::{TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
-use crate::functions::text::{pattern, replace_all, upper};
+use crate::functions::text::{lower, pattern, replace_all, trimmed, upper};
 use crate::functions::{Context, Row, bytes, shown, string};
 
 const NUMBER_TEXT: Signature = Signature::new(&[Type::INT, Type::Str], Type::Str);
@@ -12,7 +12,7 @@ const JOINED: Signature = Signature::variadic(&[Type::Any], Type::Str);
 const REGEX_LIST: Signature = Signature::new(&[Type::Str, Type::Str, Type::INT], Type::STRINGS);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
-    Row::pure("sprig_trim", TEXT, "Without blanks around.", |_, a| one(a, |s| s.trim().to_owned()))
+    Row::pure("sprig_trim", TEXT, "Without blanks around.", |_, a| Ok(Value::from(trimmed(bytes(&a[0])))))
         .example(r#"[{{ sprig_trim "  a " }}]"#, "[a]"),
     Row::pure("sprig_trimAll", TWO_TEXTS, "`CHARS TEXT`: without these characters around.", |_, a| {
         two(a, |cut, s| s.trim_matches(|c| cut.contains(c)).to_owned())
@@ -117,7 +117,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_split",
         Signature::new(&[Type::Str, Type::Str], Type::STR_MAP),
         "`SEPARATOR TEXT`: the parts as `._0`, `._1` and so on.",
-        |_, a| Ok(numbered(string(&a[1]).split(&string(&a[0])))),
+        |_, a| Ok(numbered(parted(&string(&a[0]), &string(&a[1])).iter().map(String::as_str))),
     )
     .example(r#"{{ $p := sprig_split "," "a,b" }}{{ $p._1 }}"#, "b"),
     Row::pure(
@@ -131,7 +131,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_splitList",
         Signature::new(&[Type::Str, Type::Str], Type::STRINGS),
         "`SEPARATOR TEXT`: the parts as a list.",
-        |_, a| Ok(Value::strings(string(&a[1]).split(&string(&a[0])))),
+        |_, a| Ok(Value::strings(parted(&string(&a[0]), &string(&a[1])))),
     )
     .example(r#"{{ sprig_splitList "," "a,b" }}"#, "[a b]"),
     Row::pure(
@@ -153,7 +153,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     .example(r#"{{ sprig_regexFindAll "[0-9]+" "a12b3" -1 }}"#, "[12 3]"),
     Row::pure("sprig_regexSplit", REGEX_LIST, "`PATTERN TEXT COUNT`: the parts between matches.", |_, a| {
         let pattern = pattern(&string(&a[0]))?;
-        Ok(Value::strings(pattern.splitn(bytes(&a[1]), limit(&a[2]))))
+        Ok(Value::strings(split_by(&pattern, bytes(&a[1]), limit(&a[2]))))
     })
     .example(r#"{{ sprig_regexSplit "[0-9]+" "a12b3c" -1 }}"#, "[a b c]"),
     Row::pure("sprig_regexReplaceAll", THREE_TEXTS, "`PATTERN TEXT TO`: every match replaced.", |_, a| {
@@ -165,10 +165,8 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         Ok(Value::from(pattern(&string(&a[0]))?.replace_all(bytes(&a[1]), to).into_owned()))
     })
     .example(r#"{{ sprig_regexReplaceAllLiteral "a(x*)b" "axxb" "${1}" }}"#, "${1}"),
-    Row::pure("sprig_regexQuoteMeta", TEXT, "The text as a pattern for itself.", |_, a| {
-        one(a, regex::escape)
-    })
-    .example(r#"{{ sprig_regexQuoteMeta "1.2" }}"#, r#"1\.2"#),
+    Row::pure("sprig_regexQuoteMeta", TEXT, "The text as a pattern for itself.", |_, a| one(a, quoted_meta))
+        .example(r#"{{ sprig_regexQuoteMeta "1.2" }}"#, r#"1\.2"#),
     Row::pure("sprig_base", TEXT, "The last part of a path.", |_, a| one(a, base))
         .example(r#"{{ sprig_base "/etc/ryo/a.hcl" }}"#, "a.hcl"),
     Row::pure("sprig_dir", TEXT, "A path without its last part.", |_, a| one(a, folder))
@@ -238,10 +236,10 @@ fn first_letters(text: &str, change: impl Fn(&str) -> String) -> String {
 
 /// The words of a name in small letters with a mark between them.
 fn separated(text: &str, mark: char) -> String {
-    let chars: Vec<char> = text.trim().chars().collect();
+    let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len() + 4);
     for (at, c) in chars.iter().enumerate() {
-        if matches!(c, ' ' | '_' | '-') {
+        if c.is_whitespace() || matches!(c, '_' | '-') {
             out.push(mark);
             continue;
         }
@@ -274,7 +272,8 @@ fn camel(text: &str) -> String {
 fn swapped(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            if c.is_lowercase() { c.to_uppercase().collect::<Vec<_>>() } else { c.to_lowercase().collect() }
+            let one = c.to_string();
+            if c.is_lowercase() { upper(&one) } else { lower(&one) }.chars().collect::<Vec<_>>()
         })
         .collect()
 }
@@ -287,12 +286,22 @@ fn quoted(args: &[Value], write: impl Fn(String) -> String) -> Result<Value, Str
 }
 
 fn indent(args: &[Value], before: &str) -> Result<Value, String> {
+    not_negative(&args[0])?;
     let pad = " ".repeat(size(&args[0]).min(10_000));
     let text = string(&args[1]).replace('\n', &format!("\n{pad}"));
     Ok(Value::from(format!("{before}{pad}{text}")))
 }
 
+/// Sprig hands the number on, and Go refuses it.
+fn not_negative(count: &Value) -> Result<(), String> {
+    match count {
+        Value::Int(..0, _) => Err("strings: negative Repeat count".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 fn repeat(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    not_negative(&args[0])?;
     const BYTES_MAX: usize = 64 << 20;
     let (times, text) = (size(&args[0]), bytes(&args[1]));
     match times.checked_mul(text.len()) {
@@ -328,6 +337,45 @@ fn abbrev(args: &[Value]) -> Result<Value, String> {
     }
     let kept: String = text.chars().take(width - 3).collect();
     Ok(Value::from(format!("{kept}...")))
+}
+
+/// The parts of a text; without a separator its letters, as in Go.
+fn parted(separator: &str, text: &str) -> Vec<String> {
+    match separator {
+        "" => text.chars().map(String::from).collect(),
+        separator => text.split(separator).map(str::to_owned).collect(),
+    }
+}
+
+/// The text with what means something in a pattern escaped.
+fn quoted_meta(text: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// The parts between matches as Go cuts them: an empty match at the beginning parts nothing.
+fn split_by<'t>(pattern: &regex::bytes::Regex, text: &'t [u8], most: usize) -> Vec<&'t [u8]> {
+    if most == 0 {
+        return Vec::new();
+    }
+    if text.is_empty() && !pattern.as_str().is_empty() {
+        return vec![text];
+    }
+    let (mut parts, mut from, mut to) = (Vec::new(), 0, 0);
+    for found in pattern.find_iter(text) {
+        if parts.len() + 1 == most {
+            break;
+        }
+        to = found.start();
+        if found.end() != 0 {
+            parts.push(&text[from..to]);
+        }
+        from = found.end();
+    }
+    if to != text.len() {
+        parts.push(&text[from..]);
+    }
+    parts
 }
 
 /// The text from `offset` on, cut to a width, with an ellipsis wherever something is left out.
