@@ -82,3 +82,10 @@ fn certbot_gets_and_renews_what_haproxy_serves() {
         assert_eq!(said, fs::read_to_string(folder("certbot").join("expected-output.txt")).unwrap());
     }
 }
+
+#[test]
+fn three_servers_grow_lose_replace_and_recover() {
+    if let Some(said) = shows("three-servers", &[("ip", "iproute2")]) {
+        assert_eq!(said, fs::read_to_string(folder("three-servers").join("expected-output.txt")).unwrap());
+    }
+}
