@@ -31,6 +31,7 @@ use crate::{
     figures,
     http::shape,
     leadership::Leadership,
+    replication::Server,
     settings::Settings,
     store::Store,
     writer::{WriteFailed, Writer},
@@ -67,8 +68,8 @@ pub enum LeaseRefused {
     Unavailable(#[from] WriteFailed),
 }
 
-/// Gives the links of all servers, `10.0.0.1:8300`.
-pub(crate) type Servers = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+/// Gives all servers of the cluster.
+pub(crate) type Servers = Arc<dyn Fn() -> Vec<Server> + Send + Sync>;
 
 /// The leases of all nodes. Only the leader's are of use.
 pub struct Leases {
@@ -76,7 +77,7 @@ pub struct Leases {
     store: Arc<Store>,
     writer: Writer,
     leadership: Leadership,
-    /// The links of all servers.
+    /// All servers of the cluster.
     servers: Servers,
     table: Mutex<Table>,
     /// The table's next deadline may have changed.
@@ -130,7 +131,7 @@ impl Leases {
         }
         let (coordinate, located) = self.places(&lease.node);
         let ttl_ms = LEASE_TTL.as_millis() as u64;
-        let servers = (self.servers)();
+        let servers = (self.servers)().into_iter().map(|server| server.addr).collect();
         Ok(Granted { version: VERSION, ttl_ms, servers, coordinate, located, taken_in, ..Granted::default() })
     }
 
@@ -208,10 +209,9 @@ impl Leases {
     /// The same as the catalog shows it, for a server that knows no leader.
     pub(crate) fn members_by_catalog(&self) -> Vec<Member> {
         let own = own_lease(&self.settings);
-        let known = known_leases(&self.store.state()).into_iter();
+        let known = self.known().into_iter();
         let others = known.filter(|(lease, _)| !lease.node.eq_ignore_ascii_case(&own.node));
-        let shown = others.map(|(mut lease, alive)| {
-            lease.datacenter.clone_from(&own.datacenter);
+        let shown = others.map(|(lease, alive)| {
             member::of_lease(&lease, if alive { Standing::Alive } else { Standing::Failed })
         });
         std::iter::once(member::of_lease(&own, Standing::Alive)).chain(shown).collect()
@@ -259,20 +259,33 @@ impl Leases {
     /// Takes over what the catalog knows of leases, with some grace, and puts this node into it.
     async fn adopt(&self) {
         let now = Instant::now();
-        let known = known_leases(&self.store.state());
+        let known = self.known();
         {
             let mut table = self.table();
             for (lease, alive) in known {
                 if !lease.node.eq_ignore_ascii_case(&self.settings.node_name) {
+                    // A server looks for the leader by itself, and does not wait for a place to be found.
+                    let grace = if lease.server.is_some() { LEASE_TTL } else { GRACE };
                     let silent_until = now + self.settings.reap_after;
-                    table.adopt(
-                        lease,
-                        if alive { Due::Silent(now + GRACE) } else { Due::Forgotten(silent_until) },
-                    );
+                    let due = if alive { Due::Silent(now + grace) } else { Due::Forgotten(silent_until) };
+                    table.adopt(lease, due);
                 }
             }
         }
         self.register_own_node().await;
+    }
+
+    /// The nodes that keep or kept leases, as far as the catalog and the list of servers tell, and whether they were alive.
+    fn known(&self) -> Vec<(Lease, bool)> {
+        let servers = (self.servers)();
+        let mut known = known_leases(&self.store.state());
+        for (lease, _) in &mut known {
+            lease.datacenter.clone_from(&self.settings.datacenter);
+            if let Some(server) = servers.iter().find(|server| server.name == lease.node) {
+                lease.port = server.lan_port;
+            }
+        }
+        known
     }
 
     /// Puts this node into the catalog; tries again until the log takes it.

@@ -122,16 +122,17 @@ impl Registry {
         let store = Arc::new(Store::default());
         let enough = Enough { entries: settings.snapshot_every, bytes: settings.snapshot_bytes };
         let (identity, links) = (folder.identity().clone(), Links::over(settings.network.clone()));
+        let ours = servers::ours(&settings);
         let (replication, full) = Replication::open(
             folder.path(),
             identity.clone(),
+            &ours,
             store.clone(),
             settings.disk.clone(),
             enough,
             links.clone(),
         )
         .await?;
-        let ours = servers::ours(&settings);
         if settings.bootstrap_expect == 1 {
             servers::begin_alone(&replication, &identity, &ours).await?;
         }
@@ -155,7 +156,7 @@ impl Registry {
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
         let listing = replication.clone();
         let addresses: leases::Servers =
-            Arc::new(move || listing.listed().into_iter().map(|listed| listed.server.addr).collect());
+            Arc::new(move || listing.listed().into_iter().map(|listed| listed.server).collect());
         let leases = Arc::new(Leases::new(
             settings.clone(),
             store.clone(),
@@ -218,9 +219,9 @@ impl Registry {
         &self.wan
     }
 
-    /// Whether the attempts to join other datacenters were used up, which ends the program (`retry_max_wan`).
+    /// Whether the attempts to join others were used up, which ends the program (`retry_max`, `retry_max_wan`).
     pub fn gave_up(&self) -> bool {
-        self.wan.gave_up()
+        self.wan.gave_up() || self.servers.gave_up()
     }
 
     /// The leases of agents.

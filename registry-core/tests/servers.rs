@@ -337,3 +337,45 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_of_three_goes_on_alone_when_a_file_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut servers = three(folder.path()).await;
+    let led = leader(&servers).await;
+    assert!(servers[led].put("a", "1").await);
+    let last = servers.remove((led + 1) % 3);
+    until("replicated", async || last.holds("a").await.is_some()).await;
+    let mut lost = Vec::new();
+    for server in servers {
+        lost.push(server.end().await);
+    }
+    let before = last.registry.cluster();
+    let id = last.settings.node_id.clone();
+    let settings = last.end().await;
+    let file = settings.data_dir.clone().unwrap().join("raft/peers.json");
+    std::fs::write(&file, r#"[{"id":"somebody else","address":""}]"#).unwrap();
+    let error = Registry::start(settings.clone(), Shutdown::default()).await.err().unwrap().to_string();
+    assert!(error.contains("peers.json") && error.contains(&id), "{error}");
+    std::fs::write(&file, format!(r#"[{{"id":"{id}","address":"127.0.0.1:8300"}}]"#)).unwrap();
+    let mut alone = vec![Server::start(settings).await];
+    leader(&alone).await;
+    assert!(!file.exists());
+    assert_eq!(alone[0].holds("a").await.as_deref(), Some("1"));
+    assert!(alone[0].put("b", "2").await);
+    assert_ne!(alone[0].registry.cluster(), before);
+
+    // One that comes back with its old disk is not let in; with an empty one it is.
+    let mut old = lost.remove(0);
+    old.join = vec![alone[0].join()];
+    let refused = Server::start(old).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(alone[0].registry.peers().len(), 1);
+    let mut empty = refused.end().await;
+    empty.data_dir = Some(folder.path().join("empty"));
+    alone.push(Server::start(empty).await);
+    until("joined", async || alone[1].holds("b").await.is_some()).await;
+    for server in alone {
+        server.end().await;
+    }
+}

@@ -20,6 +20,7 @@
 //! | `leave`: gone at once, a sole registry keeps all; how it finds its agent | `nodes::leaving_…`, `dropin::leave_…` |
 //! | a container of the same name with another address | `nodes::a_container_of_the_same_name_…` |
 //! | several datacenters: who finds whom, `?dc=`, DNS, queries, one that is away | `datacenters` |
+//! | several servers: begin, lose one, grow from one, shrink to one, replace one, `join` and `leave` | `servers` |
 //! | one key for all: with it, with another, without | `encrypt` |
 //! | all of that between packet filters that let in 8301 alone | `firewall` |
 //! | by version and health: one question over HTTP and DNS | `services::one_question_…` |
@@ -77,6 +78,7 @@ mod process;
 mod registrator;
 mod reload;
 mod runit;
+mod servers;
 mod services;
 mod stage;
 mod supervised;

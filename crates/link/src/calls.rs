@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the calls that this program speaks.
 pub const VERSION: u32 = 2;
+/// The first version whose servers know which requests were made.
+pub const REQUESTS_SINCE: u32 = 2;
 
 /// On each call between servers: the version of the calls that the caller speaks.
 pub const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ryo-version");
@@ -57,6 +59,10 @@ pub struct ServerSeen {
     pub cluster: String,
     /// The newest version of the calls it speaks.
     pub version: u32,
+    /// The program's version, `1.21.4`.
+    pub build: String,
+    /// The port of its LAN join.
+    pub lan_port: u16,
 }
 
 /// Which servers a server knows, itself first: `{"datacenter":"dc1","servers":[{"id":7,…}]}`.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_api::{Answer, ApiError, Body, BoxFuture, Serve, answer::Layout, body};
+use http_api::{Answer, ApiError, Body, BoxFuture, Forwarded, Serve, answer::Layout, body};
 use http_body::Body as _;
 use link::calls::{HOLD_HEADER, LEADER_HEADER, UNSERVED_HEADER};
 use registry_wire::{
@@ -104,7 +104,7 @@ where
     let mut leadership = registry.leadership().clone();
     loop {
         let role = leadership.role();
-        let Some(request) = sent.request(&head) else { return unserved() };
+        let Some(request) = sent.request(&head) else { return unserved(&head) };
         let answered = if role.serving {
             let answer = match asked::id_of(&head.headers) {
                 Some(id) => asked::under(id, here(request)).await,
@@ -126,7 +126,7 @@ where
             None => {}
         }
         if Instant::now() >= end || registry.shutdown().is_requested() {
-            return unserved();
+            return unserved(&head);
         }
         let news = async {
             tokio::select! {
@@ -245,8 +245,11 @@ fn not_leading() -> Response<Body> {
     answer
 }
 
-fn unserved() -> Response<Body> {
+fn unserved(head: &Parts) -> Response<Body> {
     let mut answer = Answer::from(ApiError::internal(NO_LEADER)).into_endpoint_response(Layout::Compact);
-    answer.headers_mut().insert(UNSERVED_HEADER, HeaderValue::from_static("1"));
+    // For agents and servers, which may ask another one; clients know the words.
+    if head.extensions.get::<Forwarded>().is_some() || head.headers.contains_key(HOLD_HEADER) {
+        answer.headers_mut().insert(UNSERVED_HEADER, HeaderValue::from_static("1"));
+    }
     answer
 }

@@ -25,7 +25,7 @@ use super::{
     machine::Position,
 };
 use crate::storage::{
-    Disk,
+    Disk, StorageError,
     snapshots::{self, Snapshots},
 };
 
@@ -48,6 +48,21 @@ pub(super) enum Image {
         /// What was read from it.
         state: Box<State>,
     },
+}
+
+impl Image {
+    /// A file beside the snapshots, and what it holds. A snapshot that was not sent is copied there.
+    pub(super) fn received(self, snapshots: &Snapshots) -> Result<(NamedTempFile, Box<State>), StorageError> {
+        let mut kept = match self {
+            Self::Received { file, state } => return Ok((file, state)),
+            Self::Kept(kept) => kept,
+        };
+        let mut file = snapshots.receive()?;
+        let failed = |source| StorageError::Io { path: snapshots.folder().display().to_string(), source };
+        io::copy(&mut kept, &mut file).map_err(failed)?;
+        let (_, state) = snapshots::read::<Position>(file.path())?;
+        Ok((file, Box::new(state)))
+    }
 }
 
 /// What stands before the file, which itself says where its state stands.

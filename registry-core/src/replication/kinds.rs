@@ -25,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) version: u32,
     /// The program's version, `1.21.4`.
     pub(crate) build: String,
+    /// The port of its LAN join; 0 when it does not say.
+    pub(crate) lan_port: u16,
 }
 
 /// The position of an entry in the log.

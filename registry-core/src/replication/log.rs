@@ -226,7 +226,15 @@ impl RaftLogStorage<Kinds> for Log {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        self.locked().truncate(last.map_or(0, |last| last.index() + 1))?;
+        let from = last.map_or(0, |last| last.index() + 1);
+        {
+            let mut log = self.locked();
+            // The files refuse to be cut after their end.
+            if log.log_state().last().is_none_or(|end| end.index < from) {
+                return Ok(());
+            }
+            log.truncate(from)?;
+        }
         self.flushed().await
     }
 

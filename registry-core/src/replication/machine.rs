@@ -88,6 +88,13 @@ impl Machine {
         Ok(Self { store, place: Arc::new(Mutex::new(place)), snapshots, disk, enough, full })
     }
 
+    /// Lets these be the members, and writes a snapshot that says so.
+    pub(super) async fn take_members(&mut self, members: StoredMembership) -> io::Result<()> {
+        self.place().position.members = members;
+        let position = self.place().position.clone();
+        save(&self.disk, &self.snapshots, &position, &self.store.state()).await
+    }
+
     fn place(&self) -> MutexGuard<'_, Place> {
         self.place.lock().expect("nobody panics while holding the position")
     }
@@ -168,12 +175,12 @@ impl RaftStateMachine<Kinds> for Machine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<Kinds>, image: Image) -> io::Result<()> {
         let position = Position { last: meta.last_log_id, members: meta.last_membership.clone() };
-        let Image::Received { file, state } = image else {
-            return Err(io::Error::other("a snapshot of this server needs not be taken over"));
-        };
         let (snapshots, index) = (self.snapshots.clone(), meta.last_log_id.map_or(0, |last| last.index()));
-        let taken = self.disk.run(move || snapshots.take_in(index, file)).await?;
-        taken.map_err(io::Error::other)?;
+        let taken = self.disk.run(move || {
+            let (file, state) = image.received(&snapshots)?;
+            snapshots.take_in(index, file).map(|()| state)
+        });
+        let state = taken.await?.map_err(io::Error::other)?;
         *self.place() = Place { position, ..Place::default() };
         self.store.replace(*state);
         Ok(())

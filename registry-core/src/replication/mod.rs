@@ -1,7 +1,8 @@
 //! The replicated log. openraft is known in this folder only.
 //!
 //! `kinds` says what it replicates, `log` keeps entries on disk, `machine` applies them to the state. `network` calls other
-//! servers, `answer` is called by them, `image` is the whole state on its way. `members` changes who belongs to the cluster.
+//! servers, `answer` is called by them, `image` is the whole state on its way. `members` changes who belongs to the cluster,
+//! `recover` makes a server go on alone.
 //! [`Replication`] is what the rest of the registry sees: a way to put changes in, and who leads.
 
 mod answer;
@@ -11,6 +12,9 @@ mod log;
 mod machine;
 mod members;
 mod network;
+mod recover;
+#[cfg(test)]
+mod suite;
 
 use std::{
     collections::BTreeMap,
@@ -91,6 +95,14 @@ pub enum OpenError {
     /// A snapshot cannot be read or does not fit the log.
     #[error(transparent)]
     Snapshot(#[from] crate::storage::StorageError),
+    /// The file that tells this server to go on alone cannot be followed.
+    #[error("cannot recover by {path}: {why}")]
+    Recovery {
+        /// The file.
+        path: String,
+        /// What is wrong with it, or with the disk.
+        why: String,
+    },
     /// The engine does not start.
     #[error("cannot start the replicated log: {0}")]
     Engine(String),
@@ -138,17 +150,19 @@ impl Replication {
     pub(crate) async fn open(
         folder: &Path,
         identity: Arc<Identity>,
+        ours: &Server,
         store: Arc<Store>,
         disk: Disk,
         enough: Enough,
         links: Links,
     ) -> Result<(Self, Arc<Notify>), OpenError> {
-        let log = log::Log::open(&folder.join("log"), disk.clone())?;
+        let mut log = log::Log::open(&folder.join("log"), disk.clone())?;
         let open = log.while_open();
         let snapshots = Snapshots::open(folder.join("snapshots"))?;
         let full = Arc::new(Notify::new());
-        let machine =
+        let mut machine =
             Machine::open(store, snapshots.clone(), log.purged(), disk.clone(), enough, full.clone())?;
+        recover::recover(folder, &identity, ours, &mut log, &mut machine).await?;
         let config = Arc::new(config().validate().expect("the constants above fit together"));
         let moved = network::Moved::default();
         let peers = network::Peers::new(identity.clone(), links, moved.clone(), disk.clone());

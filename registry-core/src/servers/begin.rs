@@ -85,6 +85,7 @@ fn described(seen: &ServerSeen) -> Server {
         name: seen.node.clone(),
         node_id: seen.node_id.clone(),
         version: seen.version,
-        build: String::new(),
+        build: seen.build.clone(),
+        lan_port: seen.lan_port,
     }
 }

@@ -105,7 +105,8 @@ impl Servers {
                 CallFailed::Refused { status, .. } => *status,
                 _ => StatusCode::OK,
             };
-            if status == StatusCode::CONFLICT {
+            let why = error.to_string();
+            if status == StatusCode::CONFLICT && self.state().refused.replace(why.clone()) != Some(why) {
                 warn!(target: "agent.server", through = member.node, %error, "a cluster refuses this server");
             } else {
                 tracing::debug!(target: "agent.server", through = member.node, %error, "cannot join yet");
@@ -132,12 +133,14 @@ impl Servers {
             return Err(Refused::Unfit(format!("this cluster is '{cluster}', the server's '{theirs}'")));
         }
         self.leadership.leading().await.map_err(|e| Refused::NotNow(e.to_string()))?;
+        self.name_is_free(lease, tags.id)?;
         let server = Server {
             addr: tags.address.clone(),
             name: lease.node.clone(),
             node_id: lease.id.clone(),
             version: tags.version,
             build: lease.build.clone(),
+            lan_port: lease.port,
         };
         let changed = self.list(tags.id, server).await;
         changed.map_err(|error| match error {
@@ -145,6 +148,25 @@ impl Servers {
             ChangeFailed::NoLeader | ChangeFailed::Unknown => Refused::NotNow(error.to_string()),
         })?;
         Ok(None)
+    }
+
+    /// Refuses a server that calls itself as another one does that lives: taking its place would cost a vote.
+    fn name_is_free(&self, lease: &Lease, id: u64) -> Result<(), Refused> {
+        let node = &lease.node;
+        let listed = self.replication.listed();
+        let holder = listed.iter().find(|listed| {
+            listed.id != id
+                && (listed.server.name.eq_ignore_ascii_case(node) || listed.server.node_id == lease.id)
+        });
+        let Some(holder) = holder else { return Ok(()) };
+        let (name, address) = (&holder.server.name, &holder.server.addr);
+        if holder.id == self.identity.server() || self.leases.is_alive(name) {
+            return Err(Refused::Unfit(format!(
+                "server '{name}' at {address} has the node name '{node}' or this node's id, and it is alive; give this one another \
+                 node_name and an own data folder"
+            )));
+        }
+        Ok(())
     }
 
     /// Puts a server into the list of members, if it is not there as it is now.

@@ -1,7 +1,7 @@
 //! Finding the other servers: those whom the configuration or `join` names are asked where their link is, and each one that
 //! is found tells of all it knows. So one that knows another is enough, whichever of them was told of it.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use agent::backend::remote::{JoinError, Joins};
 use link::calls::{Hello, ServerSeen};
@@ -15,7 +15,7 @@ const SEARCH_EVERY: Duration = Duration::from_millis(500);
 /// How often names that do not answer are tried at most, while there is no cluster: their look-up may cost something.
 const SEARCH_MAX: Duration = Duration::from_secs(2);
 /// How often the others are told what this one knows while all is well.
-const CALM_EVERY: Duration = Duration::from_secs(30);
+const CALM_EVERY: Duration = Duration::from_secs(5);
 /// A server of which nothing was heard for so long is not counted when a cluster begins.
 pub(super) const HEARD_WITHIN: Duration = Duration::from_secs(10);
 /// More servers than this are not remembered.
@@ -30,7 +30,7 @@ struct Told {
     alone: bool,
     joined: bool,
     attempts: u32,
-    foreign: HashMap<String, ()>,
+    foreign: HashSet<String>,
 }
 
 impl Servers {
@@ -61,7 +61,7 @@ impl Servers {
         let mut reached = targets.is_empty();
         let belongs = self.has_begun().await && self.leadership.knows_leader();
         if !belongs && !targets.is_empty() {
-            match self.joins(targets).find().await {
+            match self.joins(targets).find_each().await {
                 Ok(found) => {
                     reached = true;
                     addresses.extend(found);
@@ -97,6 +97,7 @@ impl Servers {
         told.attempts += 1;
         if self.settings.retry_max > 0 && told.attempts >= self.settings.retry_max && !told.joined {
             tracing::error!(target: "agent", error, "Retry join failed: max join retry exhausted, exiting");
+            self.gave_up.store(true, Relaxed);
             self.shutdown.request();
         }
     }
@@ -133,7 +134,7 @@ impl Servers {
     fn tell_foreign(&self, told: &mut Told, others: &[ServerSeen]) {
         let ours = self.identity.cluster();
         for other in others.iter().filter(|other| other.begun && *other.cluster != *ours) {
-            if told.foreign.insert(other.cluster.clone(), ()).is_none() {
+            if told.foreign.insert(other.cluster.clone()) {
                 warn!(
                     target: "agent.server",
                     node = other.node, address = other.address, theirs = other.cluster, ours = &*ours,
@@ -147,18 +148,21 @@ impl Servers {
     ///
     /// Errors with Consul's words when nobody answers there.
     pub(crate) async fn join(&self, target: &str) -> Result<(), String> {
-        let found = self.joins(vec![target.to_owned()]).find().await.map_err(|error| error.to_string())?;
+        let found =
+            self.joins(vec![target.to_owned()]).find_each().await.map_err(|error| error.to_string())?;
         {
             let mut state = self.state();
             if !state.targets.iter().any(|known| known == target) {
                 state.targets.push(target.to_owned());
             }
         }
+        let mut said = Err("nobody is there".to_owned());
         for address in found {
-            self.hello(address).await.map_err(|error| error.to_string())?;
+            let hello = self.hello(address).await;
+            said = said.or(hello.map(drop).map_err(|error| error.to_string()));
         }
         self.news.notify_one();
-        Ok(())
+        said
     }
 
     /// The servers that this one knows, itself first.

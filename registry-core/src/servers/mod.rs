@@ -13,7 +13,10 @@ mod tend;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use agent::CONSUL_VERSION;
@@ -40,6 +43,7 @@ pub(crate) fn ours(settings: &Settings) -> Server {
         node_id: settings.node_id.clone(),
         version: calls::VERSION,
         build: CONSUL_VERSION.to_owned(),
+        lan_port: settings.serf_lan.map_or(0, |address| address.port()),
     }
 }
 
@@ -69,6 +73,8 @@ pub(crate) struct Servers {
     /// When this server was started, in milliseconds since 1970.
     boot_ms: u64,
     state: Mutex<State>,
+    /// Whether this server has given up looking for others: `retry_max`.
+    gave_up: AtomicBool,
     /// Something became known that finding or beginning may go on with.
     news: Notify,
     shutdown: Shutdown,
@@ -84,6 +90,8 @@ struct State {
     proposed: Option<String>,
     /// By whom the cluster was proposed that this one agreed to begin.
     agreed_with: Option<u64>,
+    /// Why a cluster refused this server, as the log has it.
+    refused: Option<String>,
     /// Whether this server has said that it is leaving.
     leaving: bool,
     /// How the servers are, as the leader sees them.
@@ -115,7 +123,7 @@ impl Servers {
         let Parts { settings, identity, replication, leadership, store, leases, links, shutdown } = parts;
         let state = Mutex::new(State { targets: settings.join.clone(), ..State::default() });
         let boot_ms = crate::writer::now_ms();
-        let news = Notify::new();
+        let (news, gave_up) = (Notify::new(), AtomicBool::new(false));
         Arc::new(Self {
             settings,
             identity,
@@ -126,6 +134,7 @@ impl Servers {
             links,
             boot_ms,
             state,
+            gave_up,
             news,
             shutdown,
         })
@@ -140,6 +149,11 @@ impl Servers {
             () = self.belong() => {}
             () = self.tend() => {}
         }
+    }
+
+    /// Whether the program ends because nobody was found in time.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.gave_up.load(Relaxed)
     }
 
     /// This server's id among the servers.
@@ -169,6 +183,8 @@ impl Servers {
             begun: self.has_begun().await,
             cluster: self.identity.cluster().to_string(),
             version: calls::VERSION,
+            build: CONSUL_VERSION.to_owned(),
+            lan_port: settings.serf_lan.map_or(0, |address| address.port()),
         }
     }
 

@@ -107,11 +107,35 @@ impl Joins {
     }
 
     async fn one(&self, target: &str) -> Result<SocketAddr, JoinError> {
+        let found = self.of(target, true).await?;
+        Ok(*found.first().expect("something was found"))
+    }
+
+    /// Asks every address of every target, as servers do: a name may stand for all of them.
+    ///
+    /// Errors when none told, with the reason of the last.
+    pub async fn find_each(&self) -> Result<Vec<SocketAddr>, JoinError> {
+        let (mut found, mut last) = (Vec::new(), JoinError::Nobody(Vec::new()));
+        for target in &self.targets {
+            match self.of(target, false).await {
+                Ok(more) => found.extend(more),
+                Err(error) => last = error,
+            }
+        }
+        if found.is_empty() { Err(last) } else { Ok(found) }
+    }
+
+    /// The links that are told at the addresses of a target; the first is enough, or not. Never none.
+    async fn of(&self, target: &str, first: bool) -> Result<Vec<SocketAddr>, JoinError> {
+        let mut found = Vec::new();
         let mut last = JoinError::Nobody(vec!["the name has no address".into()]);
         for address in resolve(target, JOIN_PORT).await.map_err(|reason| JoinError::Nobody(vec![reason]))? {
             match ask(&*self.network, address).await {
                 Ok(directions) if directions.datacenter == self.datacenter => {
-                    return Ok(reachable(directions.server, address));
+                    found.push(reachable(directions.server, address));
+                    if first {
+                        return Ok(found);
+                    }
                 }
                 Ok(directions) => {
                     last = JoinError::OtherDatacenter {
@@ -128,7 +152,7 @@ impl Joins {
                 }
             }
         }
-        Err(last)
+        if found.is_empty() { Err(last) } else { Ok(found) }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Keeping this node's lease: a sign of life each second, over the connection that is there anyway.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use daemon::Shutdown;
 use http::{Request, StatusCode};
@@ -90,6 +94,7 @@ async fn beat(remote: &Remote) -> Result<bool, Failed> {
         StatusCode::OK => {
             let granted: Granted =
                 serde_json::from_slice(answer.body()).map_err(|error| nobody(error.to_string()))?;
+            remote.version.store(granted.version, Relaxed);
             let servers: Vec<SocketAddr> =
                 granted.servers.iter().filter_map(|server| server.parse().ok()).collect();
             if !servers.is_empty() {

@@ -9,18 +9,22 @@ mod lease;
 mod remember;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use daemon::Shutdown;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_api::{Body, body};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use link::{
     LinkError, Servers, Unanswered,
-    calls::{self, Lease},
+    calls::{self, HOLD_HEADER, Lease, REQUEST_HEADER, UNSERVED_HEADER},
     join::Directions,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -45,6 +49,13 @@ pub use join::{JoinError, Joins, reachable, reason, resolve, several};
 
 /// How long DNS waits for a registry before it answers from what it knows.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+/// A write up to this size is kept until its answer is there, to be sent again.
+const KEPT_BYTES_MAX: usize = 2 << 20;
+/// How long one of several servers may look for a leader, in milliseconds, before another one is asked.
+const HOLD_MS: u64 = 500;
+/// The pauses between two attempts: the first, doubled with each further one, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The longest answer to one of our own questions; a service of 10,000 instances has some 10 MB.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -88,6 +99,8 @@ pub struct Remote {
     /// How often there was reason to compare everything with the catalog.
     returns: watch::Sender<u64>,
     coordinates: Arc<Coordinates>,
+    /// The version of the calls that the servers speak, as the last lease told.
+    version: AtomicU32,
 }
 
 impl Remote {
@@ -101,6 +114,7 @@ impl Remote {
             attachment: watch::channel(Attachment::Never).0,
             returns: watch::channel(0).0,
             coordinates: Arc::default(),
+            version: AtomicU32::new(0),
         });
         let task = tokio::spawn(lease::keep(remote.clone(), shutdown));
         (remote, task)
@@ -172,30 +186,47 @@ impl Remote {
         self.servers.set(&addresses);
     }
 
-    /// Sends a request on. What no server got is held until one can be reached again; a read that may have got there is
-    /// asked again, a write is not, for it might take effect twice.
+    /// Sends a request on. What no server got is held until one can be reached again. What may have got there is asked
+    /// again too: a read by its nature, a write under an id by which the servers know what was made. So is what a server
+    /// cannot answer that knows no leader, while another one may.
     async fn forward(&self, request: Request<Body>) -> Result<Response<Body>, Unavailable> {
         let end = Instant::now() + self.settings.hold;
-        let again = read_again(&request);
-        let mut attempt = request;
-        let mut pause = Duration::from_millis(50);
+        let (mut attempt, again) = Again::of(request, self.knows_requests()).await?;
+        if again.is_some() && self.servers.addresses().len() > 1 {
+            attempt.headers_mut().insert(HOLD_HEADER, HOLD_MS.into());
+        }
+        let again = again.map(|again| Again { headers: attempt.headers().clone(), ..again });
+        let mut pause = PAUSE_MIN;
         loop {
-            let Unanswered { error, unsent } = match self.servers.try_call(attempt).await {
-                Some(Ok(answer)) => return Ok(answer),
-                Some(Err(unanswered)) => unanswered,
+            let (error, unsent) = match self.servers.try_call(attempt).await {
+                Some(Ok(answer)) if !answer.headers().contains_key(UNSERVED_HEADER) => return Ok(answer),
+                Some(Ok(answer)) => {
+                    self.servers.prefer_next();
+                    if again.is_none() || Instant::now() >= end {
+                        return Ok(answer);
+                    }
+                    (None, None)
+                }
+                Some(Err(Unanswered { error, unsent })) => (Some(error), unsent),
                 None => return Err(Unavailable::NoServers),
             };
+            let failed = error.as_ref().map_or(Unavailable::NoLeader, unavailable);
             attempt = match (unsent, &again) {
                 (Some(request), _) => *request,
-                (None, Some(again)) => again(),
-                (None, None) => return Err(unavailable(&error)),
+                (None, Some(again)) => again.request(),
+                (None, None) => return Err(failed),
             };
             if Instant::now() >= end {
-                return Err(unavailable(&error));
+                return Err(failed);
             }
             sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Whether the servers know which requests were made, so that a write may come again.
+    fn knows_requests(&self) -> bool {
+        self.version.load(Relaxed) >= calls::REQUESTS_SINCE
     }
 
     /// Asks one of our own questions, whose whole answer is of interest.
@@ -274,16 +305,49 @@ async fn whole(mut sent: Body) -> Option<Bytes> {
     Some(bytes.freeze())
 }
 
-/// How to ask a read again, whose body was none.
-fn read_again(request: &Request<Body>) -> Option<impl Fn() -> Request<Body> + Send + use<>> {
-    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
-    is_read.then_some(move || {
-        let mut again = Request::new(body::empty());
-        (*again.method_mut(), *again.uri_mut()) = (method.clone(), uri.clone());
-        *again.headers_mut() = headers.clone();
+/// How to send a request again.
+struct Again {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Again {
+    /// The request as it is to be sent, and how to send it again, if that may be: a read, or a write that is not too long to
+    /// be kept, when the servers know requests by their ids.
+    async fn of(request: Request<Body>, marks: bool) -> Result<(Request<Body>, Option<Self>), Unavailable> {
+        let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+        let fits = request.body().size_hint().upper().is_some_and(|bytes| bytes <= KEPT_BYTES_MAX as u64);
+        let may_come_again = reads || (marks && fits);
+        if !may_come_again {
+            return Ok((request, None));
+        }
+        let (mut head, mut sent) = request.into_parts();
+        let mut bytes = Bytes::new();
+        if !reads {
+            // A client that breaks off has no use for an answer.
+            let collected = body::collect(&mut sent, KEPT_BYTES_MAX).await;
+            bytes = collected.map_err(|_| Unavailable::Interrupted)?;
+            if let Ok(id) = HeaderValue::try_from(uuid::Uuid::new_v4().to_string()) {
+                head.headers.insert(REQUEST_HEADER, id);
+            }
+        }
+        let again = Self {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            headers: head.headers.clone(),
+            body: bytes.clone(),
+        };
+        Ok((Request::from_parts(head, body::full(bytes)), Some(again)))
+    }
+
+    fn request(&self) -> Request<Body> {
+        let mut again = Request::new(body::full(self.body.clone()));
+        (*again.method_mut(), *again.uri_mut()) = (self.method.clone(), self.uri.clone());
+        *again.headers_mut() = self.headers.clone();
         again
-    })
+    }
 }
 
 /// What a client is told when a call has no answer.

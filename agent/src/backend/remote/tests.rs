@@ -15,6 +15,10 @@ struct Registry {
     seen: Arc<AtomicUsize>,
     /// Whether it keeps requests without ever answering.
     silent: bool,
+    /// Whether it says that it knows no leader.
+    unserved: bool,
+    /// The ids of the requests.
+    ids: Arc<Mutex<Vec<String>>>,
 }
 
 impl Registry {
@@ -23,12 +27,19 @@ impl Registry {
         let handler = move |_, request: Request<Body>| {
             let registry = registry.clone();
             async move {
+                if let Some(id) = request.headers().get(REQUEST_HEADER) {
+                    registry.ids.lock().unwrap().push(id.to_str().unwrap().to_owned());
+                }
                 let sent = whole(request.into_body()).await.unwrap();
                 registry.seen.fetch_add(1, Relaxed);
                 if registry.silent {
                     std::future::pending::<()>().await;
                 }
-                Response::new(body::full(sent))
+                let mut answer = Response::new(body::full(sent));
+                if registry.unserved {
+                    answer.headers_mut().insert(UNSERVED_HEADER, HeaderValue::from_static("1"));
+                }
+                answer
             }
         };
         tokio::spawn(link::serve(listener, None, handler, Shutdown::default()))
@@ -51,6 +62,7 @@ fn remote(server: SocketAddr, hold: Duration) -> Arc<Remote> {
         attachment: watch::channel(Attachment::Attached).0,
         returns: watch::channel(0).0,
         coordinates: Arc::default(),
+        version: AtomicU32::new(0),
     };
     remote.learn(&[server]);
     Arc::new(remote)
@@ -113,4 +125,45 @@ async fn a_write_that_may_have_arrived_is_not_sent_again_and_a_read_is() {
     let _serving = registry.serve(TcpListener::bind(place).await.unwrap());
     reading.await.unwrap().unwrap();
     assert_eq!(registry.seen.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_write_comes_again_under_its_id_where_servers_know_requests() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let silent = Registry { silent: true, ..Registry::default() };
+    let serving = silent.serve(listener);
+    let remote = remote(place, Duration::from_secs(20));
+    remote.version.store(calls::VERSION, Relaxed);
+    let writing = tokio::spawn(async move { remote.forward(write()).await });
+    while silent.seen.load(Relaxed) < 1 {
+        tokio::task::yield_now().await;
+    }
+    serving.abort();
+    // Only then is its place free.
+    let _ = serving.await;
+    let registry = Registry::default();
+    let _serving = registry.serve(TcpListener::bind(place).await.unwrap());
+    let answer = writing.await.unwrap().unwrap();
+    assert_eq!(whole(answer.into_body()).await.unwrap(), "value");
+    assert_eq!(*registry.ids.lock().unwrap(), *silent.ids.lock().unwrap());
+    assert_eq!(registry.ids.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_without_a_leader_is_left_for_another_within_a_second() {
+    let (one, other) = (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await);
+    let (one, other) = (one.unwrap(), other.unwrap());
+    let places = [one.local_addr().unwrap(), other.local_addr().unwrap()];
+    let cannot = Registry { unserved: true, ..Registry::default() };
+    let (_cannot, _can) = (cannot.serve(one), Registry::default().serve(other));
+    let remote = remote(places[0], Duration::from_secs(20));
+    remote.servers.set(&places);
+    let start = Instant::now();
+    let read = Request::get("/v1/kv/a").body(body::empty()).unwrap();
+    let answer = remote.forward(read).await.unwrap();
+    assert!(!answer.headers().contains_key(UNSERVED_HEADER));
+    assert!(start.elapsed() < Duration::from_secs(1));
+    remote.forward(write()).await.unwrap();
+    assert_eq!(cannot.seen.load(Relaxed), 1, "the one that answers is asked first from then on");
 }
