@@ -11,6 +11,7 @@ template {
   # Both are one transaction of the kernel: all rules or none.
   check       = "nft -c -f {}"
   command     = "nft -f /etc/nftables.d/services.nft"
+  rollback    = true
   wait {
     min = "500ms"
     max = "5s"

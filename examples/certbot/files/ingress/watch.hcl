@@ -21,6 +21,6 @@ template {
 template {
   source      = "/etc/ryo-watch/ingress/haproxy.cfg.tmpl"
   destination = "/etc/haproxy/haproxy.cfg"
-  check       = "haproxy -c -q -f {}"
+  check       = "haproxy -c -f {}"
   command     = "reload-haproxy"
 }
