@@ -170,6 +170,44 @@ fn jinja_includes_come_from_the_folder_of_the_template() {
 }
 
 #[test]
+fn jinja_imports_macros_and_names_the_file_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("macros.j2", "{% macro line(s) %}server {{ s.Node }} {{ s.Address }}:{{ s.Port }}{% endmacro %}");
+    write("wrong.j2", "fine\n{{ key(1) }}");
+    write("base.j2", "<{% block body %}{% endblock %}>");
+    let options = Options { folder: Some(folder.path().to_owned()), ..Options::default() };
+    let render = |source: &str| render_with(Syntax::Jinja, source, &options);
+    let imported =
+        "{% from 'macros.j2' import line %}{% for s in service('web') %}{{ line(s) }};{% endfor %}";
+    assert_eq!(render(imported).as_deref(), Ok("server node-1 10.0.0.1:8001;server node-2 10.0.0.2:8002;"));
+    let extended = "{% extends 'base.j2' %}{% block body %}{{ '<' | upper }}&{% endblock %}";
+    assert_eq!(render(extended).as_deref(), Ok("<<&>"), "nothing is escaped");
+    let error = render("a\n{% include 'wrong.j2' %}").unwrap_err();
+    assert!(error.contains("wrong.j2:2") && error.contains("argument 1 of key must be string"), "{error}");
+    let error = render("{% include 'nope.j2' %}").unwrap_err();
+    assert!(error.contains("nope.j2"), "{error}");
+}
+
+#[test]
+fn jinja_has_its_own_filters_beside_the_functions() {
+    for (source, expected) in [
+        ("{{ ['b', 'a'] | sort | join(',') }} {{ 'x' | upper }} {{ [1, 2] | sum }}", "a,b X 3"),
+        ("{{ service('web') | map(attribute='Port') | join(' ') }}", "8001 8002"),
+        ("{{ service('web') | selectattr('Port', 'gt', 8001) | map(attribute='Node') | first }}", "node-2"),
+        (
+            "{% set n = namespace(total=0) %}{% for s in service('web') %}{% set n.total = n.total + s.Port %}{% endfor %}{{ n.total }}",
+            "16003",
+        ),
+        ("{% for s in service('web') if 'v1' in s.Tags %}{{ loop.index }}{% endfor %}", "12"),
+        ("{{ (key('app/json') | parseJSON).list | toJSON }} {{ sprig_add(1, 2) }}", "[1,\"two\"] 3"),
+        ("{%- if keyExists('nope') %}x{% else %}y{% endif -%}", "y"),
+    ] {
+        assert_eq!(jinja(source).as_deref(), Ok(expected), "{source}");
+    }
+}
+
+#[test]
 fn go_errors_name_the_source_and_the_place() {
     for (source, expected) in [
         ("a\n{{ end }}", "t: parse: template: t:2: unexpected {{end}}"),
