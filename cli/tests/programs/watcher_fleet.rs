@@ -28,7 +28,7 @@ fn one_watcher_asks_for_all_and_another_takes_its_place() {
     let scene = Scene::new();
     scene.registry.put_ok("/v1/kv/a", "1");
     scene.write("a.tmpl", "{{ key \"a\" }} {{ range service \"consul\" }}{{ .Name }}{{ end }}");
-    let file = "deduplicate {\n  enabled = true\n}\n\
+    let file = "clean_exit = true\ndeduplicate {\n  enabled = true\n}\n\
                 template {\n  source = \"@DIR@/a.tmpl\"\n  destination = \"@HERE@/a\"\n}\n";
     let (first, one) = machine(&scene, "one", file);
     let becomes = |name: &str, text: &str| scene.wait_for(&format!("{name}/a"), text);
@@ -47,7 +47,7 @@ fn one_watcher_asks_for_all_and_another_takes_its_place() {
     becomes("two", "2 consul");
     assert!(!second.log().contains("adding "), "it asked by itself:\n{}", second.log());
 
-    assert_eq!(first.stop(Signal::SIGTERM), 12);
+    assert_eq!(first.stop(Signal::SIGTERM), 0);
     scene.registry.put_ok("/v1/kv/a", "3");
     becomes("two", "3 consul");
     assert!(second.log().contains("adding kv.get(a)"), "{}", second.log());

@@ -68,6 +68,7 @@ pub(super) fn assemble(
         actions: actions(table)?,
         exec: table.table("exec").and_then(exec),
         processes: processes(table)?,
+        clean_exit: table.bool("clean_exit").unwrap_or(false),
         export_token: table.bool("export_token").unwrap_or(true),
         kill_signal: table.signal("kill_signal").unwrap_or(Some(Signal::SIGINT)),
         reload_signal: table.signal("reload_signal").unwrap_or(Some(Signal::SIGHUP)),

@@ -72,6 +72,8 @@ pub struct Config {
     pub processes: Vec<ProcessConfig>,
     /// Variables for commands, children and `env`: the registry's address and the like.
     pub environment: Vec<(String, String)>,
+    /// Whether a stop by a signal is a success instead of 12.
+    pub clean_exit: bool,
     /// Whether commands and children see the token and the password that are used to ask.
     pub export_token: bool,
     /// Stops the program; SIGINT and SIGTERM do so too unless set otherwise.
@@ -231,6 +233,8 @@ pub struct TemplateConfig {
     pub sandbox_is_strict: bool,
     /// An empty answer is believed at once.
     pub allow_empty: bool,
+    /// Its command runs at the start even when the file is as it should be.
+    pub run_on_start: bool,
     /// After a command that failed, the bytes before return and the command runs again.
     pub rollback: bool,
     /// Where a refused text is kept; `None` when it is not.

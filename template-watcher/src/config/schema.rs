@@ -83,6 +83,7 @@ pub(super) const TOP: &[Key] = &[
     key("status_address", Text),
     key("wait_warning", Duration),
     key("export_token", Bool),
+    key("clean_exit", Bool),
 ];
 
 /// The block form of `wait`.
@@ -167,6 +168,7 @@ const TEMPLATE: &[Key] = &[
     key("symlink", Text),
     key("function_allowlist", MoreTexts),
     key("sandbox_strict", Bool),
+    key("run_on_start", Bool),
     key("rollback", Bool),
     key("rejected", Text),
     key("keep_rejected", Bool),

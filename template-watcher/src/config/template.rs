@@ -75,6 +75,7 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
         denied_functions: entry.texts("function_denylist").unwrap_or_default(),
         sandbox: entry.filled("sandbox_path").map(PathBuf::from),
         allow_empty: entry.bool("allow_empty").unwrap_or(false),
+        run_on_start: entry.bool("run_on_start").unwrap_or(false),
         rollback: entry.bool("rollback").unwrap_or(false),
         expect,
         guard_for: entry.duration("guard_for"),

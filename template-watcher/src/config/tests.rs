@@ -260,3 +260,27 @@ fn log_files_rotate_and_syslog_has_facilities() {
     assert_eq!(read("syslog { name = \"w\" }").unwrap().syslog.unwrap().program, "w");
     assert!(read("syslog { facility = \"XX\" }").unwrap_err().starts_with("invalid syslog facility: \"XX\""));
 }
+
+#[test]
+fn the_reference_page_has_every_key() {
+    let page = include_str!("../../../docs/watcher.md");
+    let mut missing = Vec::new();
+    let mut open = vec![schema::TOP];
+    while let Some(keys) = open.pop() {
+        for key in keys {
+            if !page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == key.name) {
+                missing.push(key.name);
+            }
+            if let schema::Kind::Block(inner)
+            | schema::Kind::Blocks(inner)
+            | schema::Kind::Named(inner)
+            | schema::Kind::Consul(inner) = key.kind
+            {
+                open.push(inner);
+            }
+        }
+    }
+    // Old names of keys that the page has.
+    missing.retain(|name| !["uid", "gid", "function_blacklist", "whitelist", "blacklist"].contains(name));
+    assert_eq!(missing, [""; 0]);
+}

@@ -129,6 +129,7 @@ impl Runner {
         slot.rendered = true;
         slot.counts = Some(counts(&slot.asked.used, &self.answers));
         let is_left_undone = std::mem::take(&mut slot.is_left_undone);
+        let runs_first = std::mem::take(&mut slot.runs_first);
         let is_written = matches!(fate, Fate::Written(_));
         let names = slot.names();
         if is_written {
@@ -137,7 +138,7 @@ impl Runner {
         } else if is_left_undone {
             tracing::warn!(target: "runner", "{:?} => {:?}: its command did not work before, it is run now", names.0, names.1);
         }
-        if let Some(action) = slot.action.clone().filter(|_| is_written || is_left_undone) {
+        if let Some(action) = slot.action.clone().filter(|_| is_written || is_left_undone || runs_first) {
             let undo = slot.undo(fate, &text);
             let job = Job::new(action, names, slot.note.clone(), undo);
             self.actions.queue(job, Instant::now());

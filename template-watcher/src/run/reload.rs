@@ -46,7 +46,7 @@ impl Runner {
         if let Some(shares) = &self.shares {
             shares.end().await;
         }
-        Exit::Interrupted
+        if self.config.clean_exit { Exit::Success } else { Exit::Interrupted }
     }
 
     /// Reads templates and configuration again; what is wrong is told, and everything stays as it was.
@@ -92,6 +92,7 @@ impl Runner {
             slot.counts = before.and_then(|old| old.counts.clone());
             // What this process left undone, it has not forgotten.
             slot.is_left_undone &= before.is_none();
+            slot.runs_first &= before.is_none();
         }
         if let Some(shares) = &self.shares {
             shares.end().await;

@@ -38,6 +38,8 @@ pub(super) struct Slot {
     pub(super) share: Option<String>,
     /// Whether a process before this one left its command undone.
     pub(super) is_left_undone: bool,
+    /// Whether its command runs once even if its file needs no change.
+    pub(super) runs_first: bool,
     surroundings: Arc<Surroundings>,
     text: Vec<u8>,
     body: Option<Box<dyn Body>>,
@@ -96,6 +98,7 @@ impl Slot {
             note: None,
             share: None,
             is_left_undone: false,
+            runs_first: false,
             surroundings,
             text,
             body: None,
@@ -134,6 +137,7 @@ impl Slot {
     /// Says what is done after its changes, and finds out whether that was left undone.
     pub(super) fn act_by(&mut self, action: Option<Action>) {
         self.note = self.config.destination.as_deref().filter(|_| action.is_some()).map(Note::of);
+        self.runs_first = self.config.run_on_start;
         self.is_left_undone = self.note.as_ref().is_some_and(Note::is_there);
         self.action = action;
     }

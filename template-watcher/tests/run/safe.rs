@@ -203,3 +203,17 @@ async fn the_token_stays_here_when_it_shall() {
     stage.becomes("log", &format!(":{address}\n")).await;
     stage.becomes("out", "!").await;
 }
+
+#[tokio::test]
+async fn a_command_may_run_although_its_file_is_as_it_should_be() {
+    let stage = Stage::with(&[]).await;
+    stage.write("t", "x");
+    stage.write("out", "x");
+    let text = "template { source = \"@t\" destination = \"@out\" command = \"echo ran >> @log\" ";
+    run(stage.config(&format!("{text} }}"), &["-once"]), Shutdown::default()).await.unwrap();
+    assert!(!stage.path("log").exists(), "as consul-template");
+    run(stage.config(&format!("{text} run_on_start = true }}"), &["-once"]), Shutdown::default())
+        .await
+        .unwrap();
+    stage.becomes("log", "ran\n").await;
+}
