@@ -7,11 +7,16 @@ action "reload-haproxy" {
   unit = "haproxy.service"
 }
 
+# A file for each certificate in the registry; what is none, or has no key, does not get there.
 template {
-  source      = "/etc/ryo-watch/ingress/certificates.tmpl"
-  destination = "/etc/haproxy/certificates"
-  perms       = "0600"
-  command     = "reload-haproxy"
+  contents      = "{{ print \"certificates/\" item | key }}"
+  for_each      = "{{ range ls \"certificates\" }}{{ .Key }}\n{{ end }}"
+  destination   = "/etc/haproxy/certs/{}.pem"
+  perms         = "0600"
+  check         = "openssl x509 -noout -in {} && openssl pkey -noout -in {}"
+  keep_rejected = false
+  prune         = true
+  command       = "reload-haproxy"
   wait {
     min = "500ms"
     max = "5s"
