@@ -28,7 +28,7 @@ use crate::{
     api::Context,
     backend::{Backend, CLIENT_HEADER, NODE_HEADER},
     config::{Config, Listen},
-    dns, figures,
+    dns, figures, translate,
 };
 
 /// A page that shows the services, until the operator's own folder or a richer one takes its place.
@@ -53,6 +53,8 @@ pub(crate) struct Behind {
     rate: Rate,
     /// How many requests were handed on.
     calls: Counter,
+    /// The own datacenter's name, where others' addresses are translated: `translate_wan_addrs`.
+    translates: Option<String>,
 }
 
 /// The wrapper that lets one `Arc` serve.
@@ -65,7 +67,8 @@ impl Door {
         // A server asks itself; its own limits are request_limits.
         let a_second = if config.server { f64::INFINITY } else { config.limits.rpc_rate };
         let rate = Rate::new(a_second, f64::from(config.limits.rpc_max_burst));
-        let behind = Arc::new(Behind { own, backend, node, rate, calls: counter!("client.rpc") });
+        let translates = config.translate_wan_addrs.then(|| config.datacenter.clone());
+        let behind = Arc::new(Behind { own, backend, node, rate, translates, calls: counter!("client.rpc") });
         let front = RwLock::new(Front::new(settings(config), Arc::new(Shared(behind.clone()))));
         Arc::new(Self { front, behind })
     }
@@ -139,7 +142,14 @@ impl Behind {
             return Box::pin(ready(answer.into_endpoint_response(Layout::Compact)));
         }
         Box::pin(async move {
-            let answered = self.backend.call(request).await;
+            let foreign =
+                self.translates.as_deref().and_then(|own| Some((translate::foreign(&request, own)?, own)));
+            let mut answered = self.backend.call(request).await;
+            if let Some((foreign, own)) = foreign
+                && let Ok(answer) = answered
+            {
+                answered = Ok(translate::translated(answer, foreign, own).await);
+            }
             if let Some(call) = call {
                 figures::called(&self.node, call, &answered);
             }

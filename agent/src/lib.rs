@@ -22,6 +22,7 @@ mod local;
 mod supervisor;
 mod sync;
 mod tls;
+mod translate;
 mod watches;
 
 pub use agent::{Agent, StartError, start, start_client};

@@ -50,7 +50,7 @@ pub(crate) struct ClientFlags {
 pub(crate) struct ServerFlags {
     /// Ask another datacenter
     #[arg(long, value_name = "NAME")]
-    datacenter: Option<String>,
+    pub(crate) datacenter: Option<String>,
     /// Let any server answer, maybe from an older state
     #[arg(long)]
     stale: bool,

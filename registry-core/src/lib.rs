@@ -208,8 +208,16 @@ impl Registry {
         let listeners = self.listeners.lock().expect("nobody panics while holding the listeners").take();
         if let Some(listeners) = listeners {
             let serving = listeners.serve(self, routes);
+            // Not the registry itself: it owns the tasks.
+            let (registry, own) = (Arc::downgrade(self), self.settings.server_address());
+            let own_cluster = move || {
+                let addresses = registry.upgrade().map(|registry| registry.servers().addresses());
+                let others = addresses.into_iter().flatten().filter(|address| *address != own);
+                others.filter_map(|address| address.parse().ok()).collect()
+            };
             let measuring = figures::measure(Arc::downgrade(self), self.shutdown.clone());
-            let serving = serving.into_iter().chain([tokio::spawn(measuring)]).chain(self.wan.start());
+            let serving =
+                serving.into_iter().chain([tokio::spawn(measuring)]).chain(self.wan.start(own_cluster));
             self.tasks.lock().expect("nobody panics while holding the tasks").extend(serving);
         }
     }

@@ -17,7 +17,7 @@ use crate::{
 fn server(stage: &Stage, name: &str, host: u8, datacenter: &str, joins: &[&Node]) -> Node {
     let address = stage.address(host);
     let keys = format!(
-        "bind_addr = \"{address}\"\nclient_addr = \"{address}\"\nserver = true\nbootstrap_expect = 1\nretry_interval_wan = \"1s\""
+        "bind_addr = \"{address}\"\nclient_addr = \"{address}\"\nserver = true\nbootstrap_expect = 1\nretry_interval_wan = \"1s\"\ndisable_remote_exec = false"
     );
     let node = stage.node_with(name, host, &keys);
     let joins: Vec<_> = joins.iter().map(|node| node.address.to_string()).collect();
@@ -122,6 +122,8 @@ fn servers_that_share_a_neighbour_find_each_other_and_answer_for_each_other() {
     assert_eq!(first.get("/v1/agent/self").json()["Stats"]["consul"]["known_datacenters"], "3");
     let (code, said) = first.ryo(&["members", "-wan"]);
     assert!(code == 0 && said.contains("n3.west"), "{said}");
+    let (code, said) = first.ryo(&["exec", "-datacenter", "west", "-wait", "1s", "echo", "far"]);
+    assert!(code == 0 && said.contains("n3: far"), "{said}");
     let (code, said) = first.ryo(&["kv", "get", "-datacenter", "west", "a"]);
     assert_eq!((code, said.trim()), (0, "2"));
 }
@@ -239,4 +241,68 @@ fn a_server_that_nobody_lets_in_gives_up_where_it_is_told_to() {
     node.write("ryo.d/zzz.json", &json!({"retry_join_wan": [nobody], "retry_max_wan": 2}).to_string());
     let process = node.start();
     assert_eq!(process.ended(), 1);
+}
+
+#[test]
+fn addresses_are_translated_for_those_who_come_from_elsewhere() {
+    let stage = Stage::new();
+    let first = server(&stage, "n1", 10, "east", &[]);
+    first.write("ryo.d/wan.json", r#"{"translate_wan_addrs": true}"#);
+    let second = server(&stage, "n2", 20, "north", &[&first]);
+    let _running = [first.start_and_wait(), second.start_and_wait()];
+    wait_for_members(&first, &ALL[..2]);
+    let service = json!({
+        "Node": "db", "Address": "10.2.0.1", "TaggedAddresses": {"wan": "99.0.0.1"},
+        "Service": {"Service": "db", "Port": 1, "TaggedAddresses": {"wan": {"Address": "99.9.9.9", "Port": 2}}},
+    });
+    second.put_ok("/v1/catalog/register", &service.to_string());
+    let shown = |node: &Node, path: &str| {
+        let found = node.get(path).json()[0].clone();
+        (
+            found["Node"]["Address"].clone(),
+            found["Service"]["Address"].clone(),
+            found["Service"]["Port"].clone(),
+        )
+    };
+    let far = (json!("99.0.0.1"), json!("99.9.9.9"), json!(2));
+    assert_eq!(shown(&first, "/v1/health/service/db?dc=north"), far);
+    let near = (json!("10.2.0.1"), json!(""), json!(1));
+    assert_eq!(shown(&second, "/v1/health/service/db"), near);
+    assert_eq!(shown(&second, "/v1/health/service/db?dc=north"), near);
+    assert_eq!(first.dns("db.service.north.consul.", RecordType::A).answers, ["99.9.9.9"]);
+    assert_eq!(second.dns("db.service.consul.", RecordType::A).answers, ["10.2.0.1"]);
+}
+
+#[test]
+fn of_three_servers_any_living_one_answers_for_its_datacenter() {
+    let stage = Stage::new();
+    let east: Vec<_> = [("e1", 11), ("e2", 12), ("e3", 13)]
+        .map(|(name, host)| server(&stage, name, host, "east", &[]))
+        .into();
+    let joins: Vec<_> = east.iter().map(|node| node.address.to_string()).collect();
+    for node in &east {
+        node.write("ryo.d/three.json", &json!({"bootstrap_expect": 3, "retry_join": joins}).to_string());
+    }
+    let north = server(&stage, "n1", 20, "north", &[&east[0]]);
+    let mut running: Vec<_> = east.iter().map(Node::start).collect();
+    for (node, process) in east.iter().zip(&mut running) {
+        node.wait_for_registry(process);
+    }
+    let _north = north.start_and_wait();
+    // One of them was joined; all are known.
+    let all = [("e1.east", 1), ("e2.east", 1), ("e3.east", 1), ("n1.north", 1)];
+    for node in east.iter().chain([&north]) {
+        wait_for_members(node, &all);
+    }
+    north.put_ok("/v1/kv/a?dc=east", "1");
+    for node in &east {
+        assert_eq!(node.get("/v1/kv/a?raw").text, "1");
+        node.put_ok("/v1/kv/b?dc=north", &node.name);
+        assert_eq!(north.get("/v1/kv/b?raw").text, node.name);
+    }
+    running.remove(0).kill();
+    until(LONG, "the others answer", || {
+        let page = north.try_get("/v1/kv/a?raw&dc=east")?;
+        if page.text == "1" { Ok(()) } else { Err(page.text) }
+    });
 }

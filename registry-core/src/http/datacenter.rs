@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_api::{Answer, ApiError, Body, BoxFuture, Serve, answer::Layout, body};
+use link::calls;
 use registry_wire::{options, query::Query};
 use serde_json::Value;
 
@@ -51,12 +52,19 @@ pub fn everywhere(registry: Arc<Registry>, routes: Arc<dyn Serve>) -> Arc<dyn Se
 }
 
 impl Serve for Everywhere {
-    fn serve(&self, request: Request<Body>) -> BoxFuture<Response<Body>> {
-        let (registry, path) = (&self.registry, request.uri().path());
+    fn serve(&self, mut request: Request<Body>) -> BoxFuture<Response<Body>> {
+        let registry = &self.registry;
         if let Some(mistaken) = wan::mistaken(registry, request.headers()) {
             return Box::pin(async { mistaken });
         }
-        if request.method() == Method::PUT && BY_BODY.contains(&path) && registry.wan().has_others() {
+        // It has arrived; the leader that it may go on to is another server.
+        request.headers_mut().remove(calls::WAN_TARGET_HEADER);
+        let path = request.uri().path();
+        // Most fleets are one server of one datacenter: nothing is read for them.
+        if !registry.wan().has_others() {
+            return self.routes.serve(request);
+        }
+        if request.method() == Method::PUT && BY_BODY.contains(&path) {
             return Box::pin(by_body(registry.clone(), self.routes.clone(), request));
         }
         let begins = |with: &[&str]| with.iter().any(|prefix| path.starts_with(prefix));

@@ -6,10 +6,12 @@ use agent::backend::remote::{reachable, reason, resolve};
 use link::{Link, join};
 use tokio::time::sleep;
 
-use super::{Wan, now_ms, talk};
+use super::{Wan, now_ms, table::Standing, talk};
 
 /// The port that other datacenters' servers answer joins on: `ports.serf_wan`.
 const JOIN_PORT: u16 = 8302;
+/// How often it is looked whether all servers of this datacenter are known.
+const TOGETHER_EVERY: Duration = Duration::from_secs(5);
 /// The first pause after a round in which somebody did not answer; doubled up to `retry_interval_wan`.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
@@ -52,6 +54,34 @@ impl Wan {
                 () = async {}, if waiting.is_empty() => {}
             }
         }
+    }
+
+    /// Lets the servers of this datacenter know each other here too, until shutdown: one that joins another datacenter is
+    /// enough for all of them.
+    pub(crate) async fn keep_together(self: Arc<Self>, own_cluster: impl Fn() -> Vec<SocketAddr>) {
+        while !self.shutdown.is_requested() {
+            for address in own_cluster() {
+                // Whoever does not answer now is asked again.
+                if !self.has_at(address) && self.meet(address).await.is_ok() {
+                    tracing::debug!(target: "agent.server", %address, "a server of this datacenter is known to the others");
+                }
+            }
+            tokio::select! {
+                () = sleep(TOGETHER_EVERY) => {}
+                () = self.shutdown.requested() => {}
+            }
+        }
+    }
+
+    /// Whether the server whose link is here is known, and here for good.
+    fn has_at(&self, address: SocketAddr) -> bool {
+        let state = self.state();
+        let mut others = state.table.others().iter();
+        others.any(|(name, known)| {
+            let found_at = state.peers.get(name).and_then(|peer| peer.found_at);
+            known.standing != Standing::Left
+                && (known.server.links.contains(&address) || found_at == Some(address))
+        })
     }
 
     /// Joins the server at a place: `10.0.0.1`, `[fd10::1]:8302`, `registry.example:8302`.

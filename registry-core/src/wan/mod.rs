@@ -170,11 +170,20 @@ impl Wan {
     }
 
     /// Speaks with the others and joins the configured ones, until shutdown.
-    pub(crate) fn start(self: &Arc<Self>) -> Vec<JoinHandle<()>> {
+    ///
+    /// `own_cluster` tells the links of this datacenter's other servers, which find each other in their own way.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        own_cluster: impl Fn() -> Vec<SocketAddr> + Send + 'static,
+    ) -> Vec<JoinHandle<()>> {
         if !self.open {
             return Vec::new();
         }
-        vec![tokio::spawn(self.clone().talk()), tokio::spawn(self.clone().keep_joining())]
+        vec![
+            tokio::spawn(self.clone().talk()),
+            tokio::spawn(self.clone().keep_joining()),
+            tokio::spawn(self.clone().keep_together(own_cluster)),
+        ]
     }
 
     /// Whether anybody of another datacenter is known.
@@ -230,6 +239,9 @@ impl Wan {
     /// Whether this is another datacenter that somebody here has heard of.
     pub(crate) fn knows(&self, datacenter: &str) -> bool {
         let state = self.state();
+        if state.table.own().datacenter == datacenter {
+            return false;
+        }
         let mut others = state.table.others().values();
         others.any(|known| known.standing != Standing::Left && known.server.datacenter == datacenter)
     }

@@ -162,14 +162,19 @@ impl Wan {
         let told = self.news(&state, differ);
         drop(state);
         self.changed(&changes, fresh);
-        if let Some(peer) = self.state().peers.get_mut(&name)
-            && peer.failures > 0
-        {
-            // It is there again, wherever it may be.
-            (peer.failures, peer.next) = (0, Instant::now());
+        self.look_again(&name);
+        told
+    }
+
+    /// A server that did not answer speaks: it is there again. Whether it can be reached is another question, for it may be
+    /// behind a translation of addresses.
+    fn look_again(&self, name: &str) {
+        let mut state = self.state();
+        let away = state.table.others().get(name).is_some_and(|known| known.standing != Standing::Alive);
+        if let Some(peer) = state.peers.get_mut(name).filter(|_| away) {
+            peer.next = Instant::now();
             self.news.notify_one();
         }
-        told
     }
 
     /// Writes the table where it has changed; what cannot be written is tried again with the next change.

@@ -109,10 +109,9 @@ impl Exec {
 
     async fn send(&self, client: &Client, job: &Value) -> Result<Exit, String> {
         let own: Result<Value, _> = client.json(&Request::get("/v1/agent/self")).await;
-        own.map_err(|e| format!("Error querying Consul agent: {e}"))?;
+        let own = own.map_err(|e| format!("Error querying Consul agent: {e}"))?;
         let mut signals = Signals::new().map_err(|e| format!("cannot listen to signals: {e}"))?;
-        let body =
-            json!({ "Name": "Remote Exec", "TTL": format!("{}s", TTL.as_secs()), "Behavior": "delete" });
+        let body = self.session(client, &own).await.map_err(|e| format!("Failed to create session: {e}"))?;
         let request = self.ask.apply(Request::put("/v1/session/create", body.to_string()));
         let session: Value =
             client.json(&request).await.map_err(|e| format!("Failed to create session: {e}"))?;
@@ -131,6 +130,30 @@ impl Exec {
             let _ = client.send(&self.ask.apply(request)).await;
         }
         ended
+    }
+
+    /// The session that is wanted. In another datacenter there is no node of ours: it is bound to a server there.
+    async fn session(&self, client: &Client, own: &Value) -> Result<Value, String> {
+        let mut body =
+            json!({ "Name": "Remote Exec", "TTL": format!("{}s", TTL.as_secs()), "Behavior": "delete" });
+        let (datacenter, here) = (self.ask.server.datacenter.as_deref().unwrap_or_default(), &own["Config"]);
+        if datacenter.is_empty() || here["Datacenter"] == datacenter {
+            return Ok(body);
+        }
+        self.say("Remote exec in foreign datacenter, using Session TTL");
+        let servers = self.ask.apply(Request::get("/v1/health/service/consul").with("passing", "1"));
+        let servers: Result<Value, _> = client.json(&servers).await;
+        let servers =
+            servers.map_err(|e| format!("Failed to find Consul server in remote datacenter: {e}"))?;
+        let Some(node) = servers[0]["Node"]["Node"].as_str() else {
+            return Err("Failed to find Consul server in remote datacenter".to_owned());
+        };
+        self.say(format!("Binding session to remote node {node}@{datacenter}"));
+        let text = |name: &str| here[name].as_str().unwrap_or_default();
+        body["Name"] = format!("Remote Exec via {}@{}", text("NodeName"), text("Datacenter")).into();
+        body["Node"] = node.into();
+        body["Checks"] = json!([]);
+        Ok(body)
     }
 
     async fn execute(&self, client: &Client, session: &str, job: &Value) -> Result<Exit, String> {
