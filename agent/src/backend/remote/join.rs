@@ -83,11 +83,20 @@ impl Joins {
     ///
     /// Errors when none told, naming each target's reason, or the one whose key does not fit.
     pub async fn find(&self) -> Result<Vec<SocketAddr>, JoinError> {
+        self.ask(true).await
+    }
+
+    /// The same, and every address of a target is asked, as servers do: a name may stand for all of them.
+    pub async fn find_each(&self) -> Result<Vec<SocketAddr>, JoinError> {
+        self.ask(false).await
+    }
+
+    async fn ask(&self, first: bool) -> Result<Vec<SocketAddr>, JoinError> {
         let mut found = Vec::new();
         let (mut errors, mut unfit) = (Vec::new(), None);
         for target in &self.targets {
-            match self.one(target).await {
-                Ok(server) => found.push(server),
+            match self.of(target, first).await {
+                Ok(servers) => found.extend(servers),
                 Err(error @ JoinError::OtherDatacenter { .. }) if self.targets.len() == 1 => {
                     return Err(error);
                 }
@@ -104,25 +113,6 @@ impl Joins {
             (true, Some(unfit)) => Err(unfit),
             (true, None) => Err(JoinError::Nobody(errors)),
         }
-    }
-
-    async fn one(&self, target: &str) -> Result<SocketAddr, JoinError> {
-        let found = self.of(target, true).await?;
-        Ok(*found.first().expect("something was found"))
-    }
-
-    /// Asks every address of every target, as servers do: a name may stand for all of them.
-    ///
-    /// Errors when none told, with the reason of the last.
-    pub async fn find_each(&self) -> Result<Vec<SocketAddr>, JoinError> {
-        let (mut found, mut last) = (Vec::new(), JoinError::Nobody(Vec::new()));
-        for target in &self.targets {
-            match self.of(target, false).await {
-                Ok(more) => found.extend(more),
-                Err(error) => last = error,
-            }
-        }
-        if found.is_empty() { Err(last) } else { Ok(found) }
     }
 
     /// The links that are told at the addresses of a target; the first is enough, or not. Never none.
