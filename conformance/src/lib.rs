@@ -2,7 +2,8 @@
 //!
 //! A suite is a folder of scenarios in text beside this crate's sources; the program under test is a parameter. What all
 //! suites need lies here: options, verdicts, the subject's process, a blocking HTTP client, globs and patterns. How one
-//! suite reads and judges its scenarios lies in the folder of its name. The formats are described in `README.md`.
+//! suite reads and judges its scenarios lies in the folder of its name. `faults` runs no scenarios: servers under load are killed
+//! and cut off, and `history` judges what clients saw. The formats are described in `README.md`.
 
 use std::{path::PathBuf, thread, time::Duration};
 
@@ -10,7 +11,12 @@ pub mod case;
 pub mod cli;
 pub mod client;
 pub mod dns;
+pub mod faults;
 pub mod glob;
+// One judge for the simulation of servers and for real ones.
+#[expect(clippy::unwrap_used, reason = "written for tests")]
+#[path = "../../registry-core/tests/simulation/history.rs"]
+mod history;
 pub mod http;
 pub mod known;
 pub mod options;

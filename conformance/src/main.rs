@@ -1,12 +1,12 @@
 //! `conformance SUITE --bin PATH`: runs a suite and ends with 0 when every scenario came out as it should.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::ensure;
 use clap::Parser as _;
 use conformance::{
     case::{self, Tally},
-    cli, dns, http,
+    cli, dns, faults, http,
     known::Known,
     options::{Options, Suite},
     template,
@@ -14,12 +14,18 @@ use conformance::{
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
+    if options.suite == Suite::Faults {
+        let report = faults::run(&options.bin, Duration::from_secs_f64(60.0 * options.minutes))?;
+        told(&report);
+        return Ok(ExitCode::SUCCESS);
+    }
     let known = Known::read(&options.known)?;
     let cases = match options.suite {
         Suite::Http => http::cases(&options)?,
         Suite::Dns => dns::cases(&options)?,
         Suite::Template => template::cases(&options)?,
         Suite::Cli => cli::cases(&options)?,
+        Suite::Faults => Vec::new(),
     };
     let everything = options.only.is_empty() && options.scenarios.is_none();
     for name in known.of_suite(options.suite.name()).filter(|_| everything) {
@@ -38,4 +44,14 @@ fn summary(tally: &Tally) {
         println!("{} of those that count as passed are known failures", tally.known);
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
+}
+
+#[expect(clippy::print_stdout, reason = "the runner's report")]
+fn told(report: &faults::Report) {
+    let faults::Report { faults, with_cuts, answered, unanswered, locks, slowest } = report;
+    let cuts = if *with_cuts { "" } else { ", networks left whole for want of root" };
+    println!(
+        "{faults} faults{cuts}; {answered} operations answered, {unanswered} not; {locks} locks taken; well again within \
+         {slowest:.1?}; what was seen has an order"
+    );
 }

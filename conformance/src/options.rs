@@ -15,6 +15,7 @@ use crate::glob;
 #[command(after_help = "Examples:\n  \
     conformance http --bin target/debug/ryo\n  \
     conformance http --bin target/debug/ryo --only 0* --only 500 -v\n  \
+    conformance faults --bin target/debug/ryo --minutes 60\n  \
     conformance http --server-cmd 'consul agent -config-file={config}'\n  \
     conformance template --bin consul-template --server-cmd 'consul agent -dev -config-file={config}'")]
 pub struct Options {
@@ -38,6 +39,9 @@ pub struct Options {
     /// Scenarios that are known to fail, one `suite/name: reason` a line.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/known-failures.txt"))]
     pub known: PathBuf,
+    /// How long faults go on.
+    #[arg(long, default_value_t = 1.0)]
+    pub minutes: f64,
     /// Name every scenario with its seconds, and print all that differs instead of one line.
     #[arg(short, long)]
     pub verbose: bool,
@@ -54,6 +58,8 @@ pub enum Suite {
     Template,
     /// Commands, their output and exit codes.
     Cli,
+    /// No scenarios: three servers under load, killed, stopped and cut off from one another; root cuts.
+    Faults,
 }
 
 impl Suite {
@@ -64,6 +70,7 @@ impl Suite {
             Self::Dns => "dns",
             Self::Template => "template",
             Self::Cli => "cli",
+            Self::Faults => "faults",
         }
     }
 }
