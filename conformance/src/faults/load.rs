@@ -25,7 +25,9 @@ const CLIENTS: usize = 16;
 /// Clients that want the lock.
 const CONTENDERS: usize = 4;
 /// Operations on a group of keys before the clients go on to the next: histories of thousands take too long to judge.
-const TOGETHER: usize = 160;
+const TOGETHER: usize = 96;
+/// How many of these one without an answer counts for: each could stand at any place in the order, and few of them make many orders.
+const UNANSWERED: usize = 16;
 /// Keys in a group.
 const KEYS: usize = 4;
 /// How long a client waits for an answer.
@@ -200,6 +202,7 @@ impl Client<'_> {
             if done.is_none() {
                 // What was asked for may still happen: whoever goes on is somebody else.
                 self.thread = self.load.history().thread();
+                self.load.operations.fetch_add(UNANSWERED, SeqCst);
             }
         }
     }
