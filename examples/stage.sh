@@ -26,7 +26,8 @@ stage_open() {
     ip link set lo up
     root=$(mktemp -d)
     started=
-    trap '[ -z "$started" ] || kill $started 2>/dev/null; wait; rm -rf "$root"' EXIT
+    # Some of them may have ended already.
+    trap '[ -z "$started" ] || kill $started 2>/dev/null || true; wait; rm -rf "$root"' EXIT
     trap 'exit 1' HUP INT TERM
     mkdir -p "$root/etc/ryo-watch" "$root/run" "$root/var/log" "$root/var/lib" "$root/bin"
     export HOME="$root" PATH="$root/bin:$PATH"
