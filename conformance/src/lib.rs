@@ -13,10 +13,7 @@ pub mod client;
 pub mod dns;
 pub mod faults;
 pub mod glob;
-// One judge for the simulation of servers and for real ones.
-#[expect(clippy::unwrap_used, reason = "written for tests")]
-#[path = "../../registry-core/tests/simulation/history.rs"]
-mod history;
+pub mod history;
 pub mod http;
 pub mod known;
 pub mod options;

@@ -3,14 +3,12 @@
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use conformance::history::{Begun, History, Op, Ret};
 use http::StatusCode;
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use crate::{
-    caller::{Answer, Caller},
-    history::{Begun, History, Op, Ret},
-};
+use crate::caller::{Answer, Caller};
 
 /// How many keys all clients share: few, so that they meet.
 const KEYS: u32 = 3;

@@ -15,7 +15,6 @@
 
 mod caller;
 mod client;
-mod history;
 mod locks;
 mod network;
 mod run;

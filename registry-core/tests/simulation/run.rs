@@ -2,13 +2,13 @@
 
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
+use conformance::history::{self, History};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use turmoil::Sim;
 
 use crate::{
     caller::Caller,
     client::{Client, Shared},
-    history::{self, History},
     locks::{self, Lock},
     server::{self, Files, name},
     watch,

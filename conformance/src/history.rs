@@ -1,4 +1,5 @@
-//! What the clients saw, and whether one register a key could have answered so.
+//! What clients saw, and whether one register a key could have answered so: linearizability, judged by stateright's tester. For
+//! `conformance faults`, and for the registry's simulation of servers.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +7,25 @@ use stateright::semantics::{ConsistencyTester, LinearizabilityTester, Sequential
 
 /// An operation on one key; every value is written once only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
+pub enum Op {
+    /// What is there.
     Read,
+    /// Puts a value there, whatever was there before.
     Write(u64),
     /// Writes the second if the first is there; `None` is an absent key.
     Swap(Option<u64>, u64),
+    /// Takes it away.
     Delete,
 }
 
 /// What an operation gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ret {
+pub enum Ret {
+    /// What was there; `None` is an absent key.
     Value(Option<u64>),
+    /// It took effect.
     Done,
+    /// Whether the swap took effect.
     Swapped(bool),
 }
 
@@ -47,7 +54,7 @@ impl SequentialSpec for Register {
 
 /// The operations on all keys, as they began and ended.
 #[derive(Default)]
-pub(crate) struct History {
+pub struct History {
     keys: BTreeMap<String, Vec<Operation>>,
     /// Counts beginnings and ends.
     moment: u64,
@@ -64,44 +71,47 @@ struct Operation {
 }
 
 /// An operation that has begun: who began it, and which of its key it is.
-pub(crate) struct Begun {
+pub struct Begun {
     key: String,
     place: usize,
 }
 
 impl History {
     /// Somebody who does one thing after the other; whoever was left without an answer goes on as somebody else.
-    pub(crate) fn thread(&mut self) -> u64 {
+    pub fn thread(&mut self) -> u64 {
         self.threads += 1;
         self.threads
     }
 
-    pub(crate) fn begin(&mut self, thread: u64, key: &str, op: Op) -> Begun {
+    /// Notes that somebody begins an operation on a key.
+    pub fn begin(&mut self, thread: u64, key: &str, op: Op) -> Begun {
         self.moment += 1;
         let operations = self.keys.entry(key.to_owned()).or_default();
         operations.push(Operation { thread, op, began: self.moment, ended: None });
         Begun { key: key.to_owned(), place: operations.len() - 1 }
     }
 
-    pub(crate) fn end(&mut self, begun: &Begun, ret: Ret) {
+    /// Notes what an operation gave.
+    pub fn end(&mut self, begun: &Begun, ret: Ret) {
         self.moment += 1;
-        self.keys.get_mut(&begun.key).unwrap()[begun.place].ended = Some((self.moment, ret));
+        let operations = self.keys.get_mut(&begun.key).expect("an operation on the key has begun");
+        operations[begun.place].ended = Some((self.moment, ret));
     }
 
     /// All keys that somebody touched.
-    pub(crate) fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         self.keys.keys().cloned().collect()
     }
 
     /// How many operations have an answer, and how many have none.
-    pub(crate) fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize) {
         let all = || self.keys.values().flatten();
         let answered = all().filter(|operation| operation.ended.is_some()).count();
         (answered, all().count() - answered)
     }
 
     /// Errors with the first key whose operations have no order in which one register answers as they were answered.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         for (key, operations) in &self.keys {
             if !linear(operations) {
                 let told: String = operations.iter().map(|operation| format!("  {operation:?}\n")).collect();
@@ -137,7 +147,7 @@ fn linear(operations: &[Operation]) -> bool {
 }
 
 /// The checker itself, tried on what it must refuse.
-pub(crate) fn self_check() -> Result<(), String> {
+pub fn self_check() -> Result<(), String> {
     let mut history = History::default();
     let (writer, reader) = (history.thread(), history.thread());
     let written = history.begin(writer, "k", Op::Write(1));
