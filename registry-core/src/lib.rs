@@ -32,7 +32,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use daemon::Shutdown;
@@ -138,20 +138,8 @@ impl Registry {
         }
         let mesh_root = mesh_root(&settings, &folder)?;
         let (role_sender, role) = channel::channel(Role::default());
-        let (holding, confirming, hearing) = (replication.clone(), replication.clone(), replication.clone());
-        let leadership = Leadership::new(
-            role,
-            Arc::new(move || holding.lease_holds()),
-            Arc::new(move || confirming.confirm()),
-            Arc::new(move || hearing.heard_ago()),
-            settings.hold,
-        );
-        let proposing = replication.clone();
-        let propose: writer::Propose = Arc::new(move |commands| {
-            let replication = proposing.clone();
-            Box::pin(async move { replication.propose(commands).await })
-        });
-        let (writer, feeding) = Writer::start(leadership.clone(), propose, shutdown.clone());
+        let leadership = leadership(&replication, role, settings.hold);
+        let (writer, feeding) = Writer::start(leadership.clone(), proposing(&replication), shutdown.clone());
         let following = replication.clone().follow(ours, role_sender, full, shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
         let listing = replication.clone();
@@ -326,6 +314,27 @@ impl Registry {
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
     }
+}
+
+/// Who leads, as the log knows it.
+fn leadership(replication: &Replication, role: channel::Receiver<Role>, hold: Duration) -> Leadership {
+    let (holding, confirming, hearing) = (replication.clone(), replication.clone(), replication.clone());
+    Leadership::new(
+        role,
+        Arc::new(move || holding.lease_holds()),
+        Arc::new(move || confirming.confirm()),
+        Arc::new(move || hearing.heard_ago()),
+        hold,
+    )
+}
+
+/// The way of changes into the log.
+fn proposing(replication: &Replication) -> writer::Propose {
+    let replication = replication.clone();
+    Arc::new(move |commands| {
+        let replication = replication.clone();
+        Box::pin(async move { replication.propose(commands).await })
+    })
 }
 
 fn mesh_root(settings: &Settings, folder: &Folder) -> Result<Option<MeshRoot>, StorageError> {

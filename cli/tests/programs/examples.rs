@@ -89,3 +89,10 @@ fn three_servers_grow_lose_replace_and_recover() {
         assert_eq!(said, fs::read_to_string(folder("three-servers").join("expected-output.txt")).unwrap());
     }
 }
+
+#[test]
+fn two_datacenters_answer_for_each_other_and_do_without_each_other() {
+    if let Some(said) = shows("two-datacenters", &[("ip", "iproute2"), ("dig", "bind9-dnsutils")]) {
+        assert_eq!(said, fs::read_to_string(folder("two-datacenters").join("expected-output.txt")).unwrap());
+    }
+}

@@ -39,7 +39,8 @@ impl Runner {
     /// Deals with what came of one template; tells whether its file changed.
     ///
     /// Errors end the run: with `once` every failure, otherwise only what the user declared fatal and a template that
-    /// cannot be read (after a start there are none: a reload reads all before it replaces any).
+    /// cannot be read (after a start there are none: a reload reads all before it replaces any). Long, for what becomes of a
+    /// text is told here and nowhere else.
     pub(super) async fn deliver(&mut self, index: usize) -> Result<bool, RunError> {
         let (once, dry, now_or_never) =
             (self.config.once, self.config.dry, self.config.once || self.config.parse_only);

@@ -93,6 +93,7 @@ impl Observer for Board {
 }
 
 impl Inner {
+    /// Long, for it is one arm an event.
     fn see(&mut self, event: &Event<'_>, now: Time) {
         match *event {
             Event::Began { templates } => {
