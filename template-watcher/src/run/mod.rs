@@ -116,6 +116,8 @@ pub(crate) struct Runner {
     forgets: bool,
     /// Keys that are answered by the prefix above them, and that prefix.
     covered: HashMap<Query, Query>,
+    /// Whether a prefix has changed since, or which keys it covers.
+    underived: bool,
     /// Folders that are asked for in place of their keys.
     folders: HashSet<Query>,
     /// Folders that may not be listed, or hold too much else.
@@ -157,6 +159,7 @@ impl Runner {
             asks_else: true,
             forgets: false,
             covered: HashMap::new(),
+            underived: false,
             folders: HashSet::new(),
             unsuitable: HashSet::new(),
             failing: HashMap::new(),

@@ -57,11 +57,14 @@ impl Runner {
         let asked = used.into_iter().chain(&self.folders);
         let asked = asked.filter(|query| !self.covered.contains_key(query)).collect();
         self.watches.follow(&asked);
-        self.forgets = true;
+        (self.forgets, self.underived) = (true, true);
     }
 
     /// Answers keys from the prefixes that cover them; tells whether something new came of it.
     fn derive(&mut self) -> bool {
+        if !std::mem::take(&mut self.underived) {
+            return false;
+        }
         let news = cover::answers(&self.covered, &self.answers);
         // Not `any`: each must be learned.
         news.into_iter().filter_map(|(key, answer)| self.learn(key, answer).then_some(())).count() > 0
@@ -215,6 +218,7 @@ impl Runner {
         let before = self.answers.get(&query).cloned();
         let new = Arc::make_mut(&mut self.answers).put(query.clone(), answer);
         if new {
+            self.underived |= matches!(query, Query::Prefix { .. });
             if let Some(now) = self.answers.get(&query) {
                 self.observers.tell(Event::Answered { query: &query, before: before.as_deref(), now });
             }
