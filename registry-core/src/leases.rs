@@ -36,6 +36,7 @@ use crate::{
     store::Store,
     writer::{WriteFailed, Writer},
 };
+pub(crate) use member::member;
 use table::{Due, Sign, Standing, Table};
 
 /// A lease ends this long after the last sign of life.

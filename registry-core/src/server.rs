@@ -195,11 +195,13 @@ async fn here(registry: &Registry, request: Request<Body>) -> Response<Body> {
         (&Method::GET, _) if path.starts_with(calls::ADDRESS) => {
             address(registry, &path[calls::ADDRESS.len()..]).await
         }
-        _ => said(
-            StatusCode::NOT_FOUND,
-            "this registry does not know that call; it may be older than its caller",
-        ),
+        _ => unknown(),
     }
+}
+
+/// The answer to a call that this release does not have.
+pub(crate) fn unknown() -> Response<Body> {
+    said(StatusCode::NOT_FOUND, "this registry does not know that call; it may be older than its caller")
 }
 
 /// Answers a call of the program that this server runs in.

@@ -1,5 +1,7 @@
 //! Nodes as `/v1/agent/members` shows them.
 
+use std::collections::BTreeMap;
+
 use link::calls::{Lease, Member, ServerTags};
 
 use super::table::Standing;
@@ -23,6 +25,7 @@ pub(super) fn of_lease(lease: &Lease, standing: Standing) -> Member {
         tags.extend(of_server(server));
     }
     let port = if lease.port == 0 { SERF_LAN } else { lease.port };
+    let tags = tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     Member { name: lease.node.clone(), addr: lease.address.clone(), port, ..member(tags, standing.status()) }
 }
 
@@ -59,9 +62,10 @@ fn build(version: &str) -> String {
     format!("{version}:")
 }
 
-fn member(tags: Vec<(&str, String)>, status: u8) -> Member {
+/// A node with these tags, still without a name and an address.
+pub(crate) fn member(tags: BTreeMap<String, String>, status: u8) -> Member {
     Member {
-        tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        tags,
         status,
         protocol_min: 1,
         protocol_max: 5,

@@ -9,7 +9,7 @@ use super::Wan;
 use crate::{
     Registry,
     http::query,
-    server::{json, said, whole},
+    server::{json, said, unknown, whole},
 };
 
 /// Answers a call below [`calls::WAN`].
@@ -55,10 +55,6 @@ pub(crate) fn mistaken(registry: &Registry, headers: &http::HeaderMap) -> Option
     let own = &registry.settings().node_id;
     let text = format!("this is the server {own}, not {meant}");
     (!meant.is_empty() && meant != own).then(|| said(StatusCode::CONFLICT, &text))
-}
-
-fn unknown() -> Response<Body> {
-    said(StatusCode::NOT_FOUND, "this registry does not know that call; it may be older than its caller")
 }
 
 async fn news(wan: &Wan, body: Body) -> Response<Body> {

@@ -20,7 +20,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use agent::coordinates::vivaldi::Vivaldi;
@@ -33,8 +33,12 @@ use registry_wire::coordinate::Coordinate;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use self::table::{Change, Standing, Table};
+use crate::{leases, writer::now_ms};
 
-pub(crate) use self::answers::{answer, mistaken};
+pub(crate) use self::{
+    answers::{answer, mistaken},
+    talk::read,
+};
 
 /// How long a server of another datacenter that does not answer is remembered where the configuration does not say.
 const FORGET_AFTER: Duration = Duration::from_secs(72 * 3600);
@@ -136,7 +140,7 @@ impl Wan {
     pub(crate) fn new(settings: &crate::Settings, folder: PathBuf, shutdown: Shutdown) -> Arc<Self> {
         let wan = settings.wan.clone();
         let now_ms = now_ms();
-        let mut member = crate::leases::own_member(settings);
+        let mut member = leases::own_member(settings);
         member.tags.remove("wan_join_port");
         let own = WanServer {
             node: settings.node_name.clone(),
@@ -363,18 +367,6 @@ fn member(server: &WanServer, status: u8) -> Member {
         name: server.name(),
         addr: server.links.first().map(|link| link.ip().to_string()).unwrap_or_default(),
         port: server.join_port,
-        tags: server.tags.clone(),
-        status,
-        protocol_min: 1,
-        protocol_max: 5,
-        protocol_cur: 2,
-        delegate_min: 2,
-        delegate_max: 5,
-        delegate_cur: 4,
+        ..leases::member(server.tags.clone(), status)
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, StatusCode};
-use http_api::body;
+use http::{Request, Response, StatusCode};
+use http_api::{Body, body};
 use link::{
     Link,
     calls::{self, WanNews},
 };
+use serde::de::DeserializeOwned;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
@@ -228,13 +229,17 @@ pub(super) async fn ask(link: &Link, news: &WanNews, target: &str) -> Result<Wan
     if let Ok(target) = target.parse() {
         request.headers_mut().insert(calls::WAN_TARGET_HEADER, target);
     }
-    let asked = async {
-        let (head, mut sent) = link.call(request).await.map_err(|error| error.to_string())?.into_parts();
-        let bytes = body::collect(&mut sent, NEWS_BYTES_MAX).await.map_err(|error| error.to_string())?;
-        match head.status {
-            StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-            status => Err(format!("{status}: {}", String::from_utf8_lossy(&bytes))),
-        }
-    };
+    let asked =
+        async { read(link.call(request).await.map_err(|error| error.to_string())?, NEWS_BYTES_MAX).await };
     timeout(LIMIT, asked).await.unwrap_or_else(|_| Err(format!("no answer within {} s", LIMIT.as_secs())))
+}
+
+/// What an answer of another server holds, at most so many bytes of JSON. Errors with what it says instead.
+pub(crate) async fn read<T: DeserializeOwned>(answer: Response<Body>, bytes_max: usize) -> Result<T, String> {
+    let (head, mut sent) = answer.into_parts();
+    let bytes = body::collect(&mut sent, bytes_max).await.map_err(|error| error.to_string())?;
+    match head.status {
+        StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+        status => Err(format!("{status}: {}", String::from_utf8_lossy(&bytes))),
+    }
 }

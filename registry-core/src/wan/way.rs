@@ -9,7 +9,7 @@ use link::{Link, LinkError, Unanswered, calls};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
-use super::{Wan, table::Standing};
+use super::{Wan, table::Standing, talk};
 
 /// How long an answer may take that others wait for.
 const GET_LIMIT: Duration = Duration::from_secs(5);
@@ -58,9 +58,8 @@ impl Wan {
     pub(crate) async fn get<T: DeserializeOwned>(&self, datacenter: &str, target: &str) -> Option<T> {
         let request = Request::get(target).body(body::empty()).ok()?;
         let asked = async {
-            let (head, mut sent) = self.call(datacenter, request).await.ok()?.into_parts();
-            let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await.ok()?;
-            serde_json::from_slice(&bytes).ok().filter(|_| head.status.is_success())
+            let answer = self.call(datacenter, request).await.ok()?;
+            talk::read(answer, ANSWER_BYTES_MAX).await.ok()
         };
         timeout(GET_LIMIT, asked).await.ok().flatten()
     }

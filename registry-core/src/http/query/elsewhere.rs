@@ -1,6 +1,5 @@
 //! A prepared query that finds nothing here: the same in the datacenters that it names, and in those that are near.
 
-use agent::backend::Unavailable;
 use http::{Request, Response, StatusCode};
 use http_api::{Body, body};
 use link::calls;
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::run::{Asked, run};
-use crate::{Registry, server};
+use crate::{Registry, server, wan};
 
 /// How long another datacenter may take for its answer.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -106,12 +105,7 @@ async fn run_there(
     let request = Request::put(calls::WAN_QUERY).body(body::full(sent)).expect("a fixed target");
     let answered = async {
         let answer = registry.wan().call(datacenter, request).await;
-        let (head, mut sent) = answer.map_err(|error: Unavailable| error.to_string())?.into_parts();
-        let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
-        match head.status {
-            StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-            status => Err(format!("{status}: {}", String::from_utf8_lossy(&bytes))),
-        }
+        wan::read(answer.map_err(|error| error.to_string())?, ANSWER_BYTES_MAX).await
     };
     timeout(LIMIT, answered).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
