@@ -7,12 +7,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use daemon::Shutdown;
-use sd_notify::NotifyState;
-use tokio::{
-    sync::watch,
-    time::{MissedTickBehavior, interval},
+use daemon::{
+    Shutdown,
+    supervisor::{State, keep_watchdog_quiet, tell, tell_reloading},
 };
+use tokio::sync::watch;
 
 use crate::backend::remote::Attachment;
 
@@ -41,9 +40,9 @@ impl Supervisor {
         };
         loop {
             match *attachment.borrow_and_update() {
-                Attachment::Never => tell(&[NotifyState::Status("looking for a registry")]),
+                Attachment::Never => tell(&[State::Status("looking for a registry")]),
                 Attachment::Away => {
-                    tell(&[NotifyState::Status("no registry answers: DNS gives the last known state")]);
+                    tell(&[State::Status("no registry answers: DNS gives the last known state")]);
                 }
                 Attachment::Attached => self.tell_ready("joined"),
             }
@@ -55,44 +54,23 @@ impl Supervisor {
 
     fn tell_ready(&self, status: &str) {
         self.ready.store(true, Relaxed);
-        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+        tell(&[State::Ready, State::Status(status)]);
     }
 
     /// A reload begins; [`Supervisor::reloaded`] ends it.
     pub(crate) fn reloading(&self) {
-        // Without the time systemd would not take the message; it is there on every Linux.
-        if let Ok(now) = NotifyState::monotonic_usec_now() {
-            tell(&[NotifyState::Reloading, now]);
-        }
+        tell_reloading();
     }
 
     /// The reload is over, whether it took or the old configuration was kept.
     pub(crate) fn reloaded(&self) {
         if self.ready.load(Relaxed) {
-            tell(&[NotifyState::Ready]);
+            tell(&[State::Ready]);
         }
     }
 
     /// The end has begun.
     pub(crate) fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+        tell(&[State::Stopping]);
     }
-}
-
-/// Shows twice in each of the watchdog's periods that the agent's tasks still run.
-async fn keep_watchdog_quiet() {
-    let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else {
-        return std::future::pending().await;
-    };
-    let mut ticks = interval(period / 2);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        tell(&[NotifyState::Watchdog]);
-    }
-}
-
-fn tell(what: &[NotifyState<'_>]) {
-    // A supervisor that has gone misses nothing.
-    let _ = sd_notify::notify(what);
 }

@@ -8,6 +8,7 @@ pub mod exit;
 pub mod init;
 pub mod logs;
 pub mod shutdown;
+pub mod supervisor;
 pub mod tail;
 
 pub use exit::Exit;

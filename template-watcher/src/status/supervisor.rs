@@ -5,11 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use sd_notify::NotifyState;
-use tokio::{
-    task::JoinHandle,
-    time::{MissedTickBehavior, interval},
-};
+use daemon::supervisor::{State, keep_watchdog_quiet, tell, tell_reloading};
+use tokio::task::JoinHandle;
 
 use crate::observe::{Event, Observer};
 
@@ -41,7 +38,7 @@ impl Supervisor {
     fn status(&self, text: String) {
         let mut told = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if *told != text {
-            tell(&[NotifyState::Status(&text)]);
+            tell(&[State::Status(&text)]);
             *told = text;
         }
     }
@@ -52,24 +49,19 @@ impl Observer for Supervisor {
         match event {
             Event::Began { templates } => {
                 if self.ready.load(Relaxed) {
-                    tell(&[NotifyState::Ready]);
+                    tell(&[State::Ready]);
                 }
                 self.status(format!("rendering {} templates", templates.len()));
             }
             Event::Ready => {
                 self.ready.store(true, Relaxed);
-                tell(&[NotifyState::Ready]);
+                tell(&[State::Ready]);
                 self.status("all templates are in place".to_owned());
             }
-            Event::Rereading => {
-                // Without the time systemd would not take the message; it is there on every Linux.
-                if let Ok(now) = NotifyState::monotonic_usec_now() {
-                    tell(&[NotifyState::Reloading, now]);
-                }
-            }
+            Event::Rereading => tell_reloading(),
             Event::NotReread { reason } => {
                 if self.ready.load(Relaxed) {
-                    tell(&[NotifyState::Ready]);
+                    tell(&[State::Ready]);
                 }
                 self.status(format!("the configuration that ran stays: {reason}"));
             }
@@ -79,24 +71,8 @@ impl Observer for Supervisor {
                 self.status(format!("the check refused {}", template.destination));
             }
             Event::Written { template, .. } => self.status(format!("wrote {}", template.destination)),
-            Event::Stopping => tell(&[NotifyState::Stopping]),
+            Event::Stopping => tell(&[State::Stopping]),
             _ => {}
         }
     }
-}
-
-/// Shows twice in each of the watchdog's periods that the loop's runtime still turns.
-async fn keep_watchdog_quiet() {
-    let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else { return };
-    let mut ticks = interval(period / 2);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        tell(&[NotifyState::Watchdog]);
-    }
-}
-
-fn tell(what: &[NotifyState<'_>]) {
-    // Fails only where systemd does not listen, and then nobody wants to know.
-    let _ = sd_notify::notify(what);
 }
