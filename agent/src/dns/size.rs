@@ -97,12 +97,7 @@ fn fit(request: &Request, reply: &mut Reply, settings: &Settings, transport: Tra
     let compress = !settings.disable_compression && !limits.count_plain;
     let encoded = encode(request, reply, compress);
     let fits = encoded.len() <= limits.bytes;
-    if !fits {
-        // Far beyond the limit, to drop what is no glue may be enough, but a byte has to stay free; near it, an answer
-        // goes first (as recorded).
-        let far = encoded.len() > limits.bytes + SPARE_BYTES + FAR_BYTES;
-        let most = reply.answers.len() - usize::from(!far);
-        let limit = limits.bytes - usize::from(far);
+    if let Some((most, limit)) = beyond(encoded.len(), limits.bytes, reply.answers.len()) {
         Glue::of(&reply.additionals)
             .keep_most(reply, most, |reply| encode(request, reply, compress).len() <= limit);
     }
@@ -111,6 +106,30 @@ fn fit(request: &Request, reply: &mut Reply, settings: &Settings, transport: Tra
         reply.flags |= flags::TRUNCATED;
     }
     (fits && !cut && !limits.count_plain).then_some(encoded)
+}
+
+/// When a reply of this size takes more than so many bytes: how many answers may be left, in how many bytes.
+///
+/// Far beyond the limit, to drop what is no glue may be enough, but a byte has to stay free; near it, an answer goes
+/// first (as recorded).
+fn beyond(size: usize, bytes: usize, answers: usize) -> Option<(usize, usize)> {
+    let far = size > bytes + SPARE_BYTES + FAR_BYTES;
+    (size > bytes).then(|| (answers - usize::from(!far), bytes - usize::from(far)))
+}
+
+/// How many answers stay of a reply of this size, given what is before them and what each takes with its glue.
+pub(super) fn answers_that_fit(
+    size: usize,
+    bytes: usize,
+    before: usize,
+    each: impl ExactSizeIterator<Item = usize>,
+) -> usize {
+    let Some((most, limit)) = beyond(size, bytes, each.len()) else { return each.len() };
+    let ends = each.take(most).scan(before, |end, size| {
+        *end += size;
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= limit).count().max(1)
 }
 
 /// The first additional record of each name, in lower case.

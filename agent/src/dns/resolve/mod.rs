@@ -50,6 +50,8 @@ pub(super) struct Asked<'a> {
     pub(super) kind: RecordType,
     /// The zone's name with the spelling of the question.
     pub(super) domain: Name,
+    /// The question's bytes, where its answer may be kept.
+    pub(super) question: &'a [u8],
     /// Whether the client has EDNS.
     pub(super) edns: bool,
     /// So many answers are enough: of more, none would be sent.
@@ -68,7 +70,7 @@ pub(super) struct Outcome {
     pub(super) additionals: Vec<Record>,
     /// Whether another client could be given another answer, and its order.
     pub(super) for_this_client: bool,
-    /// What the records are made of, where they are all there is and in any order as good.
+    /// What the records are made of, where their order is chance.
     pub(super) source: Option<Box<Source>>,
 }
 
@@ -162,11 +164,11 @@ impl Resolver {
     /// The reply to a question whose long answer is kept and still holds, in an order of its own.
     async fn again(&self, request: &Request, transport: Transport, flags: u16) -> Option<Vec<u8>> {
         let kept = self.ready.find(request, &self.settings)?;
-        if !kept.fits(request, &self.settings, transport) {
+        let Ok(Found::Service(instances)) = self.look_up(kept.lookup.clone()).await else { return None };
+        if !kept.is_of(&instances) {
             return None;
         }
-        let Ok(Found::Service(instances)) = self.look_up(kept.lookup.clone()).await else { return None };
-        kept.is_of(&instances).then(|| kept.reply(request, flags))
+        kept.reply(request, &self.settings, transport, flags)
     }
 
     async fn recurse(&self, request: &Request, transport: Transport, client: SocketAddr) -> Vec<u8> {
@@ -184,7 +186,8 @@ impl Resolver {
         let (name, kind, edns) = (&request.name, request.kind, request.edns.is_some());
         // A resolver that asks for somebody else may say for whom.
         let client = request.edns.as_ref().and_then(Edns::client).unwrap_or(client).to_canonical();
-        let asked = Asked { name, kind, domain, edns, enough, client, chases: 0 };
+        let question = if self.settings.disable_compression { &[][..] } else { &request.question };
+        let asked = Asked { name, kind, domain, question, edns, enough, client, chases: 0 };
         let mut edns = request.edns.clone();
         let reply = match request.kind {
             RecordType::SOA => {
@@ -265,7 +268,8 @@ impl Resolver {
             Zone::Own(domain) => {
                 let (kind, chases) = (RecordType::ANY, asked.chases + 1);
                 let (enough, client) = (asked.enough, asked.client);
-                let next = Asked { name: &name, kind, domain, edns: false, enough, client, chases };
+                let next =
+                    Asked { name: &name, kind, domain, question: &[], edns: false, enough, client, chases };
                 self.dispatch(&next).await.answers
             }
             _ => self.recursion.addresses(&name, &self.settings).await,

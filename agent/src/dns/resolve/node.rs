@@ -97,7 +97,8 @@ impl Resolver {
             let name = name.to_lowercase();
             let (kind, domain) = (RecordType::ANY, asked.domain.clone());
             let (enough, client) = (asked.enough, asked.client);
-            let any = Asked { name: &name, kind, domain, edns: false, enough, client, chases: 0 };
+            let any =
+                Asked { name: &name, kind, domain, question: &[], edns: false, enough, client, chases: 0 };
             glue.extend(self.node_addresses(&any, &instance.node, false, ttl).await);
             names.push(Record::from_rdata(asked.domain.clone(), ttl, RData::NS(NS(name))));
             if names.len() == NAME_SERVERS_MAX {

@@ -52,23 +52,35 @@ impl Resolver {
     /// The answer of a service with these instances.
     pub(super) async fn service(&self, asked: &Asked<'_>, ttl: Duration, found: Instances) -> Outcome {
         let ttl = answer::ttl_seconds(ttl);
+        // An answer that is kept is made whole, once.
+        let keeps = !asked.question.is_empty() && found.shuffled.is_some();
+        let enough = match keeps && self.ready.wants(asked.question, &found.all) {
+            true => usize::MAX,
+            false => asked.enough,
+        };
         let outcome = if asked.kind == RecordType::SRV {
-            self.service_srv(asked, &found, ttl).await
+            self.service_srv(asked, &found, ttl, enough).await
         } else {
-            self.service_addresses(asked, &found, ttl).await
+            self.service_addresses(asked, &found, ttl, enough).await
         };
         if outcome.answers.is_empty() { Verdict::NoData.into() } else { outcome }
     }
 
     /// Addresses, each once; when there are none, one of the names with what it leads to.
-    async fn service_addresses(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
+    async fn service_addresses(
+        &self,
+        asked: &Asked<'_>,
+        found: &Instances,
+        ttl: u32,
+        enough: usize,
+    ) -> Outcome {
         let family = Family::asked_by(asked.kind);
         let limit = match self.settings.a_record_limit {
-            0 => asked.enough,
-            limit => limit.min(asked.enough),
+            0 => enough,
+            limit => limit.min(enough),
         };
         let (mut answers, mut seen, mut alias) = (Vec::new(), HashSet::new(), None);
-        let mut source = found.source();
+        let mut is_whole = true;
         for instance in found.iter() {
             match answer::target(instance, asked.name, family, found.wan) {
                 Some(Target::Node(ip) | Target::Own(ip)) if seen.insert(ip) => {
@@ -78,7 +90,7 @@ impl Resolver {
                 _ => {}
             }
             if answers.len() == limit {
-                source = None;
+                is_whole = false;
                 break;
             }
         }
@@ -88,16 +100,16 @@ impl Resolver {
             answers.push(record);
             answers.extend(self.chase_for_service(asked, text, ttl).await);
         }
-        Outcome { answers, source, ..Outcome::default() }
+        Outcome { answers, source: found.source(is_whole), ..Outcome::default() }
     }
 
-    async fn service_srv(&self, asked: &Asked<'_>, found: &Instances, ttl: u32) -> Outcome {
-        let mut outcome = Outcome { source: found.source(), ..Outcome::default() };
+    async fn service_srv(&self, asked: &Asked<'_>, found: &Instances, ttl: u32, enough: usize) -> Outcome {
+        let (mut outcome, mut is_whole) = (Outcome::default(), true);
         let (mut seen, mut chased) = (HashSet::new(), HashMap::new());
         for instance in found.iter() {
             if !seen.insert(answer::srv_identity(instance, found.wan)) {
                 // Of two that are one record, another order gives the other one's weight.
-                outcome.source = None;
+                is_whole = false;
                 continue;
             }
             let datacenter = answer::datacenter_of(&instance.node, &self.settings);
@@ -106,7 +118,7 @@ impl Resolver {
                 Some(Target::Node(ip)) => (node_name.clone(), Some(ip)),
                 Some(Target::Own(ip)) => (answer::address_name(ip, datacenter, &asked.domain), Some(ip)),
                 Some(Target::Name(text)) => {
-                    outcome.source = None;
+                    is_whole = false;
                     if !chased.contains_key(text) {
                         chased.insert(text, self.chase_for_service(asked, text, ttl).await);
                     }
@@ -122,12 +134,12 @@ impl Resolver {
             if let Some(name) = node_name.filter(|_| self.settings.enable_additional_node_meta_txt) {
                 outcome.additionals.extend(answer::meta_records(instance.node.meta.as_ref(), &name, ttl));
             }
-            if outcome.answers.len() == asked.enough {
-                outcome.source = None;
+            if outcome.answers.len() == enough {
+                is_whole = false;
                 break;
             }
         }
-        outcome
+        Outcome { source: found.source(is_whole), ..outcome }
     }
 
     /// What a service's name leads to: addresses and further names only, all with the service's TTL.
@@ -160,9 +172,9 @@ impl Instances {
         Self { all, order, wan, shuffled: None }
     }
 
-    fn source(&self) -> Option<Box<Source>> {
+    fn source(&self, is_whole: bool) -> Option<Box<Source>> {
         let lookup = self.shuffled.clone()?;
-        Some(Box::new(Source { lookup, instances: Arc::clone(&self.all) }))
+        Some(Box::new(Source { lookup, instances: Arc::clone(&self.all), is_whole }))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &CheckServiceNode> {
