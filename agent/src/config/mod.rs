@@ -9,6 +9,8 @@ mod build;
 mod files;
 mod flags;
 mod merge;
+#[cfg(test)]
+mod reference;
 mod schema;
 mod settings;
 mod shape;

@@ -8,7 +8,8 @@ mod service;
 
 use Shape::{Any, Bool, Float, Int, Object, Objects, Text, TextMap, Texts};
 
-use self::service::{CHECK, LOCALITY, SERVICE};
+use self::service::LOCALITY;
+pub(super) use self::service::{CHECK, SERVICE};
 
 /// What a key's value looks like.
 #[derive(Clone, Copy, Debug)]
@@ -267,7 +268,7 @@ pub(super) const ROOT: &[Key] = &[
     key("auto_config", Object(idle::AUTO_CONFIG)),
     key("auto_encrypt", Object(idle::AUTO_ENCRYPT)),
     key("auto_reload_config", Bool),
-    without("autopilot", Object(idle::AUTOPILOT), "dead servers are removed by hand so far"),
+    without("autopilot", Object(idle::AUTOPILOT), "it is set with operator autopilot set-config"),
     key("bind_addr", Text),
     key("bootstrap", Bool),
     key("bootstrap_expect", Int),
