@@ -1,6 +1,6 @@
 //! `conformance SUITE --bin PATH`: runs a suite and ends with 0 when every scenario came out as it should.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::Parser as _;
@@ -15,7 +15,10 @@ use conformance::{
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     if options.suite == Suite::Faults {
-        let report = faults::run(&options.bin, Duration::from_secs_f64(60.0 * options.minutes))?;
+        if let Some(code) = faults::enter()? {
+            return Ok(code);
+        }
+        let report = faults::run(&options)?;
         told(&report);
         return Ok(ExitCode::SUCCESS);
     }
@@ -48,10 +51,10 @@ fn summary(tally: &Tally) {
 
 #[expect(clippy::print_stdout, reason = "the runner's report")]
 fn told(report: &faults::Report) {
-    let faults::Report { faults, with_cuts, answered, unanswered, locks, slowest } = report;
-    let cuts = if *with_cuts { "" } else { ", networks left whole for want of root" };
+    let faults::Report { faults, left_out, answered, unanswered, locks, slowest, falsely } = report;
+    let left_out: String = left_out.iter().map(|what| format!(" ({what})")).collect();
     println!(
-        "{faults} faults{cuts}; {answered} operations answered, {unanswered} not; {locks} locks taken; well again within \
-         {slowest:.1?}; what was seen has an order"
+        "{faults} faults{left_out}; {answered} operations answered, {unanswered} not; {locks} locks taken; well again within \
+         {slowest:.1?}; {falsely} agents falsely critical; what was seen has an order"
     );
 }

@@ -16,6 +16,7 @@ use crate::glob;
     conformance http --bin target/debug/ryo\n  \
     conformance http --bin target/debug/ryo --only 0* --only 500 -v\n  \
     conformance faults --bin target/debug/ryo --minutes 60\n  \
+    conformance faults --bin target/debug/ryo --minutes 5 --only Slow --only Full\n  \
     conformance http --server-cmd 'consul agent -config-file={config}'\n  \
     conformance template --bin consul-template --server-cmd 'consul agent -dev -config-file={config}'")]
 pub struct Options {
@@ -27,7 +28,7 @@ pub struct Options {
     /// Starts a scenario's server; `{bin}`, `{config}` (a JSON configuration with everything), `{data}` and `{dir}` are filled in.
     #[arg(long)]
     pub server_cmd: Option<String>,
-    /// Only scenarios whose name matches this shell pattern or contains this text (repeatable).
+    /// Only scenarios, or faults, whose name matches this shell pattern or contains this text (repeatable).
     #[arg(long)]
     pub only: Vec<String>,
     /// How many scenarios run at once.

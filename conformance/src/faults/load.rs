@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread::{Scope, ScopedJoinHandle},
@@ -13,7 +13,6 @@ use std::{
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::servers::Network;
 use crate::{
     client::{Answer, Request},
     history::{Begun, History, Op, Ret},
@@ -21,22 +20,21 @@ use crate::{
 };
 
 /// Clients on keys, half of which only read.
-const CLIENTS: usize = 16;
+const CLIENTS: usize = 32;
 /// Clients that want the lock.
 const CONTENDERS: usize = 4;
 /// Operations on a group of keys before the clients go on to the next: histories of thousands take too long to judge.
-const TOGETHER: usize = 96;
+const TOGETHER: usize = 192;
 /// How many of these one without an answer counts for: each could stand at any place in the order, and few of them make many orders.
 const UNANSWERED: usize = 16;
 /// Keys in a group.
-const KEYS: usize = 4;
+const KEYS: usize = 8;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The clients, and what they saw.
 pub(super) struct Load {
     servers: Vec<SocketAddr>,
-    network: Option<Arc<Network>>,
     history: Mutex<History>,
     over: AtomicBool,
     operations: AtomicUsize,
@@ -49,10 +47,9 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(servers: Vec<SocketAddr>, network: Option<Arc<Network>>) -> Self {
+    pub(super) fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
             servers,
-            network,
             history: Mutex::default(),
             over: AtomicBool::new(false),
             operations: AtomicUsize::new(0),
@@ -70,26 +67,18 @@ impl Load {
     ) -> Vec<ScopedJoinHandle<'scope, ()>> {
         let on_keys = (0..CLIENTS).map(|number| {
             threads.spawn(move || {
-                self.enter();
                 let thread = self.history().thread();
                 Client { load: self, thread, only_reads: number % 2 == 0 }.work(number);
             })
         });
         let contenders = (0..CONTENDERS).map(|_| {
             threads.spawn(|| {
-                self.enter();
                 while !self.is_over() {
                     self.hold_once();
                 }
             })
         });
         on_keys.chain(contenders).collect()
-    }
-
-    fn enter(&self) {
-        if let Some(network) = &self.network {
-            network.enter().expect("root made the namespace and may enter it");
-        }
     }
 
     pub(super) fn end(&self) {
@@ -149,21 +138,13 @@ impl Load {
 
     /// Reads every key once more, now that all is well.
     pub(super) fn look_at_all(&self) -> anyhow::Result<()> {
-        std::thread::scope(|threads| {
-            let look = || {
-                self.enter();
-                let thread = self.history().thread();
-                let keys = self.history().keys();
-                for key in keys {
-                    let client = Client { load: self, thread, only_reads: true };
-                    client
-                        .read(&key)
-                        .with_context(|| format!("{key} cannot be read although all is well"))?;
-                }
-                anyhow::Ok(())
-            };
-            threads.spawn(look).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        let thread = self.history().thread();
+        let keys = self.history().keys();
+        for key in keys {
+            let client = Client { load: self, thread, only_reads: true };
+            client.read(&key).with_context(|| format!("{key} cannot be read although all is well"))?;
+        }
+        Ok(())
     }
 
     pub(super) fn counts(&self) -> (usize, usize) {

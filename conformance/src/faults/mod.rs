@@ -1,63 +1,46 @@
-//! Three real servers under load, while they are killed, stopped and cut off from one another; then what clients saw is judged.
+//! Three real servers with agents and under load, while they are killed, stopped, cut off from one another and their disks fill up
+//! or grow slow; then what clients saw is judged.
 //!
-//! `servers` has their processes and networks, `load` the clients, `crate::history` the judgement: the operations on each key must
-//! have an order in which one register answers as they were answered, so that no acknowledged write is lost and no
-//! fresh read is old; a lock is never held twice.
+//! `servers` and `agents` have the processes, `network` and `disk` what can be done to them from outside, `apart` and `place` keep all of it
+//! away from the rest of the machine. `load` has the clients, `crate::history` the judgement: the operations on each key must have an order
+//! in which one register answers as they were answered, so that no acknowledged write is lost and no fresh read is old;
+//! a lock is never held twice; no agent is called dead for what happened to servers.
 
+mod agents;
+mod apart;
+mod disk;
+mod fault;
 mod load;
+mod network;
+mod node;
+mod place;
 mod servers;
 
 use std::{
-    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure};
-use rand::seq::IndexedRandom as _;
+use anyhow::{Context as _, ensure};
 
-use crate::{history, pause};
+use crate::{history, options::Options, pause};
+use agents::{Agents, Watch};
+pub use apart::enter;
+use fault::Fault;
 use load::Load;
-use servers::Servers;
+use place::Place;
+use servers::{SERVERS, Servers};
 
-/// How long servers may take to be well again after a fault is repaired.
+/// How long servers may take to be well again after a fault is repaired, and agents after that.
 const WELL_MAX: Duration = Duration::from_secs(60);
 
-/// What happens to servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// `kill -9` of the leader.
-    KillLeader,
-    /// `kill -9` of one, whoever it is.
-    KillOne,
-    /// `kill -9` of two, so that nothing can be written.
-    KillTwo,
-    /// The leader stands still, and goes on as if nothing had been.
-    StopLeader,
-    /// The leader neither hears nor is heard.
-    CutLeader,
-    /// The leader is heard, and does not hear.
-    DeafLeader,
-    /// The first and the second do not reach one another; the third reaches both.
-    Bridge,
-}
-
-const FAULTS: [Fault; 7] = [
-    Fault::KillLeader,
-    Fault::KillOne,
-    Fault::KillTwo,
-    Fault::StopLeader,
-    Fault::CutLeader,
-    Fault::DeafLeader,
-    Fault::Bridge,
-];
-
 /// How it went.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// Faults that were made and repaired.
     pub faults: usize,
-    /// Whether networks were cut, which only root can do.
-    pub with_cuts: bool,
+    /// What of networks and disks was left alone, and why.
+    pub left_out: Vec<&'static str>,
     /// Operations that were answered.
     pub answered: usize,
     /// Operations whose outcome nobody knows.
@@ -66,95 +49,114 @@ pub struct Report {
     pub locks: usize,
     /// The longest time from a repair until the servers took writes again.
     pub slowest: Duration,
+    /// How often an agent was shown as critical though nothing was done to it.
+    pub falsely: usize,
 }
 
-/// Runs the program's servers with faults for a time and judges what was seen.
+/// Runs the program's servers and agents with faults for a time and judges what was seen.
 ///
-/// Errors when they are not well again within a minute after a repair, and when what clients saw has no order; then with the
-/// operations of that key.
-pub fn run(bin: &Path, time: Duration) -> anyhow::Result<Report> {
+/// Errors when they are not well again within a minute after a repair, when many agents are called critical for nothing, and when
+/// what clients saw has no order; then with the operations of that key.
+pub fn run(options: &Options) -> anyhow::Result<Report> {
     history::self_check().map_err(anyhow::Error::msg)?;
-    let mut servers = Servers::start(bin)?;
+    let bin = options.bin.canonicalize();
+    let bin = bin.with_context(|| format!("there is no {}", options.bin.display()))?;
+    let place = Place::new((0..SERVERS as u8).map(|server| 11 + server).chain(agents::hosts()))?;
+    let mut servers = Servers::start(&bin, &place)?;
     servers.await_well(WELL_MAX)?;
-    let load = Load::new(servers.addresses(), servers.network());
-    let end = Instant::now() + time;
-    let (faults, slowest) = std::thread::scope(|threads| {
-        let clients = load.start(threads);
-        let told = servers.inside(|servers| disturb(servers, end));
+    let addresses = servers.nodes.iter().map(|node| node.address).collect();
+    let mut agents = Agents::start(&bin, &place, addresses)?;
+    let load = Load::new(servers.addresses());
+    let watch = Watch::default();
+    let mut report = Report { left_out: left_out(&servers), ..Report::default() };
+    let (told, asked) = (agents.addresses(), servers.addresses());
+    std::thread::scope(|threads| {
+        let teller = threads.spawn(|| watch.tell(&told));
+        let mut others = Vec::new();
+        let outcome = agents.await_well(&asked, WELL_MAX).and_then(|()| {
+            others = load.start(threads);
+            others.push(threads.spawn(|| watch.look(&asked)));
+            disturb(&mut servers, &mut agents, &watch, options, &mut report)
+        });
         load.end();
-        for client in clients {
-            ensure!(client.join().is_ok(), "a client failed, see above");
+        watch.end();
+        for thread in others.into_iter().chain([teller]) {
+            ensure!(thread.join().is_ok(), "a client failed, see above");
         }
-        told
+        outcome
     })?;
     load.look_at_all()?;
-    let (answered, unanswered) = load.counts();
-    ensure!(answered > 0, "no operation was answered");
+    (report.answered, report.unanswered) = load.counts();
+    report.locks = load.locks();
+    ensure!(report.answered > 0, "no operation was answered");
     load.check()?;
-    Ok(Report {
-        faults,
-        with_cuts: servers.network().is_some(),
-        answered,
-        unanswered,
-        locks: load.locks(),
-        slowest,
-    })
+    Ok(report)
 }
 
-/// Makes and repairs one fault after the other; their number, and the longest time until all was well again.
-fn disturb(servers: &mut Servers, end: Instant) -> anyhow::Result<(usize, Duration)> {
-    let (mut count, mut slowest) = (0, Duration::ZERO);
+fn left_out(servers: &Servers) -> Vec<&'static str> {
+    let mut left_out = Vec::new();
+    if !servers.can_cut() {
+        left_out.push("networks left whole and disks empty, which takes root");
+    } else if !servers.can_slow() {
+        left_out.push("disks left fast, for the kernel shows no control group `blkio`");
+    }
+    left_out
+}
+
+/// Makes and repairs one fault after the other.
+fn disturb(
+    servers: &mut Servers,
+    agents: &mut Agents,
+    watch: &Watch,
+    options: &Options,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let end = Instant::now() + Duration::from_secs_f64(60.0 * options.minutes);
+    let mut next = Vec::new();
+    // What agents were called before anything happened to anybody is for nothing, too.
+    report.falsely += watch.all_well()?;
     while Instant::now() < end {
         pause(Duration::from_millis(rand::random_range(500..2_000)));
-        let cuts = servers.network().is_some();
-        let possible: Vec<Fault> = FAULTS.into_iter().filter(|fault| cuts || !fault.is_cut()).collect();
-        let fault = *possible.choose(&mut rand::rng()).expect("some need no root");
-        tracing(&format!("{fault:?}"));
-        fault.make(servers)?;
-        pause(Duration::from_millis(rand::random_range(500..4_000)));
-        servers.repair()?;
-        let start = Instant::now();
-        if let Err(error) = servers.await_well(WELL_MAX) {
-            bail!("after {fault:?}: {error:#}");
+        if next.is_empty() {
+            next = Fault::shuffled(servers, options);
         }
-        slowest = slowest.max(start.elapsed());
-        count += 1;
+        let fault = next.pop().context("none of the faults asked for is possible here")?;
+        once(fault, servers, agents, watch, report).with_context(|| format!("after {fault:?}"))?;
+        report.faults += 1;
     }
-    Ok((count, slowest))
+    Ok(())
 }
 
-impl Fault {
-    fn is_cut(self) -> bool {
-        matches!(self, Self::CutLeader | Self::DeafLeader | Self::Bridge)
-    }
+/// Makes a fault, repairs it, and waits until all are well.
+fn once(
+    fault: Fault,
+    servers: &mut Servers,
+    agents: &mut Agents,
+    watch: &Watch,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    fault.make(servers, agents, watch)?;
+    pause(Duration::from_millis(rand::random_range(500..6_000)));
+    servers.repair()?;
+    agents.repair()?;
+    let start = Instant::now();
+    servers.await_well(WELL_MAX)?;
+    let took = start.elapsed();
+    report.slowest = report.slowest.max(took);
+    agents.await_well(&servers.addresses(), WELL_MAX)?;
+    say(&format!("{fault:?}: writes again after {took:.1?}, agents well after {:.1?}", start.elapsed()));
+    report.falsely += watch.all_well().with_context(|| servers.told())?;
+    Ok(())
+}
 
-    fn make(self, servers: &mut Servers) -> anyhow::Result<()> {
-        let leader = servers.leader().unwrap_or(0);
-        let (second, third) = ((leader + 1) % 3, (leader + 2) % 3);
-        match self {
-            Self::KillLeader => servers.kill(leader),
-            Self::KillOne => servers.kill(rand::random_range(0..3)),
-            Self::KillTwo => {
-                servers.kill(leader);
-                servers.kill(second);
-            }
-            Self::StopLeader => servers.stop(leader)?,
-            Self::CutLeader => {
-                servers.deafen(leader, &[second, third])?;
-                servers.deafen(second, &[leader])?;
-                servers.deafen(third, &[leader])?;
-            }
-            Self::DeafLeader => servers.deafen(leader, &[second, third])?,
-            Self::Bridge => {
-                servers.deafen(0, &[1])?;
-                servers.deafen(1, &[0])?;
-            }
-        }
-        Ok(())
-    }
+/// Runs a program to its end; errors with what it said.
+fn run_program(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "a long run says where it is")]
-fn tracing(text: &str) {
+fn say(text: &str) {
     eprintln!("  {text}");
 }
