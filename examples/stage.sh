@@ -42,8 +42,11 @@ stage_copy() {
 stage_registry() {
     "$RYO" dev -node=registry "$@" > "$root/registry.log" 2>&1 &
     started="$started $!"
-    stage_until 30 curl -sf -o "$root/self" http://127.0.0.1:8500/v1/catalog/node/registry && grep -q Address "$root/self"
+    stage_until 30 stage_lists http://127.0.0.1:8500/v1/catalog/node/registry
 }
+
+# Whether an answer lists anything that has an address.
+stage_lists() { curl -sf -o "$root/listed" "$1" && grep -q Address "$root/listed"; }
 
 # Tries a command until it works, for a number of seconds at most.
 stage_until() {
