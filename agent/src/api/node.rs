@@ -32,6 +32,8 @@ pub(super) async fn own(context: Context, _: Call) -> Result<Answer, ApiError> {
     let at = |port: Option<u16>| {
         json!(format!("tcp://{}", std::net::SocketAddr::new(config.advertise_addr, port.unwrap_or_default())))
     };
+    let dns: Vec<String> =
+        config.dns_listen.iter().flat_map(|at| [format!("tcp://{at}"), format!("udp://{at}")]).collect();
     Ok(Answer::json(&json!({
         "Config": {
             "Datacenter": config.datacenter,
@@ -52,6 +54,9 @@ pub(super) async fn own(context: Context, _: Call) -> Result<Answer, ApiError> {
             "AdvertiseAddrWAN": config.advertise_addr_wan,
             "SerfAdvertiseAddrLAN": at(config.ports.serf_lan),
             "SerfAdvertiseAddrWAN": at(config.ports.serf_wan),
+            "DNSAddrs": dns,
+            "DNSDomain": config.dns.domain.to_string(),
+            "DNSPort": config.ports.dns.map_or(-1, i32::from),
             "EnableScriptChecks": config.script_checks.remote,
             "DevMode": config.dev,
         },

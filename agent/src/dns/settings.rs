@@ -1,6 +1,6 @@
 //! What the operator can say about DNS, as the listener needs it.
 
-use std::{collections::BTreeMap, net::SocketAddr, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use hickory_proto::rr::Name;
 
@@ -105,6 +105,13 @@ impl FromStr for Domain {
         let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let name = Name::from_labels(lower.split('.').map(str::as_bytes)).map_err(|_| bad())?;
         if lower.split('.').any(str::is_empty) { Err(bad()) } else { Ok(Self(name)) }
+    }
+}
+
+/// Prints it whole and in lower case: `consul.`
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

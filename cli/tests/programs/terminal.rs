@@ -96,6 +96,22 @@ fn doctor_finds_what_is_wrong_and_names_what_mends_it() {
     assert!(code == 1 && text.contains("recusors") && text.contains("mend it: ryo validate"), "{text}");
 }
 
+/// The agent's address may stand in its flags, where no file says it.
+#[test]
+fn doctor_asks_dns_where_the_agent_serves_it() {
+    let stage = Stage::new();
+    let registry = stage.registry();
+    let _registry = registry.start_and_wait();
+    let http = format!("-http-addr={}", registry.http());
+    let empty = stage.folder().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let (code, text) = run(ryo().args(["doctor", &http, "--json", "-config-dir"]).arg(empty));
+    let findings: Value = serde_json::from_str(&text).unwrap();
+    let dns = findings.as_array().unwrap().iter().find(|finding| finding["Subject"] == "dns").unwrap();
+    let said = dns["Text"].as_str().unwrap();
+    assert!(said.contains(&registry.dns_server().to_string()) && dns["Grade"] != "wrong", "{code} {text}");
+}
+
 #[test]
 fn a_port_that_is_taken_is_told() {
     let stage = Stage::new();

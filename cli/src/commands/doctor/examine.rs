@@ -157,22 +157,26 @@ fn open_files(config: Option<&Config>) -> Option<u64> {
 }
 
 fn names(config: Option<&Config>, seen: &Seen) -> Finding {
-    let debug = |name: &str| {
-        seen.own.as_ref().ok().and_then(|own| own["DebugConfig"][name].as_str().map(String::from))
-    };
-    let domain = debug("DNSDomain").unwrap_or_else(|| "consul".into());
-    let domain = domain.trim_end_matches('.');
-    let listen = match config {
-        Some(config) => config.dns_listen.first().copied(),
-        None => Some(SocketAddr::from(([127, 0, 0, 1], 8600))),
-    };
+    let told = seen.own.as_ref().map_or(&Value::Null, |own| &own["DebugConfig"]);
+    let domain = told["DNSDomain"].as_str().unwrap_or("consul").trim_end_matches('.');
     let name = format!("consul.service.{domain}");
-    let agent = listen.and_then(|listen| reachable(listen).parse::<SocketAddr>().ok());
+    let agent = served(config, told).and_then(|listen| reachable(listen).parse::<SocketAddr>().ok());
     let agent = agent.map(|address| (address, question::answers(address, &name)));
     // What the machine's programs ask: whatever its resolver is set to.
     let machine =
         (name.as_str(), 0).to_socket_addrs().is_ok_and(|found| found.map(|a| a.ip()).any(is_somewhere));
     judge::names(domain, agent, machine)
+}
+
+/// Where the agent serves DNS: as it says itself, for its flags count too, else by its configuration.
+fn served(config: Option<&Config>, told: &Value) -> Option<SocketAddr> {
+    if let Some(addresses) = told["DNSAddrs"].as_array() {
+        return addresses.iter().find_map(|text| text.as_str()?.strip_prefix("udp://")?.parse().ok());
+    }
+    match config {
+        Some(config) => config.dns_listen.first().copied(),
+        None => Some(SocketAddr::from(([127, 0, 0, 1], 8600))),
+    }
 }
 
 fn is_somewhere(ip: IpAddr) -> bool {
