@@ -36,13 +36,14 @@ impl Validate {
             return failure("-config-format must be either 'hcl' or 'json");
         }
         let flags = Flags::of_sources(self.words, self.config_format);
-        let (warnings, problem) = match config::load(&flags) {
-            // Consul looks at some things only when it starts; a script that compares sees what it knows.
+        // Consul looks at some things only when it starts, and knows no key without effect; a script that compares sees what it knows.
+        let is_ours = called != "consul";
+        let (warnings, notices, problem) = match config::load(&flags) {
             Ok(config) => {
-                let refused = config.refused_at_start().filter(|_| called != "consul");
-                (config.warnings, refused)
+                let refused = config.refused_at_start().filter(|_| is_ours);
+                (config.warnings, config.notices, refused)
             }
-            Err(e) => (Vec::new(), Some(e)),
+            Err(e) => (Vec::new(), Vec::new(), Some(e)),
         };
         if self.as_json.json {
             let (error, hint) =
@@ -50,7 +51,7 @@ impl Validate {
             let valid = error.is_none();
             show(
                 true,
-                &json!({ "Valid": valid, "Error": error, "Hint": hint, "Warnings": warnings }),
+                &json!({ "Valid": valid, "Error": error, "Hint": hint, "Warnings": warnings, "Notices": notices }),
                 String::new,
             );
             return if valid { Exit::Success } else { Exit::Failure };
@@ -58,7 +59,7 @@ impl Validate {
         if let Some(e) = problem {
             return refused("Config validation failed: ", &e, called);
         }
-        warnings.iter().for_each(note);
+        warnings.iter().chain(notices.iter().filter(|_| is_ours)).for_each(note);
         if !self.quiet {
             line("Configuration is valid!");
         }

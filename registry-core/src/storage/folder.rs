@@ -139,6 +139,10 @@ fn identity(path: PathBuf) -> Result<Identity, StorageError> {
             written
         }
         None => {
+            if let Some(theirs) = of_consul(&path) {
+                let folder = theirs.display().to_string();
+                tracing::warn!(target: "agent.server", folder, "this is Consul's data, which is not read: the registry begins empty, kv import brings keys over");
+            }
             let server = rand::random_range(1..=u64::MAX);
             let written = Written { format: FORMAT, server, cluster: String::new() };
             written.write(&path)?;
@@ -147,6 +151,11 @@ fn identity(path: PathBuf) -> Result<Identity, StorageError> {
     };
     let cluster = RwLock::new(written.cluster.as_str().into());
     Ok(Identity { path, server: written.server, cluster })
+}
+
+/// What a Consul has left beside this file: its log. Nothing of it is read, and nothing is removed.
+fn of_consul(beside: &Path) -> Option<PathBuf> {
+    ["wal", "raft.db"].map(|name| beside.with_file_name(name)).into_iter().find(|path| path.exists())
 }
 
 /// A file's bytes; `None` when there is none.
