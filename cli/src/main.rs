@@ -12,6 +12,8 @@ mod commands;
 mod flags;
 mod output;
 mod program;
+#[cfg(test)]
+mod reference;
 
 use program::Program;
 

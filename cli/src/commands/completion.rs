@@ -180,7 +180,8 @@ fn pages(command: &Command, name: &str, folder: &Path) -> io::Result<usize> {
     clap_mangen::Man::new(command.clone()).title(name.to_uppercase()).render(&mut page)?;
     fs::File::create(folder.join(format!("{name}.1")))?.write_all(&page)?;
     let mut count = 1;
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+    let told = |below: &&Command| !below.is_hide_set() && below.get_name() != "help";
+    for below in command.get_subcommands().filter(told) {
         count += pages(below, &format!("{name}-{}", below.get_name()), folder)?;
     }
     Ok(count)

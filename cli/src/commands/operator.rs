@@ -35,6 +35,9 @@ pub(crate) enum Operator {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Autopilot {
     /// Print the settings
+    #[command(
+        after_help = "Example:\n  ryo operator autopilot get-config\n\nExit codes: 0 printed, 1 no answer"
+    )]
     GetConfig(Common),
     /// Change settings
     SetConfig(SetConfig),
@@ -46,6 +49,10 @@ pub(crate) enum Autopilot {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Raft {
     /// List the servers
+    #[command(
+        after_help = "Examples:\n  ryo operator raft list-peers\n  ryo operator raft list-peers -stale\n\n\
+        Exit codes: 0 printed, 1 no answer"
+    )]
     ListPeers(Common),
     /// Take a server out
     RemovePeer(RemovePeer),
@@ -261,6 +268,9 @@ impl SetConfig {
 
 /// Print how the servers are
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  ryo operator autopilot state -format=json\n\nExit codes: 0 printed, 1 no answer"
+)]
 pub(crate) struct AutopilotState {
     /// `pretty` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "pretty")]
@@ -378,6 +388,8 @@ impl ServerState {
 
 /// Take a server out
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  ryo operator raft remove-peer -address=10.1.1.13:8300\n\n\
+    Exit codes: 0 removed, 1 refused or no answer")]
 pub(crate) struct RemovePeer {
     /// Its address, `IP:PORT`
     #[arg(long, value_name = "ADDRESS", default_value = "")]
@@ -409,6 +421,9 @@ impl RemovePeer {
 
 /// Let another server lead
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  ryo operator raft transfer-leader\n\nExit codes: 0 done, 1 refused or no answer"
+)]
 pub(crate) struct TransferLeader {
     /// Which one; any when it is not given
     #[arg(long, value_name = "ID", default_value = "")]
