@@ -33,6 +33,7 @@
 //! | dnsmasq, unbound and bind9 in front, recursors behind, each restarted | `forwarders` |
 //! | HAProxy's `server-template` by DNS; HAProxy's file by the watcher | `haproxy`, `watcher` |
 //! | the examples, each with the real program it is for | `examples` |
+//! | what pages tell operators to do, command by command; every link leads somewhere | `pages`, `links` |
 //! | the watcher: keys early and late, bursts, commands that fail | `watcher` |
 //! | values byte for byte; locks | `keys` |
 //! | a backup, as a snapshot and as text | `observe` |
@@ -65,6 +66,7 @@ mod forwarders;
 mod haproxy;
 mod https;
 mod keys;
+mod links;
 mod logs;
 mod metrics;
 mod names;
@@ -72,6 +74,7 @@ mod namespace;
 mod nodes;
 mod observe;
 mod outage;
+mod pages;
 mod playbooks;
 mod podman;
 mod process;
