@@ -2,5 +2,5 @@
 service {
   name = "web"
   port = 80
-  check = { name = "answers", http = "http://127.0.0.1/", interval = "1s", timeout = "1s" }
+  check = { name = "answers", http = "http://127.0.0.1/", interval = "1s", timeout = "10s" }
 }
