@@ -38,6 +38,7 @@ use crate::{
         watch::Watch,
     },
     flags::{self, Refusal},
+    image,
     output::{line, note},
 };
 
@@ -176,10 +177,10 @@ enum Command {
     Watch(Box<Watch>),
 }
 
-/// Whether the binary was called by Consul's name: what scripts compare is Consul's then, to the letter.
+/// Whether the binary was called by Consul's name, or is the entry of the container image: what scripts compare is Consul's then, to the letter.
 pub(crate) fn called_consul() -> bool {
     let called = std::env::args_os().next().unwrap_or_default();
-    Path::new(&called).file_name().is_some_and(|name| name == "consul")
+    Path::new(&called).file_name().is_some_and(|name| name == "consul" || name == image::NAME)
 }
 
 /// Runs one of the operator's commands.

@@ -6,9 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use agent::config::Flags;
 use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use daemon::Exit;
+use template_watcher::config::usage;
 
 use crate::{
     client::system_words,
@@ -160,7 +162,10 @@ impl Man {
         let [folder] = self.words.as_slice() else { return failure("name one folder for the pages") };
         let folder = Path::new(folder);
         let written = fs::create_dir_all(folder).and_then(|()| {
-            let mut tree = Tree::command();
+            // These two read their flags themselves.
+            let mut tree = Tree::command()
+                .mut_subcommand("agent", |agent| agent.after_help(Flags::help()))
+                .mut_subcommand("template", |watcher| watcher.after_help(usage("ryo-watch")));
             tree.build();
             pages(&tree, "ryo", folder)
         });

@@ -315,8 +315,8 @@ fn take(flags: &mut Flags, takes: Takes, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The text of `-h`.
-pub(super) fn usage(program: &str) -> String {
+/// The text of `-h` of a program of this name: `Usage: ryo-watch [flags] …`.
+pub fn usage(program: &str) -> String {
     let mut out = format!(
         "Usage: {program} [flags]\n\n  Renders files from registry data as it changes, checks them, swaps them in\n  and reloads what reads them.\n\n  {program} -template haproxy.cfg.tmpl:/etc/haproxy/haproxy.cfg:reload\n  {program} -config /etc/ryo-watch -once\n\n  {program} render -data fixture.yaml TEMPLATE   a text from a file's data\n  {program} test FOLDER                          templates beside what is expected of them\n  {program} explain [FILE]                       why a file says what it says\n  {program} lint [-config PATH] [TEMPLATE]       what would surprise\n\nFlags:\n\n"
     );

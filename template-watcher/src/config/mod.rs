@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::query::Query;
 use assemble::assemble;
+pub use flags::usage;
 pub(crate) use values::go_list;
 pub use values::{TemplateArgument, Wait};
 
