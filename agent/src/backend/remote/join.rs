@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use hickory_resolver::TokioResolver;
 use link::{KeyFault, Network, join::ask};
-use tokio::time::timeout;
+use tokio::{net::lookup_host, time::timeout};
 
 use super::words;
 
@@ -159,11 +158,9 @@ pub async fn resolve(target: &str, port: u16) -> Result<Vec<SocketAddr>, String>
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let resolver = TokioResolver::builder_tokio()
-        .and_then(|builder| builder.build())
-        .map_err(|error| format!("cannot read the system's resolver configuration: {error}"))?;
-    match timeout(RESOLVE_LIMIT, resolver.lookup_ip(host)).await {
-        Ok(Ok(found)) => Ok(found.iter().map(|address| SocketAddr::new(address, port)).collect()),
+    // The system's own, as for every other name: /etc/hosts goes before DNS, and a name may have what DNS labels may not, `server_a`.
+    match timeout(RESOLVE_LIMIT, lookup_host((host, port))).await {
+        Ok(Ok(found)) => Ok(found.collect()),
         Ok(Err(error)) => Err(format!("lookup {host}: {error}")),
         Err(_) => Err(format!("lookup {host}: no answer within {} s", RESOLVE_LIMIT.as_secs())),
     }
@@ -211,6 +208,12 @@ mod tests {
         for target in ["[fd10::1", "[fd10::1]x", "host:port", "provider=aws tag_key=x"] {
             split(target, 8301).unwrap_err();
         }
+    }
+
+    #[tokio::test]
+    async fn names_are_the_systems() {
+        let found = resolve("localhost:7", JOIN_PORT).await.unwrap();
+        assert!(found.contains(&"127.0.0.1:7".parse().unwrap()), "{found:?}");
     }
 
     #[tokio::test]
