@@ -34,6 +34,13 @@ fn shows(example: &str, programs: &[(&str, &str)]) -> Option<String> {
     Some(said)
 }
 
+/// Runs an example that prints what stands in its `expected-output.txt`.
+fn says(example: &str, programs: &[(&str, &str)]) {
+    if let Some(said) = shows(example, programs) {
+        assert_eq!(said, fs::read_to_string(folder(example).join("expected-output.txt")).unwrap());
+    }
+}
+
 /// Where `./test` puts Pebble.
 fn authority() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_ryo")).ancestors().nth(2).unwrap();
@@ -78,21 +85,47 @@ fn certbot_gets_and_renews_what_haproxy_serves() {
     }
     let programs =
         [("certbot", "certbot"), ("haproxy", "haproxy"), ("dnsmasq", "dnsmasq-base"), ("openssl", "openssl")];
-    if let Some(said) = shows("certbot", &programs) {
-        assert_eq!(said, fs::read_to_string(folder("certbot").join("expected-output.txt")).unwrap());
-    }
+    says("certbot", &programs);
 }
 
 #[test]
 fn three_servers_grow_lose_replace_and_recover() {
-    if let Some(said) = shows("three-servers", &[("ip", "iproute2")]) {
-        assert_eq!(said, fs::read_to_string(folder("three-servers").join("expected-output.txt")).unwrap());
-    }
+    says("three-servers", &[("ip", "iproute2")]);
 }
 
 #[test]
 fn two_datacenters_answer_for_each_other_and_do_without_each_other() {
-    if let Some(said) = shows("two-datacenters", &[("ip", "iproute2"), ("dig", "bind9-dnsutils")]) {
-        assert_eq!(said, fs::read_to_string(folder("two-datacenters").join("expected-output.txt")).unwrap());
-    }
+    says("two-datacenters", &[("ip", "iproute2"), ("dig", "bind9-dnsutils")]);
+}
+
+#[test]
+fn resolvers_give_names_without_a_port() {
+    let resolvers =
+        [("dnsmasq", "dnsmasq-base"), ("named", "bind9"), ("unbound", "unbound"), ("dig", "bind9-dnsutils")];
+    says("resolvers", &resolvers);
+}
+
+#[test]
+fn agent_and_watcher_live_under_runit() {
+    says("runit", &[("runsvdir", "runit"), ("ip", "iproute2")]);
+}
+
+#[test]
+fn clients_take_the_newest_version_that_is_well() {
+    says("versions", &[("dig", "bind9-dnsutils")]);
+}
+
+#[test]
+fn containers_that_come_and_go_are_fed_to_the_registry_and_served() {
+    says("docker-host", &[("nginx", "nginx-light")]);
+}
+
+#[test]
+fn features_are_switched_jobs_run_once_and_one_leads() {
+    says("features-and-locks", &[]);
+}
+
+#[test]
+fn programs_check_services_outside_are_named_and_jobs_report() {
+    says("script-checks", &[("dig", "bind9-dnsutils")]);
 }
