@@ -103,3 +103,20 @@ fn lint_ends_with_1_when_something_is_found() {
     assert_eq!(run(&["lint", "-template", "a:b", &at("good.tmpl")]), Exit::Failure);
     assert_eq!(run(&["lint"]), Exit::BadFlags);
 }
+
+#[test]
+fn a_template_with_a_list_is_tested_item_by_item() {
+    let folder = folder(&[
+        ("site.conf.tmpl", "host {{ key (print \"sites/\" (item)) }};\n"),
+        ("site.conf.for_each", "{{ range ls \"sites/\" }}{{ .Key }}\n{{ end }}"),
+        ("site.conf.fixture.yaml", "kv: {sites/blog: b.test, sites/shop: s.test}\n"),
+        ("site.conf.blog.expected", "host b.test;\n"),
+    ]);
+    let path = folder.path().to_str().unwrap();
+    assert_eq!(run(&["test", path]), Exit::Failure, "nothing is expected of the shop");
+    assert_eq!(run(&["test", "-update", path]), Exit::Success);
+    assert_eq!(text(folder.path(), "site.conf.shop.expected"), "host s.test;\n");
+    assert_eq!(run(&["test", path]), Exit::Success);
+    fs::write(folder.path().join("site.conf.wiki.expected"), "host w.test;\n").unwrap();
+    assert_eq!(run(&["test", path]), Exit::Failure, "the wiki is no item");
+}

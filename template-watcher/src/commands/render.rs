@@ -9,6 +9,7 @@ use crate::{
     config::{Config, Invocation, InvocationError, TemplateConfig, invocation, template_of_file},
     diff,
     offline::{Fixture, render_from},
+    run::fan::{expanded, lister},
     source,
 };
 
@@ -53,8 +54,10 @@ pub(super) fn main(program: &str, words: &[String]) -> Result<Exit, Failed> {
     }
     let plain = templates.len() == 1 && !words.rest.is_empty();
     for template in &templates {
-        let text = rendered(template, &fixture).map_err(Failed::run)?;
-        show(template, &text, plain, words.is_on("diff"));
+        for file in &files_of(template, &fixture).map_err(Failed::run)? {
+            let text = rendered(file, &fixture).map_err(Failed::run)?;
+            show(file, &text, plain, words.is_on("diff"));
+        }
     }
     Ok(Exit::Success)
 }
@@ -66,6 +69,14 @@ pub(super) fn configuration(program: &str, words: &[String]) -> Result<Config, F
         Ok(_) => unreachable!("neither help nor version is among these flags"),
         Err(InvocationError::Flags(text)) => Err(Failed::flags(text)),
         Err(InvocationError::Config(error)) => Err(Failed::file(error.0)),
+    }
+}
+
+/// The template itself, or with `for_each` that of each file it makes.
+pub(super) fn files_of(template: &TemplateConfig, fixture: &Fixture) -> Result<Vec<TemplateConfig>, String> {
+    match &template.for_each {
+        Some(list) => expanded(template, &rendered(&lister(template, list), fixture)?),
+        None => Ok(vec![template.clone()]),
     }
 }
 

@@ -8,7 +8,12 @@ use std::{
 use daemon::Exit;
 
 use super::{Failed, print, record, render, words::Words};
-use crate::{config::template_of_file, diff, offline::Fixture};
+use crate::{
+    config::{TemplateConfig, template_of_file},
+    diff,
+    offline::Fixture,
+    run::fan::PLACE,
+};
 
 const USAGE: &str = "\
 Usage: PROGRAM test [flags] FOLDER...
@@ -20,6 +25,8 @@ Usage: PROGRAM test [flags] FOLDER...
     web.conf.expected        the text; a template without it is a part of others
                              and is passed over
     web.conf.expected-error  instead: words that the error must have
+    web.conf.for_each        a list of items, as for_each has it; each item has its
+                             own web.conf.ITEM.expected
 
   Templates end in .tmpl, .ctmpl, .j2, .jinja or .jinja2.
 
@@ -102,10 +109,14 @@ fn run(cases: &[Case]) -> Result<Exit, Failed> {
 /// Writes what templates give as what is expected of them; an expected error stays as it is.
 fn update(cases: &[Case]) -> Result<Exit, Failed> {
     for case in cases.iter().filter(|case| case.is_updated()) {
-        let text = case.rendered()?.map_err(Failed::run)?;
-        let path = case.beside("expected");
-        fs::write(&path, text).map_err(|error| unwritten(&path, &error))?;
-        print(format!("wrote {}\n", path.display()).as_bytes());
+        let texts = match case.rendered_items()? {
+            Some(items) => items.map_err(Failed::run)?,
+            None => vec![(case.beside("expected"), case.rendered()?.map_err(Failed::run)?)],
+        };
+        for (path, text) in texts {
+            fs::write(&path, text).map_err(|error| unwritten(&path, &error))?;
+            print(format!("wrote {}\n", path.display()).as_bytes());
+        }
     }
     Ok(Exit::Success)
 }
@@ -149,7 +160,8 @@ impl Case {
 
     /// Whether its text is written anew.
     fn is_updated(&self) -> bool {
-        let has_own = self.beside("expected").exists() || self.own_data().iter().any(|path| path.exists());
+        let marks = ["expected", "for_each"].map(|ending| self.beside(ending));
+        let has_own = marks.iter().chain(&self.own_data()).any(|path| path.exists());
         has_own && !self.beside("expected-error").exists()
     }
 
@@ -168,6 +180,62 @@ impl Case {
         }
     }
 
+    /// The text of each item's file and where it is expected, if the template has a list; the texts or what is wrong.
+    fn rendered_items(&self) -> Result<Option<Result<Vec<(PathBuf, Vec<u8>)>, String>>, Failed> {
+        let path = self.beside("for_each");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let list = fs::read_to_string(&path).map_err(|error| unwritten(&path, &error))?;
+        let fixture = self.fixture()?;
+        let template = TemplateConfig {
+            for_each: Some(list),
+            destination: Some(PathBuf::from(PLACE)),
+            ..template_of_file(self.template.clone())
+        };
+        let rendered = render::files_of(&template, &fixture).and_then(|files| {
+            let expected = |file: &TemplateConfig| {
+                self.beside(&format!("{}.expected", file.item.as_deref().unwrap_or_default()))
+            };
+            files.iter().map(|file| Ok((expected(file), render::rendered(file, &fixture)?))).collect()
+        });
+        Ok(Some(rendered))
+    }
+
+    /// Whether each item's file is as expected, and nothing is expected of what is no item.
+    fn judge_items(&self, texts: &[(PathBuf, Vec<u8>)]) -> Result<(), String> {
+        let mut wrong = String::new();
+        for (path, got) in texts {
+            match fs::read(path) {
+                Ok(expected) => wrong += &diff::unified(&expected, got, &path.display().to_string()),
+                Err(error) => wrong += &format!("  {}: {error}\n", path.display()),
+            }
+        }
+        for path in self.expected_items() {
+            if !texts.iter().any(|(known, _)| *known == path) {
+                wrong += &format!("  {} is expected, and the list has no such item\n", path.display());
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// The files `STEM.ITEM.expected` that there are.
+    fn expected_items(&self) -> Vec<PathBuf> {
+        let start = self.beside("").into_os_string().into_encoded_bytes();
+        let folder = self.template.parent().filter(|path| !path.as_os_str().is_empty());
+        let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten();
+        let is_of_item = |path: &PathBuf| {
+            let name = path.as_os_str().as_encoded_bytes();
+            let rest = name.strip_prefix(start.as_slice()).and_then(|rest| rest.strip_suffix(b".expected"));
+            rest.is_some_and(|item| !item.is_empty())
+        };
+        let paths = entries.map(|entry| match folder {
+            Some(_) => entry.path(),
+            None => entry.file_name().into(),
+        });
+        paths.filter(is_of_item).collect()
+    }
+
     fn rendered(&self) -> Result<Result<Vec<u8>, String>, Failed> {
         Ok(render::rendered(&template_of_file(self.template.clone()), &self.fixture()?))
     }
@@ -183,6 +251,10 @@ impl Case {
                 Err(reason) => Err(format!("  expected an error with {words:?}\n  got {reason}\n")),
                 Ok(_) => Err(format!("  expected an error with {words:?}, and it was rendered\n")),
             }));
+        }
+        if let Some(items) = self.rendered_items()? {
+            let judged = items.map_err(|reason| format!("  {reason}\n"));
+            return Ok(Some(judged.and_then(|texts| self.judge_items(&texts))));
         }
         if !text.exists() {
             return Ok(None);

@@ -30,7 +30,7 @@ pub struct Fixture {
     /// The agent's own node; the first one when none is given.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub agent: String,
-    /// What `item` is, in a template with `for_each`.
+    /// What `item` is, where no list of `for_each` says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
     /// What `timestamp` tells.
@@ -173,7 +173,7 @@ impl Fixture {
     pub fn surroundings(&self, like: &Surroundings) -> Surroundings {
         Surroundings {
             environment: self.env.clone().into_iter().collect(),
-            item: self.item.clone(),
+            item: like.item.clone().or_else(|| self.item.clone()),
             offline: Some(super::Offline { time: self.time }),
             ..like.clone()
         }

@@ -29,6 +29,12 @@ pub(super) struct Fan {
     next: Option<Vec<Item>>,
 }
 
+/// The templates of the files that a list makes of a template. Errors name the line that is no item.
+pub(crate) fn expanded(template: &TemplateConfig, list: &[u8]) -> Result<Vec<TemplateConfig>, String> {
+    let items = items(&String::from_utf8_lossy(list))?;
+    Ok(items.iter().map(|item| of_item(template, item)).collect())
+}
+
 /// One item: a name, and what its file is like where it differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Item {
@@ -39,20 +45,23 @@ struct Item {
 }
 
 /// The list's own template: it makes no file.
-pub(super) fn lister(template: &TemplateConfig) -> Option<(TemplateConfig, Fan)> {
-    let list = template.for_each.clone()?;
-    let fan = Fan { template: template.clone(), listed: None, next: None };
-    let own = TemplateConfig {
-        source: Source::Inline(list),
+pub(crate) fn lister(template: &TemplateConfig, list: &str) -> TemplateConfig {
+    TemplateConfig {
+        source: Source::Inline(list.to_owned()),
         destination: None,
         for_each: None,
         wait: None,
         ..template.clone()
-    };
-    Some((own, fan))
+    }
 }
 
 impl Fan {
+    /// What a template with `for_each` is: its list, and what is made of that.
+    pub(super) fn of(template: &TemplateConfig) -> Option<(TemplateConfig, Self)> {
+        let list = lister(template, template.for_each.as_ref()?);
+        Some((list, Self { template: template.clone(), listed: None, next: None }))
+    }
+
     /// Takes a new list. Errors name the line that is no item.
     pub(super) fn take(&mut self, text: &[u8]) -> Result<(), String> {
         let items = items(&String::from_utf8_lossy(text))?;
