@@ -66,6 +66,7 @@ pub(crate) fn template(config: &TemplateConfig, text: &[u8]) -> Result<syntax::T
             right: config.delimiters.1.clone(),
         },
         folder,
+        ..syntax::Options::default()
     };
     let (name, syntax) = (config.source.name(), syntax(config)?);
     syntax::Template::compile(syntax, text, &name, &options).map_err(|e| e.to_string())

@@ -93,6 +93,8 @@ pub struct Config {
     pub once: bool,
     /// Print instead of writing; run nothing.
     pub dry: bool,
+    /// With `dry`: print how files would change instead of what they would be.
+    pub dry_as_diff: bool,
     /// One pass without asking anybody.
     pub parse_only: bool,
     /// End when a key is still absent after `block_query_wait`.
@@ -393,6 +395,14 @@ impl Config {
         let is_secret = |name: &str| name.starts_with("CONSUL_HTTP_TOKEN") || name == "CONSUL_HTTP_AUTH";
         let all = self.environment.iter().filter(|(name, _)| self.export_token || !is_secret(name));
         all.cloned().collect()
+    }
+
+    /// The configuration of a text in HCL or JSON alone, as `CT_LOCAL_CONFIG` has it.
+    ///
+    /// Errors with the place of what is wrong.
+    pub fn of_text(text: &str) -> Result<Self, ConfigError> {
+        let local = |name: &str| (name == "CT_LOCAL_CONFIG").then(|| text.to_owned());
+        assemble(item::Table::default(), Vec::new(), Vec::new(), local)
     }
 
     /// The configuration of `-template` arguments alone, for a watcher inside another program.

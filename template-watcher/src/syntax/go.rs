@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use go_template::{Host, Signature, Templates, Value};
+use go_template::{Host, Signature, StructType, Templates, Value};
 
 use super::{Options, missing_key};
 use crate::answers::Scope;
@@ -18,7 +18,12 @@ impl Template {
     pub(super) fn compile(source: &[u8], name: &str, options: &Options) -> Result<Self, String> {
         let parsed = go_template::Template::parse(name, source, &options.delimiters, &functions::lookup)
             .map_err(|error| error.to_string())?;
-        let options = go_template::Options { missing_key: missing_key(options), ..Default::default() };
+        let options = go_template::Options {
+            missing_key: missing_key(options),
+            steps_max: options.bounds.steps_max,
+            output_bytes_max: options.bounds.output_bytes_max,
+            ..Default::default()
+        };
         Ok(Template { parsed, options })
     }
 
@@ -73,5 +78,13 @@ impl Host for Table<'_> {
             Some(row) => row.call(self.scope, &self.scratch, &args),
             None => Err(format!("{name} is no function")),
         }
+    }
+
+    fn reads_field(&mut self, record: &'static StructType, field: usize) {
+        self.scope.read_field(record, field);
+    }
+
+    fn reads_whole(&mut self, value: &Value) {
+        self.scope.read_whole(value);
     }
 }

@@ -30,6 +30,21 @@ impl Syntax {
     }
 }
 
+/// How much one rendering may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Statements of a Go template and instructions of a Jinja template, loops counted each time.
+    pub steps_max: u64,
+    /// Bytes that are printed.
+    pub output_bytes_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { steps_max: 50_000_000, output_bytes_max: 256 << 20 }
+    }
+}
+
 /// How a template is read and executed.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -39,6 +54,8 @@ pub struct Options {
     pub delimiters: Delimiters,
     /// Where Jinja's `include` and `import` look; nowhere when there is none.
     pub folder: Option<PathBuf>,
+    /// How much one rendering may do.
+    pub bounds: Bounds,
 }
 
 /// A template that was read once, to be rendered any number of times.
