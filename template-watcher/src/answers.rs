@@ -3,15 +3,20 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use go_template::{StructType, Value};
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use registry_wire::catalog::{HealthCheck, Node, ServiceAddress, TextMap, Weights};
 
-use crate::query::Query;
+use crate::{
+    functions::shapes,
+    parts::{Parts, View, may_hold},
+    query::Query,
+};
 
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,11 +170,51 @@ pub struct CatalogNodeService {
 
 /// All answers that are known.
 #[derive(Clone, Debug, Default)]
-pub struct Answers(HashMap<Query, Arc<Answer>>);
+pub struct Answers(HashMap<Query, Known>);
+
+/// An answer, and the records it is for templates: made when they are asked for first, and shared by all renderings.
+#[derive(Clone, Debug)]
+pub struct Known {
+    answer: Arc<Answer>,
+    records: OnceLock<Option<Value>>,
+}
+
+/// How many records are kept beside the answer that they are made from; more are made anew by each rendering.
+const RECORDS_MAX: usize = 512;
+
+impl Known {
+    /// The answer.
+    pub fn answer(&self) -> &Arc<Answer> {
+        &self.answer
+    }
+
+    /// The answer as the records that a template sees; `None` for answers that are no records.
+    pub fn records(&self) -> Option<Value> {
+        let make = || shapes::records(&self.answer);
+        if is_shareable(&self.answer) { self.records.get_or_init(make).clone() } else { make() }
+    }
+}
+
+/// Whether renderings share the records: unless there are very many. No function of templates can change what is in them:
+/// those that change maps take none whose values have a type.
+fn is_shareable(answer: &Answer) -> bool {
+    match answer {
+        Answer::Instances(list) => list.len() <= RECORDS_MAX,
+        Answer::Services(list) => list.len() <= RECORDS_MAX,
+        Answer::Nodes(list) => list.len() <= RECORDS_MAX,
+        Answer::Node(node) => node.services.len() <= RECORDS_MAX,
+        _ => false,
+    }
+}
 
 impl Answers {
     /// The answer to a question, if it has come.
     pub fn get(&self, query: &Query) -> Option<&Arc<Answer>> {
+        self.0.get(query).map(Known::answer)
+    }
+
+    /// The same with its records.
+    pub fn known(&self, query: &Query) -> Option<&Known> {
         self.0.get(query)
     }
 
@@ -177,7 +222,7 @@ impl Answers {
     ///
     /// A key that is gone keeps its last value in [`KeyAnswer::last`].
     pub fn put(&mut self, query: Query, answer: Answer) -> bool {
-        let known = self.0.get(&query).map(Arc::as_ref);
+        let known = self.get(&query).map(Arc::as_ref);
         let answer = match (answer, known) {
             (Answer::Key(KeyAnswer { now: None, .. }), Some(Answer::Key(known))) => {
                 Answer::Key(KeyAnswer { now: None, last: known.last.clone() })
@@ -190,7 +235,7 @@ impl Answers {
         if known == Some(&answer) {
             return false;
         }
-        self.0.insert(query, Arc::new(answer));
+        self.0.insert(query, Known { answer: Arc::new(answer), records: OnceLock::new() });
         true
     }
 
@@ -239,6 +284,16 @@ pub struct Asked {
     pub used: IndexSet<Query>,
     /// Those of them without a usable answer. While there is one, the text is not complete and an error means nothing.
     pub missing: IndexSet<Query>,
+    /// What was looked at of their answers.
+    pub parts: Parts,
+}
+
+impl Asked {
+    /// Whether a new answer to a question may change what is rendered. One that was not asked changes nothing.
+    pub fn is_changed_by(&self, query: &Query, before: Option<&Known>, now: &Known) -> bool {
+        let Some(place) = self.used.get_index_of(query) else { return false };
+        before.is_none_or(|before| self.parts.differ(place, before, now))
+    }
 }
 
 impl Scope {
@@ -249,24 +304,55 @@ impl Scope {
 
     /// Asks; `None` when the answer has not come yet, and then the function gives its empty value.
     pub fn ask(&self, query: &Query) -> Option<Arc<Answer>> {
+        self.ask_for(query, View::WHOLE)
+    }
+
+    /// Asks for an answer that is records; `None` when it has not come yet.
+    pub fn ask_records(&self, query: &Query) -> Option<Value> {
+        let records = self.0.answers.known(query).and_then(Known::records);
+        self.note(query, View::WHOLE, records.is_none());
+        records
+    }
+
+    /// Asks for a part of what the answer holds.
+    pub fn ask_for(&self, query: &Query, view: View) -> Option<Arc<Answer>> {
         let answer = self.0.answers.get(query).cloned();
-        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if answer.is_none() {
+        self.note(query, view, answer.is_none());
+        answer
+    }
+
+    fn note(&self, query: &Query, view: View, is_missing: bool) {
+        let mut asked = self.asked_so_far();
+        if is_missing {
             asked.missing.insert(query.clone());
         }
-        asked.used.insert(query.clone());
-        answer
+        let place = match asked.used.get_index_of(query) {
+            Some(place) => place,
+            None => asked.used.insert_full(query.clone()).0,
+        };
+        asked.parts.see(place, view);
+    }
+
+    /// Notes that a field of a record was read.
+    pub fn read_field(&self, record: &'static StructType, field: usize) {
+        self.asked_so_far().parts.read(record, field);
+    }
+
+    /// Notes that all of a value was looked at.
+    pub fn read_whole(&self, value: &Value) {
+        if may_hold(value) {
+            self.asked_so_far().parts.read_whole(value);
+        }
     }
 
     /// Says that an answer is there but not enough to go on: an absent key for `key`, an empty list for `safeLs`.
     pub fn wait_for(&self, query: &Query) {
-        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.missing.insert(query.clone());
+        self.asked_so_far().missing.insert(query.clone());
     }
 
     /// Whether something is missing so far.
     pub fn is_missing(&self) -> bool {
-        !self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).missing.is_empty()
+        !self.asked_so_far().missing.is_empty()
     }
 
     /// What functions may know about the template.
@@ -276,7 +362,11 @@ impl Scope {
 
     /// What was asked, at the end of the rendering.
     pub fn asked(&self) -> Asked {
-        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.asked_so_far().clone()
+    }
+
+    fn asked_so_far(&self) -> MutexGuard<'_, Asked> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

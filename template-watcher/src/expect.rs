@@ -110,7 +110,7 @@ fn shrunk_percent(before: usize, now: usize) -> u32 {
 }
 
 /// How many entries an answer has; `None` for what is no list.
-fn entries(answer: &Answer) -> Option<usize> {
+pub(crate) fn entries(answer: &Answer) -> Option<usize> {
     match answer {
         Answer::Pairs(list) => Some(list.iter().filter(|pair| pair.is_leaf()).count()),
         Answer::Instances(list) => Some(list.len()),

@@ -18,6 +18,7 @@ mod guard;
 mod lint;
 pub mod offline;
 pub mod output;
+pub mod parts;
 mod program;
 pub mod query;
 pub mod render;

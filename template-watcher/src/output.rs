@@ -80,22 +80,38 @@ pub struct Candidate {
     backups: u32,
 }
 
-/// Whether the present file has other bytes, or another owner than asked for.
+/// What stands at a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Present {
+    /// Nothing.
+    Absent,
+    /// The text, with the owner asked for: nothing is to be done.
+    Same,
+    /// These bytes, and they or their owner differ.
+    Other(Vec<u8>),
+}
+
+/// Reads what stands at the destination, and compares it with a text.
 ///
 /// A mode that differs is not repaired by itself, as in consul-template.
-pub fn differs(target: &Target<'_>, text: &[u8]) -> Result<bool, OutputError> {
+pub fn present(target: &Target<'_>, text: &[u8]) -> Result<Present, OutputError> {
     let refuse = |source| OutputError::Read { path: target.path.to_owned(), source };
     let present = match fs::read(target.path) {
         Ok(present) => present,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Present::Absent),
         Err(e) => return Err(refuse(e)),
     };
     if present != text {
-        return Ok(true);
+        return Ok(Present::Other(present));
+    }
+    let (user, group) = owner(target)?;
+    if (user, group) == (None, None) {
+        return Ok(Present::Same);
     }
     let metadata = fs::metadata(target.path).map_err(refuse)?;
-    let (user, group) = owner(target)?;
-    Ok(user.is_some_and(|user| user != metadata.uid()) || group.is_some_and(|group| group != metadata.gid()))
+    let is_anothers =
+        user.is_some_and(|user| user != metadata.uid()) || group.is_some_and(|group| group != metadata.gid());
+    Ok(if is_anothers { Present::Other(present) } else { Present::Same })
 }
 
 /// Writes the candidate beside the destination, with its final mode and owner, and down to the disk.
@@ -160,7 +176,7 @@ impl Candidate {
         }
     }
 
-    /// Swaps the candidate in.
+    /// Swaps the candidate in. The folder's [`sync_folder`] is the caller's: several files may share one.
     pub fn commit(self) -> Result<(), OutputError> {
         if self.backups > 0 {
             keep_backup(&self.destination, self.backups);
@@ -174,16 +190,20 @@ impl Candidate {
             }
             Err(e) => return Err(refuse("rename to", e.error)),
         }
-        // Without this the name may be lost in a power cut although the text is safe. No error: the file is in place, and
-        // its command must run.
-        if let Err(error) = File::open(parent(&destination)).and_then(|folder| folder.sync_all()) {
-            tracing::warn!(target: "runner", path = %destination.display(), %error, "cannot fsync the folder");
-        }
         Ok(())
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// Takes the name of a new file down to the disk: without this it may be lost in a power cut although the text is safe. No
+/// error: the file is in place, and its command must run.
+pub fn sync_folder(folder: &Path) {
+    if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+        tracing::warn!(target: "runner", path = %folder.display(), %error, "cannot fsync the folder");
+    }
+}
+
+/// The folder that a file is in.
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -22,7 +22,7 @@ use crate::{
     config::{Config, Invocation, InvocationError, Source, invocation},
     observe::Observer,
     run::{Control, Reread, RunError, Runner},
-    status::{self, Address, Board, Serving, Supervisor, Waiting},
+    status::{Page, Supervisor, Waiting},
 };
 
 /// Signals that are taken besides those configured; the others keep their usual meaning.
@@ -89,7 +89,7 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     }
     // Held for as long as files are to be watched.
     let _files = if config.watch_files { watch_files(&config, &sender) } else { None };
-    let (observers, _serving) = match observers(&config).await {
+    let (observers, page) = match observers(&config).await {
         Ok(observers) => observers,
         Err(e) => {
             tracing::error!(target: "cli", "{e}");
@@ -99,6 +99,7 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     let ended = match Runner::start(config, Host::default()).await {
         Ok(mut runner) => {
             observers.into_iter().for_each(|observer| runner.observe(observer));
+            runner.page = page;
             runner.run(&Shutdown::default(), &mut controls, Some(reread)).await
         }
         Err(e) => Err(e),
@@ -121,8 +122,8 @@ async fn supervise(config: Config, reread: Reread) -> Exit {
     exit
 }
 
-/// Those who are told what happens, and the listener that answers for one of them.
-async fn observers(config: &Config) -> Result<(Vec<Arc<dyn Observer>>, Option<Serving>), String> {
+/// Those who are told what happens, and the page that answers for one of them; none for a single run.
+async fn observers(config: &Config) -> Result<(Vec<Arc<dyn Observer>>, Option<Page>), String> {
     let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Supervisor::new())];
     if config.once || config.parse_only {
         return Ok((observers, None));
@@ -130,11 +131,11 @@ async fn observers(config: &Config) -> Result<(Vec<Arc<dyn Observer>>, Option<Se
     if !config.wait_warning.is_zero() {
         observers.push(Arc::new(Waiting::new(config.wait_warning)));
     }
-    let Some(address) = &config.status_address else { return Ok((observers, None)) };
-    let board = Arc::new(Board::new());
-    let serving = status::serve(&Address::parse(address)?, Arc::clone(&board)).await?;
-    observers.push(board);
-    Ok((observers, Some(serving)))
+    let mut page = Page::default();
+    if let Some(board) = page.follow(config.status_address.as_deref()).await? {
+        observers.push(board);
+    }
+    Ok((observers, Some(page)))
 }
 
 /// Reads the same command line again.

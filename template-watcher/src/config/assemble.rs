@@ -78,6 +78,7 @@ pub(super) fn assemble(
         pid_file: table.filled("pid_file").map(PathBuf::from),
         once,
         dry: table.bool("dry").unwrap_or(false),
+        dry_as_diff: table.bool("diff").unwrap_or(false),
         parse_only: table.bool("parse_only").unwrap_or(false),
         err_on_failed_lookup: table.bool("err_on_failed_lookup").unwrap_or(false),
         watch_files: table.bool("watch_files").unwrap_or(false),

@@ -49,6 +49,7 @@ const FLAGS: &[Flag] = &[
     Flag("config", Config, "PATH  a configuration file, or a folder of them (HCL or JSON); repeatable"),
     Flag("once", Bool("once"), "render every template once, then end"),
     Flag("dry", Bool("dry"), "print instead of writing; run no commands"),
+    Flag("diff", Bool("diff"), "with -dry: print how files would change, secrets masked"),
     Flag("parse-only", Bool("parse_only"), "only look whether the templates can be read"),
     Flag("wait", Wait, "MIN[:MAX]  after a change, wait this long for others before rendering"),
     Flag(

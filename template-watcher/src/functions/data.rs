@@ -6,6 +6,7 @@ use go_template::{Signature, Type, Value};
 
 use super::{Context, Kind, Row, bytes, shapes, string};
 use crate::answers::{Answer, KeyAnswer, KeyPair};
+use crate::parts::View;
 use crate::query::{Query, QueryError};
 
 const TEXTS: &[Type] = &[Type::Str];
@@ -27,7 +28,8 @@ pub(super) const ROWS: &[Row] = &[
         Signature::new(TEXTS, Type::Bool),
         "Whether a key exists; never waits for one.",
         |context, args| {
-            Ok(Value::Bool(ask_key(context, &args[0])?.is_some_and(|(_, answer)| answer.now.is_some())))
+            let answer = ask_key(context, &args[0], View::EXISTS)?;
+            Ok(Value::Bool(answer.is_some_and(|(_, answer)| answer.now.is_some())))
         },
     )
 .example(r#"{{ keyExists "app/name" }} {{ keyExists "app/none" }}"#, "true false"),
@@ -42,28 +44,28 @@ pub(super) const ROWS: &[Row] = &[
         "ls",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "The keys right below a prefix, folders left out.",
-        |context, args| list(context, &args[0], KeyPair::is_child, false),
+        |context, args| list(context, &args[0], View::CHILDREN, false),
     )
 .example(r#"{{ range ls "app" }}{{ .Key }}={{ .Value }};{{ end }}"#, "name=shop;port=8080;"),
     data(
         "safeLs",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "The same as ls; waits while there are none.",
-        |context, args| list(context, &args[0], KeyPair::is_child, true),
+        |context, args| list(context, &args[0], View::CHILDREN, true),
     )
 .example(r#"{{ range safeLs "app" }}{{ .Key }}={{ .Value }};{{ end }}"#, "name=shop;port=8080;"),
     data(
         "tree",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "All keys below a prefix at any depth, folders left out.",
-        |context, args| list(context, &args[0], KeyPair::is_leaf, false),
+        |context, args| list(context, &args[0], View::LEAVES, false),
     )
 .example(r#"{{ range tree "app" }}{{ .Key }}={{ .Value }};{{ end }}"#, "db/host=db.internal;name=shop;port=8080;"),
     data(
         "safeTree",
         Signature::new(TEXTS, shapes::KEY_PAIRS),
         "The same as tree; waits while there are none.",
-        |context, args| list(context, &args[0], KeyPair::is_leaf, true),
+        |context, args| list(context, &args[0], View::LEAVES, true),
     )
 .example(r#"{{ range safeTree "app" }}{{ .Path }};{{ end }}"#, "app/db/host;app/name;app/port;"),
     data(
@@ -84,13 +86,9 @@ pub(super) const ROWS: &[Row] = &[
         "services",
         Signature::variadic(TEXTS, shapes::CATALOG_SNIPPETS),
         "The names and tags of all services of `[?QUERY][@DC]`.",
-        |context, args| match context
-            .scope
-            .ask(&Query::services(&joined(args, "")).map_err(words)?)
-            .as_deref()
-        {
-            Some(Answer::Services(services)) => Ok(shapes::catalog_snippets(services)),
-            _ => Ok(shapes::catalog_snippets(&[])),
+        |context, args| {
+            let found = context.scope.ask_records(&Query::services(&joined(args, "")).map_err(words)?);
+            Ok(found.unwrap_or_else(|| shapes::catalog_snippets(&[])))
         },
     )
 .example("{{ range services }}{{ .Name }} {{ .Tags }};{{ end }}", "db [primary];web [primary v1 v2];"),
@@ -98,9 +96,9 @@ pub(super) const ROWS: &[Row] = &[
         "node",
         Signature::variadic(TEXTS, Type::Any),
         "A node and its services; the agent's own without an argument.",
-        |context, args| match context.scope.ask(&Query::node(&joined(args, "")).map_err(words)?).as_deref() {
-            Some(Answer::Node(node)) => Ok(shapes::catalog_node(node)),
-            _ => Ok(Value::Nil),
+        |context, args| {
+            let found = context.scope.ask_records(&Query::node(&joined(args, "")).map_err(words)?);
+            Ok(found.unwrap_or(Value::Nil))
         },
     )
 .example(r#"{{ with node "node-1" }}{{ .Node.Address }}{{ range .Services }} {{ .ID }}{{ end }}{{ end }}"#, "10.0.0.1 db-1 web-1"),
@@ -108,9 +106,9 @@ pub(super) const ROWS: &[Row] = &[
         "nodes",
         Signature::variadic(TEXTS, shapes::NODES),
         "All nodes of `[?QUERY][@DC][~NEAR]`.",
-        |context, args| match context.scope.ask(&Query::nodes(&joined(args, "")).map_err(words)?).as_deref() {
-            Some(Answer::Nodes(nodes)) => Ok(shapes::nodes(nodes)),
-            _ => Ok(shapes::nodes(&[])),
+        |context, args| {
+            let found = context.scope.ask_records(&Query::nodes(&joined(args, "")).map_err(words)?);
+            Ok(found.unwrap_or_else(|| shapes::nodes(&[])))
         },
     )
 .example("{{ range nodes }}{{ .Node }} {{ .Address }};{{ end }}", "node-1 10.0.0.1;node-2 10.0.0.2;node-3 10.0.0.3;"),
@@ -134,19 +132,19 @@ fn joined(args: &[Value], separator: &str) -> String {
 }
 
 /// The answer to a key's question; none when the name is empty or nothing has come yet.
-fn ask_key(context: &Context<'_>, name: &Value) -> Result<Option<(Query, KeyAnswer)>, String> {
+fn ask_key(context: &Context<'_>, name: &Value, view: View) -> Result<Option<(Query, KeyAnswer)>, String> {
     if bytes(name).is_empty() {
         return Ok(None);
     }
     let query = Query::key(&string(name)).map_err(words)?;
-    match context.scope.ask(&query).as_deref() {
+    match context.scope.ask_for(&query, view).as_deref() {
         Some(Answer::Key(answer)) => Ok(Some((query, answer.clone()))),
         _ => Ok(None),
     }
 }
 
 fn key(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
-    match ask_key(context, &args[0])? {
+    match ask_key(context, &args[0], View::LAST)? {
         Some((_, KeyAnswer { last: Some(pair), .. } | KeyAnswer { now: Some(pair), .. })) => {
             Ok(Value::from(pair.value))
         }
@@ -159,23 +157,19 @@ fn key(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 }
 
 fn key_or_default(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
-    match ask_key(context, &args[0])? {
+    match ask_key(context, &args[0], View::VALUE)? {
         Some((_, KeyAnswer { now: Some(pair), .. })) if !pair.value.is_empty() => Ok(Value::from(pair.value)),
         _ => Ok(args[1].clone()),
     }
 }
 
-fn list(
-    context: &Context<'_>,
-    prefix: &Value,
-    shows: fn(&KeyPair) -> bool,
-    waits: bool,
-) -> Result<Value, String> {
+fn list(context: &Context<'_>, prefix: &Value, view: View, waits: bool) -> Result<Value, String> {
     if bytes(prefix).is_empty() {
         return Ok(shapes::key_pairs([]));
     }
     let query = Query::prefix(&string(prefix)).map_err(words)?;
-    let answer = context.scope.ask(&query);
+    let answer = context.scope.ask_for(&query, view);
+    let shows = if view == View::CHILDREN { KeyPair::is_child } else { KeyPair::is_leaf };
     let Some(Answer::Pairs(pairs)) = answer.as_deref() else { return Ok(shapes::key_pairs([])) };
     let mut pairs = pairs.iter().filter(|pair| shows(pair)).peekable();
     if waits && pairs.peek().is_none() {
@@ -192,10 +186,8 @@ fn instances(
     if args.first().is_none_or(|first| bytes(first).is_empty()) {
         return Ok(shapes::health_services(&[]));
     }
-    match context.scope.ask(&read(&joined(args, "|")).map_err(words)?).as_deref() {
-        Some(Answer::Instances(instances)) => Ok(shapes::health_services(instances)),
-        _ => Ok(shapes::health_services(&[])),
-    }
+    let found = context.scope.ask_records(&read(&joined(args, "|")).map_err(words)?);
+    Ok(found.unwrap_or_else(|| shapes::health_services(&[])))
 }
 
 fn datacenters(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {

@@ -67,6 +67,7 @@ fn dump(value: &Value, depth: usize) -> String {
             };
             format!("({}) {length}{}", list.ty, block(lines))
         }
+        Value::Map(map) if map.nil => format!("({}) <nil>", map.ty),
         Value::Map(map) => {
             let ty = map.key_type();
             let entries: Vec<_> = map.entries().iter().map(|(k, v)| (k.value(ty), v.clone())).collect();

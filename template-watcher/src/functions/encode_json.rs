@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use go_template::{Key, List, Map, Type, UintKind, Value};
 
+use super::shapes::json_fields;
+
 /// How deep values may stand in each other; a map may hold itself.
 const DEPTH_MAX: usize = 200;
 
@@ -39,9 +41,8 @@ impl Writer<'_> {
             Value::List(list) => self.list(list, depth)?,
             Value::Map(map) => self.map(map, depth)?,
             Value::Struct(record) | Value::Pointer(_, Some(record)) => {
-                let fields = record.ty.fields.iter().zip(&record.fields);
-                let fields = fields.map(|((name, _), value)| ((*name).to_owned(), value.clone()));
-                self.object(fields.collect(), depth)?;
+                let fields = json_fields(record).into_iter();
+                self.object(fields.map(|(name, value)| (name.to_owned(), value)).collect(), depth)?;
             }
             other => return Err(format!("json: unsupported type: {}", other.ty())),
         }

@@ -13,6 +13,12 @@ type Entries = Vec<(String, Value)>;
 /// # Errors
 /// The value has something in it that TOML cannot say.
 pub(super) fn encode(value: &Value) -> Result<String, String> {
+    if matches!(value, Value::Nil) {
+        return Err("reflect: call of reflect.Value.Type on zero Value".to_owned());
+    }
+    if is_list_of_tables(value) {
+        return Err("toTOML: toml: top-level values must be Go maps or structs".to_owned());
+    }
     let Some(entries) = entries(value) else { return inline(value) };
     let mut out = String::new();
     table(&mut out, &entries, &mut Vec::new())?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use go_template::{Key, Map, Signature, Struct, Type, Value};
+use go_template::{Key, Map, Signature, Struct, StructType, Type, Value};
 
 use super::{Context, Row, bytes, shapes, string};
 
@@ -94,6 +94,23 @@ pub(super) const ROWS: &[Row] = &[
     })
 .example(r#"{{ split "," "a,b,c" | containsNotAll (sprig_list "x" "b") }}"#, "true"),
 ];
+
+/// Fields of a record type that a function reads.
+pub(super) type Reads = (&'static StructType, &'static [&'static str]);
+
+/// What functions read of records where they do not read all; what they hand on, a template reads later.
+static READS: &[(&str, &[Reads])] = &[
+    ("byTag", &[(&shapes::HEALTH_SERVICE, &["Tags"]), (&shapes::CATALOG_SNIPPET, &["Tags"])]),
+    ("byPort", &[(&shapes::HEALTH_SERVICE, &["Port"])]),
+    ("byMeta", &[(&shapes::HEALTH_SERVICE, &["ServiceMeta"])]),
+    ("byKey", &[(&shapes::KEY_PAIR, &["Key"])]),
+    ("explode", &[(&shapes::KEY_PAIR, &["Key", "Value"])]),
+];
+
+/// What a function reads of records; none when it may read all.
+pub(super) fn reads(name: &str) -> Option<&'static [Reads]> {
+    READS.iter().find(|(known, _)| *known == name).map(|(_, reads)| *reads)
+}
 
 /// The elements of a list, none for anything else.
 pub(super) fn items(value: &Value) -> &[Value] {
@@ -245,7 +262,7 @@ fn put(root: &Arc<Map>, path: &str, value: Value) -> Result<(), String> {
             .entry(Key::text(folder))
             .or_insert_with(|| Value::map(Type::ANY_MAP, BTreeMap::new()))
             .clone();
-        let Value::Map(inner) = entry else {
+        let Some(inner) = open_map(&entry) else {
             let known = String::from_utf8_lossy(&go_template::fmt::sprintf(b"%q", &[entry])).into_owned();
             return Err(format!("not a map: {path:?}: {folder:?} already has value {known}"));
         };
@@ -256,6 +273,14 @@ fn put(root: &Arc<Map>, path: &str, value: Value) -> Result<(), String> {
         map.entries_mut().insert(Key::text(last), value);
     }
     Ok(())
+}
+
+/// A map that may hold anything; those of records, whose values have a type, are shared and stay as they are.
+fn open_map(value: &Value) -> Option<Arc<Map>> {
+    match value {
+        Value::Map(map) if map.ty == Type::ANY_MAP => Some(Arc::clone(map)),
+        _ => None,
+    }
 }
 
 fn merge(args: &[Value], overlay_wins: bool) -> Result<Value, String> {
@@ -277,7 +302,9 @@ pub(super) fn merge_into(base: &Arc<Map>, overlay: &Arc<Map>, overlay_wins: bool
     for (key, value) in entries {
         let known = base.entries().get(&key).cloned();
         match (known, &value) {
-            (Some(Value::Map(inner)), Value::Map(other)) => merge_into(&inner, other, overlay_wins),
+            (Some(Value::Map(inner)), Value::Map(other)) if inner.ty == Type::ANY_MAP => {
+                merge_into(&inner, other, overlay_wins);
+            }
             (Some(known), _) if known.truth() && !overlay_wins => {}
             _ => {
                 base.entries_mut().insert(key, value);

@@ -102,7 +102,20 @@ impl Row {
         if is_in(&surroundings.denied_functions) || !(allowed.is_empty() || is_in(allowed)) {
             return Err("function is disabled".to_owned());
         }
+        note_reads(self.name, scope, args);
         (self.call)(&Context { scope, scratch, name: self.name }, args)
+    }
+}
+
+/// Notes which fields of records a function reads by itself.
+fn note_reads(name: &str, scope: &Scope, args: &[Value]) {
+    let Some(reads) = group::reads(name) else {
+        args.iter().for_each(|arg| scope.read_whole(arg));
+        return;
+    };
+    for (record, fields) in reads {
+        let places = fields.iter().filter_map(|field| record.field(field.as_bytes()));
+        places.for_each(|place| scope.read_field(record, place));
     }
 }
 
@@ -143,6 +156,11 @@ static TABLE: LazyLock<HashMap<&'static str, Row>> = LazyLock::new(|| {
 /// The function of a name.
 pub fn find(name: &str) -> Option<&'static Row> {
     TABLE.get(name)
+}
+
+/// All functions, in no order.
+pub(crate) fn each() -> impl Iterator<Item = &'static Row> {
+    TABLE.values()
 }
 
 /// All functions, by name.

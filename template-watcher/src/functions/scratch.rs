@@ -60,6 +60,9 @@ impl Object for Scratch {
                 let entry =
                     pad.entry(key.clone()).or_insert_with(|| Value::map(Type::ANY_MAP, BTreeMap::new()));
                 let Value::Map(map) = entry else { return Err(not_a_map(&key)) };
+                if map.ty != Type::ANY_MAP {
+                    return Err(not_a_map(&key));
+                }
                 let (map, at) = (Arc::clone(map), Key::text(bytes(at)));
                 if name == "MapSet" || !map.entries().contains_key(&at) {
                     map.entries_mut().insert(at, value.clone());

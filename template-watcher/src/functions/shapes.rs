@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use go_template::{Key, List, StructType, Type, Value};
+use go_template::{Key, List, Struct, StructType, Type, Value};
 use registry_wire::catalog::{HealthCheck, Node, ServiceAddress, TextMap};
+use registry_wire::duration;
 
-use crate::answers::{CatalogNode, CatalogNodeService, CatalogSnippet, HealthService, KeyPair};
+use crate::answers::{Answer, CatalogNode, CatalogNodeService, CatalogSnippet, HealthService, KeyPair};
 
 const TAGS: Type = Type::NamedList("dependency.ServiceTags", &Type::Str);
 const ADDRESSES: Type = Type::Map(&Type::Str, &Type::Struct(&SERVICE_ADDRESS));
@@ -81,11 +82,61 @@ static HEALTH_CHECK: StructType = StructType {
         ("Partition", Type::Str),
         ("ExposedPort", Type::INT),
         ("PeerName", Type::Str),
-        ("Definition", Type::ANY_MAP),
+        ("Definition", Type::Struct(&DEFINITION)),
         ("CreateIndex", Type::UINT64),
         ("ModifyIndex", Type::UINT64),
     ],
 };
+
+/// What a check does. The first three durations are texts here, `10s`, as they print; the last three nanoseconds.
+static DEFINITION: StructType = StructType {
+    name: DEFINITION_TYPE,
+    fields: &[
+        ("HTTP", Type::Str),
+        ("Header", Type::Map(&Type::Str, &Type::STRINGS)),
+        ("Method", Type::Str),
+        ("Body", Type::Str),
+        ("TLSServerName", Type::Str),
+        ("TLSSkipVerify", Type::Bool),
+        ("TCP", Type::Str),
+        ("TCPUseTLS", Type::Bool),
+        ("UDP", Type::Str),
+        ("GRPC", Type::Str),
+        ("OSService", Type::Str),
+        ("GRPCUseTLS", Type::Bool),
+        ("IntervalDuration", Type::Str),
+        ("TimeoutDuration", Type::Str),
+        ("DeregisterCriticalServiceAfterDuration", Type::Str),
+        ("SessionName", Type::Str),
+        ("Interval", Type::INT64),
+        ("Timeout", Type::INT64),
+        ("DeregisterCriticalServiceAfter", Type::INT64),
+    ],
+};
+
+/// The type whose durations are texts in JSON.
+const DEFINITION_TYPE: &str = "api.HealthCheckDefinition";
+
+/// The fields of a record as JSON has them: Consul's own types leave some out, and write some another way.
+pub(super) fn json_fields(record: &Struct) -> Vec<(&'static str, Value)> {
+    let fields = record.ty.fields.iter().map(|(name, _)| *name).zip(record.fields.iter().cloned());
+    match record.ty.name {
+        "api.HealthCheck" => {
+            let is_left_out = |name| matches!(name, "Namespace" | "Partition" | "PeerName");
+            fields.filter(|(name, value)| !is_left_out(name) || value.truth()).collect()
+        }
+        DEFINITION_TYPE => {
+            const TEXTS: [(&str, &str); 3] = [
+                ("Interval", "IntervalDuration"),
+                ("Timeout", "TimeoutDuration"),
+                ("DeregisterCriticalServiceAfter", "DeregisterCriticalServiceAfterDuration"),
+            ];
+            let texts = TEXTS.iter().filter_map(|(name, of)| Some((*name, record.get(of)?.clone())));
+            texts.chain(fields.take_while(|(name, _)| *name != "IntervalDuration")).collect()
+        }
+        _ => fields.collect(),
+    }
+}
 
 /// A service's name and tags.
 pub static CATALOG_SNIPPET: StructType =
@@ -144,6 +195,17 @@ fn tags(tags: &[String]) -> Value {
     list(TAGS, tags.iter().map(|tag| Value::from(tag.as_str())).collect())
 }
 
+/// An answer that is records, as the function gives it that asks for it whole.
+pub(crate) fn records(answer: &Answer) -> Option<Value> {
+    Some(match answer {
+        Answer::Instances(instances) => health_services(instances),
+        Answer::Services(services) => catalog_snippets(services),
+        Answer::Nodes(found) => nodes(found),
+        Answer::Node(node) => catalog_node(node),
+        Answer::Key(_) | Answer::Pairs(_) | Answer::Datacenters(_) | Answer::File(_) => return None,
+    })
+}
+
 /// Keys as `ls` and `tree` give them.
 pub fn key_pairs<'a>(pairs: impl IntoIterator<Item = &'a KeyPair>) -> Value {
     list(KEY_PAIRS, pairs.into_iter().map(key_pair).collect())
@@ -200,7 +262,6 @@ fn health_service(service: &HealthService) -> Value {
 }
 
 fn health_check(check: &HealthCheck) -> Value {
-    let definition = serde_json::Value::Object(check.definition.clone());
     let texts = check.service_tags.iter().flatten();
     Value::pointer(
         &HEALTH_CHECK,
@@ -219,11 +280,34 @@ fn health_check(check: &HealthCheck) -> Value {
             Value::from(""),
             Value::int(check.exposed_port),
             Value::from(""),
-            super::codec::from_json(&definition),
+            definition(&check.definition),
             Value::uint(check.create_index),
             Value::uint(check.modify_index),
         ],
     )
+}
+
+fn definition(json: &serde_json::Map<String, serde_json::Value>) -> Value {
+    let nanoseconds = |name: &str| match json.get(name) {
+        Some(serde_json::Value::String(text)) => duration::parse_nanos(text).unwrap_or(0),
+        Some(number) => number.as_i64().unwrap_or(0),
+        None => 0,
+    };
+    let field = |(name, ty): &(&'static str, Type)| match (name.strip_suffix("Duration"), *ty) {
+        (Some(name), _) => Value::from(duration::format_nanos(nanoseconds(name))),
+        (None, Type::Int(_)) => Value::int64(nanoseconds(name)),
+        (None, Type::Bool) => Value::Bool(json.get(*name).and_then(|v| v.as_bool()).unwrap_or(false)),
+        (None, Type::Str) => Value::from(json.get(*name).and_then(|v| v.as_str()).unwrap_or_default()),
+        (None, ty) => match json.get(*name).and_then(|v| v.as_object()) {
+            Some(headers) => Value::map(ty, headers.iter().map(|(k, v)| (Key::text(k), header(v))).collect()),
+            None => Value::zero(ty),
+        },
+    };
+    Value::record(&DEFINITION, DEFINITION.fields.iter().map(field).collect())
+}
+
+fn header(values: &serde_json::Value) -> Value {
+    Value::strings(values.as_array().into_iter().flatten().filter_map(|value| value.as_str()))
 }
 
 /// Service names as `services` gives them.

@@ -9,7 +9,7 @@ fn target(path: &Path) -> Target<'_> {
 }
 
 fn write(target: &Target<'_>, text: &str) -> bool {
-    let differs = differs(target, text.as_bytes()).unwrap();
+    let differs = present(target, text.as_bytes()).unwrap() != Present::Same;
     if differs {
         prepare(target, text.as_bytes()).unwrap().commit().unwrap();
     }
@@ -139,7 +139,7 @@ fn attributes_of_the_present_file_are_kept() {
 #[test]
 fn what_cannot_be_done_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let said = differs(&target(folder.path()), b"x").unwrap_err().to_string();
+    let said = present(&target(folder.path()), b"x").unwrap_err().to_string();
     assert!(said.starts_with("failed reading file: read ") && said.ends_with(": is a directory"), "{said}");
     let path = folder.path().join("no/out");
     let nowhere = Target { create_dirs: false, ..target(&path) };

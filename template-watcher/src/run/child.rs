@@ -10,10 +10,7 @@ use std::{
 
 use daemon::Exit;
 use nix::sys::signal::Signal;
-use tokio::{
-    process::Child,
-    time::{Instant, sleep},
-};
+use tokio::{process::Child, time::Instant};
 
 use crate::{
     command::{Group, Program, environment},
@@ -41,6 +38,17 @@ struct Kept {
     /// How often it has ended soon after its start.
     ends: u32,
     again: Option<Instant>,
+    /// When it is told of a change: a fleet shall not restart in one instant.
+    told_at: Option<Instant>,
+    /// It was told to end, to be started anew.
+    restart: Option<Restart>,
+}
+
+/// A child on its way down.
+#[derive(Clone, Copy, Debug)]
+struct Restart {
+    /// When it is killed; `None` when that has been done.
+    kill_at: Option<Instant>,
 }
 
 impl Children {
@@ -59,6 +67,8 @@ impl Children {
                 started: Instant::now(),
                 ends: 0,
                 again: None,
+                told_at: None,
+                restart: None,
             }
         };
         Self(exec.chain(processes).map(kept).collect())
@@ -85,14 +95,13 @@ impl Children {
         self.0.iter_mut().filter(idle).try_for_each(Kept::start)
     }
 
-    /// Tells the child of `exec`, and the processes that are named, of a change.
-    pub(super) async fn reload(&mut self, named: &HashSet<String>) -> Result<(), String> {
+    /// Tells the child of `exec`, and the processes that are named, of a change: now, or when their splay is over.
+    pub(super) fn reload(&mut self, named: &HashSet<String>) {
         for kept in &mut self.0 {
             if kept.running.is_some() && kept.name().is_none_or(|name| named.contains(name)) {
-                kept.reload().await?;
+                kept.reload();
             }
         }
-        Ok(())
     }
 
     /// Passes a signal on to all.
@@ -105,7 +114,7 @@ impl Children {
         self.0.iter().for_each(|kept| kept.signal(kept.kill_signal()));
         let start = Instant::now();
         for kept in &mut self.0 {
-            kept.again = None;
+            (kept.again, kept.told_at, kept.restart) = (None, None, None);
             if let Some((mut child, mut group)) = kept.running.take() {
                 let left = kept.config.kill_timeout.saturating_sub(start.elapsed());
                 group.wait_or_kill(&mut child, left).await;
@@ -129,30 +138,60 @@ impl Children {
         .await
     }
 
-    /// What the end of a child means: that of this program, or a pause.
-    pub(super) async fn after_end(&mut self, place: usize, status: io::Result<ExitStatus>) -> Option<Exit> {
-        let kept = self.0.get_mut(place)?;
+    /// What the end of a child means: that of this program, a pause, or that it is started anew.
+    ///
+    /// Errors in the recorded words when the child of `exec` cannot be started anew.
+    pub(super) async fn after_end(
+        &mut self,
+        place: usize,
+        status: io::Result<ExitStatus>,
+    ) -> Result<Option<Exit>, String> {
+        let Some(kept) = self.0.get_mut(place) else { return Ok(None) };
         if let Some((_, mut group)) = kept.running.take() {
             group.done();
         }
+        kept.told_at = None;
+        let is_process = kept.process.is_some();
+        if kept.restart.take().is_some() {
+            match kept.start() {
+                Err(reason) if !is_process => return Err(reason),
+                Err(reason) => kept.start_later(Err(io::Error::other(reason))),
+                Ok(()) => {}
+            }
+            return Ok(None);
+        }
         if kept.process.as_ref().is_some_and(|process| process.restart) {
             kept.start_later(status);
-            return None;
+            return Ok(None);
         }
         self.stop().await;
-        Some(exit_of(status))
+        Ok(Some(exit_of(status)))
     }
 
-    /// When the next process is started again.
+    /// When a process is started again, a child is told of a change, or one that does not end is killed.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.0.iter().filter_map(|kept| kept.again).min()
+        let of_kept = |kept: &Kept| {
+            let kill_at = kept.restart.and_then(|restart| restart.kill_at);
+            [kept.again, kept.told_at, kill_at].into_iter().flatten().min()
+        };
+        self.0.iter().filter_map(of_kept).min()
     }
 
-    /// Starts the processes whose pause is over.
-    pub(super) fn start_due(&mut self, now: Instant) {
-        for kept in self.0.iter_mut().filter(|kept| kept.again.is_some_and(|at| at <= now)) {
-            if let Err(reason) = kept.start() {
+    /// Does what its time has come for.
+    pub(super) fn wake_up(&mut self, now: Instant) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        for kept in &mut self.0 {
+            if is_due(kept.again)
+                && let Err(reason) = kept.start()
+            {
                 kept.start_later(Err(io::Error::other(reason)));
+            }
+            if is_due(kept.told_at) {
+                kept.tell(now);
+            }
+            if is_due(kept.restart.and_then(|restart| restart.kill_at)) {
+                kept.signal(Signal::SIGKILL);
+                kept.restart = Some(Restart { kill_at: None });
             }
         }
     }
@@ -200,21 +239,29 @@ impl Kept {
         }
     }
 
-    /// Tells the child of a change: by its signal, or by a restart.
-    async fn reload(&mut self) -> Result<(), String> {
-        // A fleet shall not restart in one instant.
-        sleep(self.config.splay.mul_f64(rand::random())).await;
+    /// Tells the child of a change when its splay is over. One that will be told, or is on its way down, sees this change
+    /// too.
+    fn reload(&mut self) {
+        if self.told_at.is_some() || self.restart.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        match self.config.splay.mul_f64(rand::random()) {
+            Duration::ZERO => self.tell(now),
+            splay => self.told_at = Some(now + splay),
+        }
+    }
+
+    /// Tells the child of a change: by its signal, or by its end, after which it is started anew.
+    fn tell(&mut self, now: Instant) {
+        self.told_at = None;
         match self.config.reload_signal {
             Some(signal) => self.signal(signal),
             None => {
-                if let Some((mut child, mut group)) = self.running.take() {
-                    group.stop(&mut child, self.kill_signal(), self.config.kill_timeout).await;
-                    group.done();
-                }
-                self.start()?;
+                self.signal(self.kill_signal());
+                self.restart = Some(Restart { kill_at: Some(now + self.config.kill_timeout) });
             }
         }
-        Ok(())
     }
 
     fn signal(&self, signal: Signal) {
@@ -240,5 +287,59 @@ fn exit_of(status: io::Result<ExitStatus>) -> Exit {
             tracing::error!(target: "cli", "cannot wait for the child: {error}");
             Exit::RunFailed
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Invocation, invocation};
+
+    fn children(words: &[&str]) -> Children {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        match invocation("ryo-watch", &words) {
+            Ok(Invocation::Run(config)) => Children::of(&config),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_splay_holds_nothing_up() {
+        let mut children =
+            children(&["-exec", "sleep 1000", "-exec-splay", "1h", "-exec-kill-signal", "SIGTERM"]);
+        children.start().unwrap();
+        let start = Instant::now();
+        children.reload(&HashSet::new());
+        let told_at = children.deadline().unwrap();
+        assert!(told_at > start && told_at <= start + Duration::from_secs(3600), "it is told later");
+        children.reload(&HashSet::new());
+        assert_eq!(children.deadline(), Some(told_at), "one telling serves for both changes");
+        let first = children.0[0].started;
+        children.wake_up(told_at);
+        let (place, status) = children.next_end().await;
+        assert_eq!(children.after_end(place, status).await, Ok(None));
+        assert!(children.0[0].started > first && children.is_exec_running(), "it was started anew");
+        children.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_child_that_does_not_end_is_killed_and_started_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let line = format!("trap '' TERM; touch {}; while :; do sleep 1; done", ready.display());
+        let mut children = children(&["-exec", &line, "-exec-kill-signal", "SIGTERM"]);
+        children.start().unwrap();
+        while !ready.exists() {
+            tokio::task::yield_now().await;
+        }
+        children.reload(&HashSet::new());
+        let kill_at = children.deadline().unwrap();
+        children.wake_up(kill_at);
+        assert_eq!(children.deadline(), None, "it is killed once");
+        let (place, status) = children.next_end().await;
+        assert_eq!(status.as_ref().unwrap().signal(), Some(9));
+        assert_eq!(children.after_end(place, status).await, Ok(None));
+        children.forward(Signal::SIGKILL);
+        children.stop().await;
     }
 }

@@ -1,10 +1,11 @@
-//! One watch for many keys: a key below a prefix that some template lists needs no question of its own, and many keys of one
-//! folder are asked for as that folder.
+//! One watch for many questions: keys and prefixes below a prefix that some template lists need no question of their own, and
+//! many of one folder are asked for as that folder.
 //!
 //! A template that walks `ls "acl"` and asks `key` for each of them costs one question instead of one per key, and sees
 //! all of them as they were at one moment.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     ops::RangeInclusive,
     sync::Arc,
@@ -15,54 +16,177 @@ use crate::{
     query::{Query, Region},
 };
 
-/// How many keys of a folder make it worth asking for the folder; with more of them each change would carry too much.
+/// How many keys and prefixes of a folder make it worth asking for the folder. Where there are more, the folder is taken apart
+/// by how their names begin: each change carries all that is asked for together.
 const GATHERED: RangeInclusive<usize> = 8..=256;
 
-/// What a folder may hold beside the keys asked for, in keys and bytes, before they are asked for one by one again.
-const BESIDE_MAX: (usize, usize) = (256, 256 * 1024);
+/// How many keys a folder may hold beside those asked for before they are asked for one by one again.
+const BESIDE_MAX: usize = 256;
 
-/// The folders that are asked for in place of their keys, as prefixes with a slash at the end: the deepest that have enough
-/// of the keys asked for. Those that `refused` accepts are left out.
-pub(super) fn folders_of_many(used: &HashSet<&Query>, refused: impl Fn(&Query) -> bool) -> HashSet<Query> {
-    let keys = used.iter().filter_map(|query| match query {
-        Query::Key { path, region } => Some((path.as_str(), region)),
-        _ => None,
-    });
-    let keys: Vec<(&str, &Region)> = keys.collect();
-    let mut members: HashMap<(&str, &Region), usize> = HashMap::new();
-    for (path, region) in &keys {
-        folders_above(path).for_each(|folder| *members.entry((folder, region)).or_default() += 1);
-    }
-    let gathers = |folder: &str, region: &Region| {
-        let folder_asked = Query::Prefix { prefix: folder.to_owned(), region: region.clone() };
-        let enough = members.get(&(folder, region)).is_some_and(|count| GATHERED.contains(count));
-        (enough && !refused(&folder_asked)).then_some(folder_asked)
-    };
-    let of_key =
-        |(path, region): &(&str, &Region)| folders_above(path).find_map(|folder| gathers(folder, region));
-    keys.iter().filter_map(of_key).collect()
+/// How many bytes it may hold altogether.
+const BYTES_MAX: usize = 512 * 1024;
+
+/// Up to how many changed keys are looked up one by one.
+const CHANGES_MAX: usize = 16;
+
+/// What has changed below prefixes and has not been handed to the questions that they answer.
+#[derive(Debug, Default)]
+pub(super) struct Fresh {
+    /// Everything: which questions they answer may be new too.
+    pub(super) all: bool,
+    /// The keys that changed, and the prefix.
+    paths: Vec<(Query, Vec<String>)>,
 }
 
-/// The folders that a key is in, the deepest first, each with its slash.
+impl Fresh {
+    /// Notes what changed below a prefix.
+    pub(super) fn note(&mut self, prefix: &Query, before: Option<&Answer>, now: &Answer) {
+        match (before, now) {
+            (Some(Answer::Pairs(before)), Answer::Pairs(now)) => match changed(before, now) {
+                Some(paths) => self.paths.push((prefix.clone(), paths)),
+                None => self.all = true,
+            },
+            _ => self.all = true,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        !self.all && self.paths.is_empty()
+    }
+}
+
+/// The keys that differ between two lists in order; `None` when there are many.
+fn changed(before: &[KeyPair], now: &[KeyPair]) -> Option<Vec<String>> {
+    let (mut old, mut new) = (before.iter().peekable(), now.iter().peekable());
+    let mut paths = Vec::new();
+    while paths.len() <= CHANGES_MAX {
+        let path = match (old.peek(), new.peek()) {
+            (None, None) => return Some(paths),
+            (Some(a), Some(b)) if a.path == b.path => {
+                let (a, b) = (old.next(), new.next());
+                if a == b {
+                    continue;
+                }
+                b.or(a).map(|pair| &pair.path)
+            }
+            (Some(a), Some(b)) if a.path < b.path => old.next().map(|pair| &pair.path),
+            (Some(_), None) => old.next().map(|pair| &pair.path),
+            (_, Some(_)) => new.next().map(|pair| &pair.path),
+        };
+        paths.extend(path.cloned());
+    }
+    None
+}
+
+/// What a question asks for below a place in the registry's keys, and where.
+fn place(query: &Query) -> Option<(&str, &Region)> {
+    match query {
+        Query::Key { path, region } => Some((path, region)),
+        Query::Prefix { prefix, region } => Some((prefix, region)),
+        _ => None,
+    }
+}
+
+/// The prefixes that are asked for in place of what is below them: the deepest folders, with a slash at the end, that have
+/// enough of the keys and prefixes asked for, and parts of those that have too many. Those that `refused` accepts are left out.
+pub(super) fn folders_of_many(used: &HashSet<&Query>, refused: impl Fn(&Query) -> bool) -> HashSet<Query> {
+    let mut regions: HashMap<&Region, Vec<&str>> = HashMap::new();
+    for (path, region) in used.iter().filter_map(|query| place(query)) {
+        regions.entry(region).or_default().push(path);
+    }
+    let mut found = HashSet::new();
+    for (region, mut paths) in regions {
+        paths.sort_unstable();
+        paths.dedup();
+        let asked = |start: &str| Query::Prefix { prefix: start.to_owned(), region: region.clone() };
+        found.extend(starts_of_many(&paths).into_iter().map(asked).filter(|folder| !refused(folder)));
+    }
+    found
+}
+
+/// The same for one region, of names in order.
+fn starts_of_many<'a>(paths: &[&'a str]) -> HashSet<&'a str> {
+    let mut members: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, path) in paths.iter().enumerate() {
+        folders_above(path).for_each(|folder| members.entry(folder).or_default().push(at));
+    }
+    // The deepest first: what it gathers does not count for the folders above it.
+    let mut folders: Vec<_> = members.into_iter().collect();
+    folders.sort_unstable_by_key(|(folder, _)| (Reverse(folder.len()), *folder));
+    let mut is_gathered = vec![false; paths.len()];
+    let mut found = HashSet::new();
+    for (folder, mut inside) in folders {
+        inside.retain(|at| !is_gathered[*at]);
+        if inside.len() < *GATHERED.start() {
+            continue;
+        }
+        inside.iter().for_each(|at| is_gathered[*at] = true);
+        if inside.len() <= *GATHERED.end() {
+            found.insert(folder);
+        } else {
+            let crowd: Vec<&str> = inside.iter().map(|at| paths[*at]).collect();
+            take_apart(&crowd, paths, &mut found);
+        }
+    }
+    found
+}
+
+/// Finds the beginnings that enough of some names, and not too many of `all`, have in common.
+fn take_apart<'a>(names: &[&'a str], all: &[&str], found: &mut HashSet<&'a str>) {
+    let [first, .., last] = names else { return };
+    if names.len() < *GATHERED.start() {
+        return;
+    }
+    let same = first.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
+    let start = &first[..first.floor_char_boundary(same)];
+    let from = &all[all.partition_point(|path| *path < start)..];
+    if from.partition_point(|path| path.starts_with(start)) <= *GATHERED.end() {
+        found.insert(start);
+        return;
+    }
+    for group in names.chunk_by(|a, b| a.as_bytes().get(same) == b.as_bytes().get(same)) {
+        take_apart(group, all, found);
+    }
+}
+
+/// The folders that a name is in, the deepest first, each with its slash.
 fn folders_above(path: &str) -> impl Iterator<Item = &str> {
     path.rmatch_indices('/').map(|(at, _)| &path[..=at]).filter(|folder| folder.len() > 1)
 }
 
-/// Whether a folder holds so much beside the keys that are asked for that they are cheaper one by one.
+/// Whether a folder holds so much, or so much beside what is asked for, that one by one is cheaper.
 pub(super) fn holds_too_much(folder: &Query, answer: &Answer, covered: &HashMap<Query, Query>) -> bool {
     let Answer::Pairs(pairs) = answer else { return false };
-    let asked: HashSet<&str> =
-        covered.iter().filter(|(_, prefix)| *prefix == folder).filter_map(|(key, _)| key.name()).collect();
-    let beside = pairs.iter().filter(|pair| !asked.contains(pair.path.as_str()));
-    let (count, bytes) = beside.fold((0, 0), |(count, bytes), pair| (count + 1, bytes + pair.value.len()));
-    let (count_max, bytes_max) = BESIDE_MAX;
-    count > count_max || bytes > bytes_max
+    let bytes: usize = pairs.iter().map(|pair| pair.path.len() + pair.value.len()).sum();
+    if bytes > BYTES_MAX || pairs.len() <= BESIDE_MAX {
+        return bytes > BYTES_MAX;
+    }
+    let asked = || covered.iter().filter(|(_, prefix)| *prefix == folder).map(|(query, _)| query);
+    let keys: HashSet<&str> = asked().filter_map(|query| key_path(query)).collect();
+    let prefixes: Vec<&str> = asked().filter_map(|query| prefix_of(query)).collect();
+    let is_asked = |path: &str| keys.contains(path) || prefixes.iter().any(|prefix| path.starts_with(prefix));
+    pairs.iter().filter(|pair| !is_asked(&pair.path)).count() > BESIDE_MAX
 }
 
-/// Of the questions used, the keys that lie below a prefix among them or one of `folders`, each with that prefix.
+fn key_path(query: &Query) -> Option<&str> {
+    match query {
+        Query::Key { path, .. } => Some(path),
+        _ => None,
+    }
+}
+
+fn prefix_of(query: &Query) -> Option<&str> {
+    match query {
+        Query::Prefix { prefix, .. } => Some(prefix),
+        _ => None,
+    }
+}
+
+/// Of the questions used, the keys and prefixes that lie below a prefix among them or one of `folders`, each with that
+/// prefix: the shortest, so that it is not below another itself.
 ///
 /// A prefix that may not be listed covers nothing: a token may well be allowed to read the key.
-pub(super) fn keys_under_prefixes(
+pub(super) fn below_prefixes(
     used: &HashSet<&Query>,
     folders: &HashSet<Query>,
     denied: impl Fn(&Query) -> bool,
@@ -73,43 +197,83 @@ pub(super) fn keys_under_prefixes(
         .chain(folders)
         .filter(|query| matches!(query, Query::Prefix { .. }) && !denied(query))
         .collect();
-    let covering = |key: &Query| {
-        let above = prefixes.iter().copied().filter(|prefix| covers(prefix, key));
-        above.min_by_key(|prefix| prefix.to_string().len()).cloned()
+    let covering = |query: &Query| {
+        let above = prefixes.iter().copied().filter(|prefix| *prefix != query && covers(prefix, query));
+        above.min_by_key(|prefix| prefix_of(prefix).map(str::len)).cloned()
     };
-    used.iter().filter_map(|key| Some(((*key).clone(), covering(key)?))).collect()
+    used.iter().filter_map(|query| Some(((*query).clone(), covering(query)?))).collect()
 }
 
-fn covers(prefix: &Query, key: &Query) -> bool {
-    match (prefix, key) {
-        (Query::Prefix { prefix, region: here }, Query::Key { path, region: there }) => {
+fn covers(prefix: &Query, query: &Query) -> bool {
+    match (prefix, place(query)) {
+        (Query::Prefix { prefix, region: here }, Some((path, there))) => {
             here == there && path.starts_with(prefix.as_str())
         }
         _ => false,
     }
 }
 
-/// The answers for covered keys whose prefix has been answered.
-pub(super) fn answers(covered: &HashMap<Query, Query>, known: &Answers) -> Vec<(Query, Answer)> {
-    // By path, because a list of thousands may cover thousands of keys.
-    let mut lists: HashMap<&Query, HashMap<&str, &KeyPair>> = HashMap::new();
+/// What is new for covered questions whose prefix has been answered.
+pub(super) fn answers(
+    fresh: Fresh,
+    covered: &HashMap<Query, Query>,
+    known: &Answers,
+) -> Vec<(Query, Answer)> {
+    if fresh.all {
+        return all_answers(covered, known);
+    }
     let mut found = Vec::new();
-    for (key, prefix) in covered {
-        let (Query::Key { path, .. }, Some(Answer::Pairs(pairs))) = (key, known.get(prefix).map(Arc::as_ref))
-        else {
-            continue;
+    for (prefix, paths) in &fresh.paths {
+        let Some(Answer::Pairs(pairs)) = known.get(prefix).map(Arc::as_ref) else { continue };
+        let concerned = covered.iter().filter(|(query, by)| {
+            *by == prefix
+                && match query {
+                    Query::Key { path, .. } => paths.contains(path),
+                    Query::Prefix { prefix, .. } => paths.iter().any(|path| path.starts_with(prefix)),
+                    _ => false,
+                }
+        });
+        let answer = |query: &Query| match query {
+            Query::Prefix { prefix, .. } => below(prefix, pairs),
+            query => key_answer(pairs.iter().find(|pair| Some(pair.path.as_str()) == key_path(query))),
         };
-        let list = lists
-            .entry(prefix)
-            .or_insert_with(|| pairs.iter().map(|pair| (pair.path.as_str(), pair)).collect());
-        found.push((key.clone(), key_answer(path, list.get(path.as_str()).copied())));
+        found.extend(concerned.map(|(query, _)| (query.clone(), answer(query))));
     }
     found
 }
 
-fn key_answer(path: &str, pair: Option<&KeyPair>) -> Answer {
-    let now = pair.map(|pair| KeyPair { key: path.trim_start_matches('/').to_owned(), ..pair.clone() });
+fn all_answers(covered: &HashMap<Query, Query>, known: &Answers) -> Vec<(Query, Answer)> {
+    // By path, because a list of thousands may cover thousands of keys.
+    let mut lists: HashMap<&Query, HashMap<&str, &KeyPair>> = HashMap::new();
+    let mut found = Vec::new();
+    for (query, by) in covered {
+        let Some(Answer::Pairs(pairs)) = known.get(by).map(Arc::as_ref) else { continue };
+        let answer = match query {
+            Query::Key { path, .. } => {
+                let list = lists
+                    .entry(by)
+                    .or_insert_with(|| pairs.iter().map(|pair| (pair.path.as_str(), pair)).collect());
+                key_answer(list.get(path.as_str()).copied())
+            }
+            Query::Prefix { prefix, .. } => below(prefix, pairs),
+            _ => continue,
+        };
+        found.push((query.clone(), answer));
+    }
+    found
+}
+
+fn key_answer(pair: Option<&KeyPair>) -> Answer {
+    let now = pair.map(|pair| KeyPair { key: pair.path.trim_start_matches('/').to_owned(), ..pair.clone() });
     Answer::Key(KeyAnswer { now, last: None })
+}
+
+fn below(prefix: &str, pairs: &[KeyPair]) -> Answer {
+    let inside = |pair: &KeyPair| {
+        let rest = pair.path.strip_prefix(prefix)?;
+        Some(KeyPair { key: rest.trim_start_matches('/').to_owned(), ..pair.clone() })
+    };
+    Answer::Pairs(pairs.iter().filter_map(inside).collect())
 }
 
 #[cfg(test)]
@@ -125,7 +289,7 @@ mod tests {
         let denied: Vec<Query> = denied.iter().map(read).collect();
         let used = used.iter().collect();
         let folders = folders_of_many(&used, |query| denied.contains(query));
-        let covered = keys_under_prefixes(&used, &folders, |query| denied.contains(query));
+        let covered = below_prefixes(&used, &folders, |query| denied.contains(query));
         let mut shown: Vec<String> = covered.iter().map(|(key, prefix)| format!("{key} {prefix}")).collect();
         shown.sort();
         shown
@@ -134,7 +298,9 @@ mod tests {
     #[test]
     fn keys_below_a_listed_prefix_are_covered() {
         let texts = ["acl*", "acl/a/host", "aclx", "other", "acl/a@dc2", "acl/a*"];
-        assert_eq!(covered(&texts, &[]), ["kv.get(acl/a/host) kv.list(acl)", "kv.get(aclx) kv.list(acl)"]);
+        let below =
+            ["kv.get(acl/a/host) kv.list(acl)", "kv.get(aclx) kv.list(acl)", "kv.list(acl/a) kv.list(acl)"];
+        assert_eq!(covered(&texts, &[]), below);
         assert_eq!(covered(&["acl/a", "acl/b"], &[]), [""; 0]);
         assert_eq!(covered(&["acl*", "acl/a"], &["acl*"]), [""; 0]);
     }
@@ -171,11 +337,61 @@ mod tests {
             (Query::prefix("acl").unwrap(), Query::key("acl/a").unwrap(), Query::key("acl/b").unwrap());
         let covered = HashMap::from([there.clone(), absent.clone()].map(|key| (key, prefix.clone())));
         let mut known = Answers::default();
-        assert_eq!(answers(&covered, &known), []);
+        assert_eq!(all_answers(&covered, &known), []);
         known.put(prefix, Answer::Pairs(vec![pair]));
-        let mut found: HashMap<_, _> = answers(&covered, &known).into_iter().collect();
+        let mut found: HashMap<_, _> = all_answers(&covered, &known).into_iter().collect();
         let Some(Answer::Key(key)) = found.remove(&there) else { panic!("a key") };
         assert_eq!(key.now.map(|pair| (pair.key, pair.value)), Some(("acl/a".into(), b"x".to_vec())));
         assert_eq!(found.remove(&absent), Some(Answer::Key(KeyAnswer::default())));
+    }
+
+    #[test]
+    fn many_prefixes_of_a_folder_are_asked_for_together() {
+        let prefixes: Vec<String> = (0..8).map(|i| format!("app/{i}*")).collect();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        assert_eq!(covered(&prefixes, &[])[7], "kv.list(app/7) kv.list(app/)");
+        assert_eq!(covered(&prefixes[1..], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_folder_with_too_many_is_taken_apart() {
+        let keys: Vec<String> = (0..1000).map(|i| format!("hot/{i}")).collect();
+        let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        keys.sort_unstable();
+        let starts = starts_of_many(&keys);
+        let expected: HashSet<String> = (1..10).map(|i| format!("hot/{i}")).collect();
+        assert_eq!(starts, expected.iter().map(String::as_str).collect::<HashSet<_>>());
+        let accented: Vec<String> = ('\u{e0}'..'\u{1ff}').map(|c| format!("hot/{c}")).collect();
+        let accented: Vec<&str> = accented.iter().map(String::as_str).collect();
+        assert!(starts_of_many(&accented).iter().all(|start| *start != "hot/"), "cut between characters");
+    }
+
+    #[test]
+    fn a_change_below_a_prefix_is_handed_to_those_it_concerns() {
+        let pair = |path: &str, value: &str| KeyPair {
+            path: path.into(),
+            key: path.into(),
+            value: value.into(),
+            ..KeyPair::default()
+        };
+        let before = Answer::Pairs(vec![pair("a/1", "x"), pair("a/2/b", "x"), pair("a/3", "x")]);
+        let now = Answer::Pairs(vec![pair("a/1", "y"), pair("a/2/b", "x"), pair("a/2/c", "x")]);
+        let by = Query::prefix("a/").unwrap();
+        let texts = ["a/1", "a/2/b", "a/3"].map(|key| Query::key(key).unwrap());
+        let covered: HashMap<_, _> = texts
+            .into_iter()
+            .chain([Query::prefix("a/2").unwrap(), Query::prefix("a/4").unwrap()])
+            .map(|query| (query, by.clone()))
+            .collect();
+        let (mut known, mut fresh) = (Answers::default(), Fresh::default());
+        fresh.note(&by, Some(&before), &now);
+        known.put(by, now);
+        let mut news = answers(fresh, &covered, &known);
+        news.sort_by_key(|(query, _)| query.to_string());
+        let shown: Vec<String> = news.iter().map(|(query, _)| query.to_string()).collect();
+        assert_eq!(shown, ["kv.get(a/1)", "kv.get(a/3)", "kv.list(a/2)"]);
+        assert_eq!(news[1].1, Answer::Key(KeyAnswer::default()));
+        let Answer::Pairs(pairs) = &news[2].1 else { panic!("pairs") };
+        assert_eq!(pairs.iter().map(|pair| pair.key.as_str()).collect::<Vec<_>>(), ["b", "c"]);
     }
 }

@@ -17,8 +17,9 @@ use crate::{
     answers::Answers,
     check::check,
     config::TemplateConfig,
+    diff,
     expect::{Proposal, Violation, counts, violation},
-    output::{self, OutputError, Target},
+    output::{self, OutputError, Present, Target},
     query::Query,
     render::Outcome,
 };
@@ -80,7 +81,7 @@ impl Runner {
             return Ok(false);
         }
         if dry {
-            print(slot, text).map_err(|reason| RunError::Failed(wrong(reason)))?;
+            print(slot, text, self.config.dry_as_diff).map_err(|reason| RunError::Failed(wrong(reason)))?;
             return Ok(false);
         }
         if slot.config.destination.is_none() {
@@ -128,13 +129,16 @@ impl Runner {
         slot.tell_written(&fate, &text, &self.observers);
         slot.tell_over();
         slot.rendered = true;
-        slot.counts = Some(counts(&slot.asked.used, &self.answers));
+        slot.counts = slot.config.expect.is_any().then(|| counts(&slot.asked.used, &self.answers));
         let is_left_undone = std::mem::take(&mut slot.is_left_undone);
         let runs_first = std::mem::take(&mut slot.runs_first);
         let is_written = matches!(fate, Fate::Written(_));
         let names = slot.names();
         if is_written {
             slot.forget_rejected();
+            if let Some(path) = &slot.config.destination {
+                self.folders_changed.note(&file(&slot.config, path));
+            }
             tracing::info!(target: "runner", "rendered {:?} => {:?}", names.0, names.1);
         } else if is_left_undone {
             tracing::warn!(target: "runner", "{:?} => {:?}: its command did not work before, it is run now", names.0, names.1);
@@ -185,10 +189,11 @@ async fn swap(
 ) -> Result<Fate, OutputError> {
     let Some(path) = slot.config.destination.as_deref() else { return Ok(Fate::Unchanged) };
     let path = file(&slot.config, path);
-    if !output::differs(&target(&slot.config, &path), text)? {
-        return Ok(Fate::Unchanged);
-    }
-    let before = std::fs::read(&path).ok();
+    let before = match output::present(&target(&slot.config, &path), text)? {
+        Present::Same => return Ok(Fate::Unchanged),
+        Present::Other(bytes) => Some(bytes),
+        Present::Absent => None,
+    };
     if let Some(violation) = slot.violation(text, before.as_deref(), answers)
         && !slot.hold(text)
     {
@@ -237,16 +242,18 @@ pub(super) fn target<'a>(config: &'a TemplateConfig, path: &'a Path) -> Target<'
     }
 }
 
-/// Prints what would be written, if it differs from the file and from what was printed last.
-fn print(slot: &mut Slot, text: Vec<u8>) -> Result<(), String> {
+/// Prints what would be written, or how the file would change, if it differs from the file and from what was printed last.
+fn print(slot: &mut Slot, text: Vec<u8>, as_diff: bool) -> Result<(), String> {
     let present = slot.config.destination.as_ref().and_then(|path| std::fs::read(path).ok());
     if present.as_ref() != Some(&text) && slot.last.as_ref() != Some(&text) {
+        let name = slot.config.destination_name();
+        let shown = if as_diff {
+            diff::unified(&present.unwrap_or_default(), &text, &name).into_bytes()
+        } else {
+            [format!("> {name}\n").as_bytes(), &text].concat()
+        };
         let mut out = std::io::stdout().lock();
-        let head = format!("> {}\n", slot.config.destination_name());
-        out.write_all(head.as_bytes())
-            .and_then(|()| out.write_all(&text))
-            .and_then(|()| out.flush())
-            .map_err(|e| format!("cannot print: {e}"))?;
+        out.write_all(&shown).and_then(|()| out.flush()).map_err(|e| format!("cannot print: {e}"))?;
     }
     slot.settle(text);
     slot.rendered = true;

@@ -8,6 +8,7 @@ mod child;
 mod cover;
 mod deliver;
 pub(crate) mod fan;
+mod folders;
 mod job;
 mod lock;
 mod news;
@@ -38,10 +39,12 @@ use crate::{
     config::{Config, ConfigError},
     guard::Guard,
     query::Query,
+    status::Page,
     watch::{Cause, News, Watches},
 };
 use actions::Actions;
 use child::Children;
+use folders::Folders;
 use observe::{Event, Observer, Observers};
 pub(crate) use reload::watches;
 use share::Shares;
@@ -114,10 +117,10 @@ pub(crate) struct Runner {
     asks_else: bool,
     /// Whether answers may be known that nobody asks for any more.
     forgets: bool,
-    /// Keys that are answered by the prefix above them, and that prefix.
+    /// Keys and prefixes that are answered by the prefix above them, and that prefix.
     covered: HashMap<Query, Query>,
-    /// Whether a prefix has changed since, or which keys it covers.
-    underived: bool,
+    /// What has changed below those since.
+    underived: cover::Fresh,
     /// Folders that are asked for in place of their keys.
     folders: HashSet<Query>,
     /// Folders that may not be listed, or hold too much else.
@@ -130,6 +133,8 @@ pub(crate) struct Runner {
     /// Answers that are shared with other watchers.
     shares: Option<Shares>,
     children: Children,
+    /// Where files were put in place a moment ago.
+    folders_changed: Folders,
     /// The processes that a change is for.
     to_tell: HashSet<String>,
     started: Instant,
@@ -137,6 +142,8 @@ pub(crate) struct Runner {
     /// When watched files have been left alone for long enough.
     read_again: Option<Instant>,
     observers: Observers,
+    /// Where others ask how things are; a program's alone.
+    pub(crate) page: Option<Page>,
     /// Whether all templates have been rendered and the children started, with this configuration.
     has_started: bool,
 }
@@ -159,7 +166,7 @@ impl Runner {
             asks_else: true,
             forgets: false,
             covered: HashMap::new(),
-            underived: false,
+            underived: cover::Fresh::default(),
             folders: HashSet::new(),
             unsuitable: HashSet::new(),
             failing: HashMap::new(),
@@ -168,11 +175,13 @@ impl Runner {
             slots,
             shares,
             children: Children::of(&config),
+            folders_changed: Folders::default(),
             to_tell: HashSet::new(),
             started: Instant::now(),
             settled: false,
             read_again: None,
             observers: Observers::default(),
+            page: None,
             has_started: false,
             config,
         })
@@ -207,7 +216,8 @@ impl Runner {
                 shared = share_news(&mut self.shares) => self.take_shared(shared),
                 done = self.actions.next() => self.judge(done)?,
                 (place, status) = self.children.next_end() => {
-                    if let Some(exit) = self.children.after_end(place, status).await {
+                    let ended = self.children.after_end(place, status).await;
+                    if let Some(exit) = ended.map_err(RunError::Failed)? {
                         return Ok(exit);
                     }
                 }
@@ -269,7 +279,7 @@ impl Runner {
             self.to_tell.clear();
         } else if written && self.has_started {
             let named = std::mem::take(&mut self.to_tell);
-            self.children.reload(&named).await.map_err(RunError::Failed)?;
+            self.children.reload(&named);
         }
         Ok(())
     }
@@ -293,7 +303,14 @@ impl Runner {
         // Before that nothing is delivered, looked up or run, and what is overdue would wake the loop again and again.
         let later = [lookups, slots, self.actions.deadline()].map(|at| at.filter(|_| self.settled));
         let shares = self.shares.as_ref().and_then(Shares::deadline);
-        let others = [settle, shares, self.guard.deadline(), self.children.deadline(), self.read_again];
+        let others = [
+            settle,
+            shares,
+            self.guard.deadline(),
+            self.children.deadline(),
+            self.folders_changed.deadline(),
+            self.read_again,
+        ];
         later.into_iter().chain(others).flatten().min()
     }
 
@@ -303,7 +320,8 @@ impl Runner {
         for (query, answer) in self.guard.release(now) {
             self.learn(query, answer);
         }
-        self.children.start_due(now);
+        self.children.wake_up(now);
+        self.folders_changed.wake_up(now);
         self.asks_else |= self.shares.as_mut().is_some_and(Shares::gives_up_waiting);
     }
 }

@@ -40,7 +40,7 @@ impl Runner {
         tracing::warn!(target: "runner", "a template asks other keys each time it is rendered; it goes on with the next change");
     }
 
-    /// Watches what the templates ask, but for the keys that a watched prefix answers.
+    /// Watches what the templates ask, but for what a watched prefix answers.
     fn follow(&mut self) {
         let must_ask = |slot: &Slot, query: &Query| {
             !self.shares.as_ref().is_some_and(|shares| shares.is_told(slot, query))
@@ -52,20 +52,22 @@ impl Runner {
         let used: HashSet<&Query> = self.slots.iter().flat_map(of_slot).collect();
         let denied = |query: &Query| matches!(self.failing.get(query), Some(Cause::Denied(_)));
         self.folders = cover::folders_of_many(&used, |folder| self.unsuitable.contains(folder));
-        self.covered = cover::keys_under_prefixes(&used, &self.folders, denied);
-        self.folders.retain(|folder| self.covered.values().any(|prefix| prefix == folder));
+        self.folders.retain(|folder| !used.contains(folder));
+        self.covered = cover::below_prefixes(&used, &self.folders, denied);
+        let covering: HashSet<&Query> = self.covered.values().collect();
+        self.folders.retain(|folder| covering.contains(folder));
         let asked = used.into_iter().chain(&self.folders);
         let asked = asked.filter(|query| !self.covered.contains_key(query)).collect();
         self.watches.follow(&asked);
-        (self.forgets, self.underived) = (true, true);
+        (self.forgets, self.underived.all) = (true, true);
     }
 
-    /// Answers keys from the prefixes that cover them; tells whether something new came of it.
+    /// Answers keys and prefixes from the prefixes that cover them; tells whether something new came of it.
     fn derive(&mut self) -> bool {
-        if !std::mem::take(&mut self.underived) {
+        if self.underived.is_empty() {
             return false;
         }
-        let news = cover::answers(&self.covered, &self.answers);
+        let news = cover::answers(std::mem::take(&mut self.underived), &self.covered, &self.answers);
         // Not `any`: each must be learned.
         news.into_iter().filter_map(|(key, answer)| self.learn(key, answer).then_some(())).count() > 0
     }
@@ -146,8 +148,9 @@ impl Runner {
             What::Answer(answer, after_break) => {
                 tracing::debug!(target: "watcher", "received {query}");
                 self.tell_answered(&query);
-                let believe =
-                    self.slots.iter().any(|slot| slot.config.allow_empty && slot.asked.used.contains(&query));
+                let is_for = |used: &Query| *used == query || self.covered.get(used) == Some(&query);
+                let believes = |slot: &Slot| slot.config.allow_empty && slot.asked.used.iter().any(is_for);
+                let believe = self.slots.iter().any(believes);
                 let known = self.answers.get(&query).map(Arc::as_ref);
                 let answer = if believe {
                     Some(*answer)
@@ -215,16 +218,20 @@ impl Runner {
 
     /// Takes an answer in; `false` when it was known.
     pub(super) fn learn(&mut self, query: Query, answer: Answer) -> bool {
-        let before = self.answers.get(&query).cloned();
+        let before = self.answers.known(&query).cloned();
         let new = Arc::make_mut(&mut self.answers).put(query.clone(), answer);
         if new {
-            self.underived |= matches!(query, Query::Prefix { .. });
-            if let Some(now) = self.answers.get(&query) {
-                self.observers.tell(Event::Answered { query: &query, before: before.as_deref(), now });
+            let Some(now) = self.answers.known(&query) else { return new };
+            let was = before.as_ref().map(|known| known.answer().as_ref());
+            if self.covered.values().any(|by| *by == query) {
+                self.underived.note(&query, was, now.answer());
             }
-            for slot in self.slots.iter_mut().filter(|slot| slot.asked.used.contains(&query)) {
-                slot.dirty = true;
-                slot.causes.insert(query.clone());
+            self.observers.tell(Event::Answered { query: &query, before: was, now: now.answer() });
+            for slot in &mut self.slots {
+                if slot.is_concerned(&query, before.as_ref(), now) {
+                    slot.dirty = true;
+                    slot.causes.insert(query.clone());
+                }
             }
         }
         new

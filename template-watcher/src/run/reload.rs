@@ -73,9 +73,17 @@ impl Runner {
         for slot in &mut slots {
             slot.read().map_err(RunError::Failed)?;
         }
-        if config.registry != self.config.registry || watch_settings(&config) != watch_settings(&self.config)
+        let asks_elsewhere = config.registry != self.config.registry
+            || watch_settings(&config) != watch_settings(&self.config);
+        let fresh = if asks_elsewhere { Some(watches(&config)?) } else { None };
+        if let Some(page) = &mut self.page
+            && let Some(board) =
+                page.follow(config.status_address.as_deref()).await.map_err(RunError::Failed)?
         {
-            (self.watches, self.news) = watches(&config)?;
+            self.observe(board);
+        }
+        if let Some(fresh) = fresh {
+            (self.watches, self.news) = fresh;
             self.answers = Arc::default();
             self.failing.clear();
             self.unsuitable.clear();

@@ -51,7 +51,9 @@ impl Runner {
 
 fn restore(slot: &Slot, file: &Path, undo: &Undo) -> Result<(), output::OutputError> {
     let target = target(&slot.config, file);
-    output::prepare(&output::Target { backups: 0, ..target }, &undo.before)?.commit()
+    output::prepare(&output::Target { backups: 0, ..target }, &undo.before)?.commit()?;
+    output::sync_folder(output::parent(target.path));
+    Ok(())
 }
 
 impl Slot {

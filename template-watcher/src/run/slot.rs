@@ -6,15 +6,15 @@ use indexmap::IndexSet;
 use tokio::time::Instant;
 
 use super::{
-    fan::{self, Fan},
+    fan::Fan,
     observe::{Evaluation, Event, Hold, Observers, Subject},
     pending::Note,
 };
 use crate::{
     action::Action,
-    answers::{Answers, Asked, Surroundings},
+    answers::{Answers, Asked, Known, Surroundings},
     config::TemplateConfig,
-    expect::Counts,
+    expect::{Counts, entries},
     query::Query,
     render::{Body, Outcome, render},
     source,
@@ -84,7 +84,7 @@ impl Slot {
     /// Reads the template's text. Errors in the recorded words when there is none.
     pub(super) fn load(config: TemplateConfig, environment: &[(String, String)]) -> Result<Self, String> {
         let (source, destination) = (config.source.name(), config.destination_name());
-        let (config, fan) = match fan::lister(&config) {
+        let (config, fan) = match Fan::of(&config) {
             Some((config, fan)) => (config, Some(fan)),
             None => (config, None),
         };
@@ -191,6 +191,15 @@ impl Slot {
         }
         self.outcome = Some(outcome);
         asks_else
+    }
+
+    /// Whether a new answer may change its text, or what its guards count.
+    pub(super) fn is_concerned(&self, query: &Query, before: Option<&Known>, now: &Known) -> bool {
+        let counted = || {
+            self.config.expect.is_any()
+                && before.map(|before| entries(before.answer())) != Some(entries(now.answer()))
+        };
+        self.asked.is_changed_by(query, before, now) || (self.asked.used.contains(query) && counted())
     }
 
     fn tell_evaluated(&self, observers: &Observers, causes: &[Query], outcome: Evaluation<'_>) {

@@ -375,7 +375,7 @@ mod tests {
     fn asked(missing: bool) -> Asked {
         let query = Query::key("a").unwrap();
         let missing = if missing { [query.clone()].into() } else { Default::default() };
-        Asked { used: [query].into(), missing }
+        Asked { used: [query].into(), missing, ..Asked::default() }
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
         let waiting = Waiting::new(Duration::from_secs(30));
         let template = Subject { source: "in", destination: "out" };
         let query = Query::key("a").unwrap();
-        let asked = Asked { used: [query.clone()].into(), missing: [query].into() };
+        let asked = Asked { used: [query.clone()].into(), missing: [query].into(), ..Asked::default() };
         let see = |outcome| waiting.see(&Event::Evaluated { template, asked: &asked, causes: &[], outcome });
         let told = || waiting.shared.waits.lock().unwrap().values().map(|wait| wait.told).collect::<Vec<_>>();
         see(Evaluation::Waiting);

@@ -27,6 +27,11 @@ pub(super) fn signature(name: &str) -> Option<Signature> {
     })
 }
 
+/// Whether a built-in looks at all that its arguments hold; the others take a part out, or count.
+pub(super) fn looks_inside(name: &str) -> bool {
+    !matches!(name, "not" | "len" | "index" | "slice")
+}
+
 /// Calls a built-in other than `and`, `or` and `call`.
 pub(super) fn call(name: &str, args: &[Slot]) -> Result<Slot, String> {
     let values = || args.iter().map(|slot| slot.value.clone()).collect::<Vec<_>>();

@@ -39,6 +39,9 @@ impl<'t> Run<'t, '_> {
         let result = if builtin.is_some() && name == "call" {
             Err(not_callable(&args[0], given))
         } else if builtin.is_some() {
+            if builtins::looks_inside(name) {
+                args.iter().for_each(|arg| self.host.reads_whole(&arg.value));
+            }
             builtins::call(name, &args)
         } else {
             let templates = Templates { template: self.template, options: self.options, nested: self.nested };

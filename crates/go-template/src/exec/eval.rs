@@ -161,10 +161,9 @@ impl<'t> Run<'t, '_> {
         receiver: Slot,
     ) -> Outcome<Slot> {
         let shown = String::from_utf8_lossy(name);
-        let quoted = crate::fmt::quoted(name);
         if !receiver.is_valid() {
             return if self.options.missing_key == MissingKey::Error {
-                self.error(format!("nil data; no entry for key {quoted}"))
+                self.error(format!("nil data; no entry for key {}", crate::fmt::quoted(name)))
             } else {
                 Ok(Slot::invalid())
             };
@@ -190,7 +189,10 @@ impl<'t> Run<'t, '_> {
                 Some(_) if !given.is_empty() => {
                     self.error(format!("{shown} has arguments but cannot be invoked as function"))
                 }
-                Some(position) => Ok(Slot::of(record.fields[position].clone(), record.ty.fields[position].1)),
+                Some(position) => {
+                    self.host.reads_field(record.ty, position);
+                    Ok(Slot::of(record.fields[position].clone(), record.ty.fields[position].1))
+                }
                 None => self.error(format!("can't evaluate field {shown} in type {ty}")),
             },
             Value::Pointer(record, None) if record.field(name).is_some() => {
@@ -205,7 +207,9 @@ impl<'t> Run<'t, '_> {
                     (Some(value), _) => Ok(Slot::of(value.clone(), element)),
                     (None, MissingKey::Invalid) => Ok(Slot::invalid()),
                     (None, MissingKey::Zero) => Ok(Slot::of(Value::zero(element), element)),
-                    (None, MissingKey::Error) => self.error(format!("map has no entry for key {quoted}")),
+                    (None, MissingKey::Error) => {
+                        self.error(format!("map has no entry for key {}", crate::fmt::quoted(name)))
+                    }
                 }
             }
             _ => self.error(format!("can't evaluate field {shown} in type {ty}")),

@@ -15,7 +15,7 @@ use crate::error::{ExecError, ParseError};
 use crate::parse::ast::{Block, Branch, Pipe, Statement, StatementKind};
 use crate::parse::calls::{self, Call};
 use crate::parse::{self, Delimiters, Lookup};
-use crate::types::Signature;
+use crate::types::{Signature, StructType};
 use crate::value::{List, Stream, Value};
 
 pub(crate) use builtins::is_builtin;
@@ -66,6 +66,11 @@ pub trait Host {
     /// # Errors
     /// The function's own complaint, which becomes `error calling NAME: ...`.
     fn call(&mut self, name: &str, args: Vec<Value>, templates: &Templates<'_>) -> Result<Value, String>;
+    /// Is told of each field of a record that is read, by its position.
+    fn reads_field(&mut self, _record: &'static StructType, _field: usize) {}
+    /// Is told of each value that is printed, compared or given to a built-in that may look at all of it. What functions of
+    /// its own look at, the host knows itself.
+    fn reads_whole(&mut self, _value: &Value) {}
 }
 
 /// A parsed source: itself and the templates it defines. Parse once, execute often.
@@ -409,6 +414,7 @@ impl<'t> Run<'t, '_> {
 
     fn print(&mut self, statement: &'t Statement, slot: &Slot) -> Outcome<()> {
         self.at(statement.position, statement);
+        self.host.reads_whole(&slot.value);
         if let Value::Stream(_) = slot.value {
             return self.error(format!("can't print {statement} of type {}", slot.ty()));
         }

@@ -10,14 +10,11 @@ use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Rest, Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
 
 use super::Options;
 use crate::answers::Scope;
 use crate::functions::{self, Row, Scratch};
-
-/// How many instructions one rendering may take.
-const FUEL: u64 = 10_000_000;
 
 /// Filters of Jinja's own that keep their meaning.
 const OWN_FILTERS: &[&str] = &["indent", "join", "split", "trim"];
@@ -42,8 +39,7 @@ impl Template {
         environment.set_syntax(syntax.map_err(|error| described(&error, name))?);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_formatter(format);
+        environment.set_fuel(Some(options.bounds.steps_max));
         if let Some(folder) = &options.folder {
             environment.set_loader(minijinja::path_loader(folder));
         }
@@ -67,7 +63,9 @@ impl Template {
         // a copy shares what is parsed and takes this rendering's functions
         let mut environment = self.environment.clone();
         let scratch: Arc<Scratch> = Arc::default();
-        for row in functions::all() {
+        let printing = scope.clone();
+        environment.set_formatter(move |out, _, value| format(&printing, out, value));
+        for row in functions::each() {
             add(&mut environment, row, scope, &scratch);
         }
         let rendered = environment.get_template(&self.name).and_then(|template| template.render(()));
@@ -98,12 +96,12 @@ fn add(environment: &mut Environment<'static>, row: &'static Row, scope: &Scope,
 fn call(row: &Row, scope: &Scope, scratch: &Arc<Scratch>, args: &[Value]) -> Result<Value, Error> {
     let args = value::arguments(row.name, &row.signature, args)?;
     row.call(scope, scratch, &args)
-        .map(value::to_jinja)
+        .map(|value| value::to_jinja(value, scope))
         .map_err(|text| Error::new(ErrorKind::InvalidOperation, format!("{}: {text}", row.name)))
 }
 
 /// Prints a value the way configuration files want it: `true`, nothing for none, `8080` for 8080.0, JSON for lists and maps.
-fn format(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+fn format(scope: &Scope, out: &mut Output<'_>, value: &Value) -> Result<(), Error> {
     let written = match value.kind() {
         ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
         ValueKind::None => Ok(()),
@@ -116,7 +114,9 @@ fn format(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<
         ValueKind::Seq | ValueKind::Map | ValueKind::Iterable
             if value.downcast_object_ref::<minijinja::value::Kwargs>().is_none() =>
         {
-            match functions::json(&value::from_jinja(value)?) {
+            let held = value::from_jinja(value)?;
+            scope.read_whole(&held);
+            match functions::json(&held) {
                 Ok(json) => write!(out, "{json}"),
                 Err(_) => write!(out, "{value}"),
             }

@@ -10,8 +10,16 @@ use go_template::{Key, Signature, Type, Value as Go};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
-/// A list, map, record, pad or stream of the functions.
-struct Held(Go);
+use crate::answers::Scope;
+
+/// A list, map, record, pad or stream of the functions, and who is told what is read of it.
+struct Held(Go, Scope);
+
+impl Held {
+    fn part(&self, value: &Go) -> Value {
+        to_jinja(value.clone(), &self.1)
+    }
+}
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +39,7 @@ impl Object for Held {
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match &self.0 {
-            Go::List(list) => list.items.get(key.as_usize()?).cloned().map(to_jinja),
+            Go::List(list) => list.items.get(key.as_usize()?).map(|item| self.part(item)),
             Go::Map(map) => {
                 let key = match (key.as_str(), key.as_i64()) {
                     (Some(text), _) => Key::text(text),
@@ -41,10 +49,12 @@ impl Object for Held {
                     (None, Some(number)) => Key::Int(number),
                     _ => return None,
                 };
-                map.entries().get(&key).cloned().map(to_jinja)
+                map.entries().get(&key).map(|value| self.part(value))
             }
             Go::Struct(record) | Go::Pointer(_, Some(record)) => {
-                record.get(key.as_str()?).cloned().map(to_jinja)
+                let field = record.ty.field(key.as_str()?.as_bytes())?;
+                self.1.read_field(record.ty, field);
+                Some(self.part(&record.fields[field]))
             }
             _ => None,
         }
@@ -55,7 +65,7 @@ impl Object for Held {
             Go::List(list) => Enumerator::Seq(list.items.len()),
             Go::Map(map) => {
                 let ty = map.key_type();
-                Enumerator::Values(map.entries().keys().map(|key| to_jinja(key.value(ty))).collect())
+                Enumerator::Values(map.entries().keys().map(|key| self.part(&key.value(ty))).collect())
             }
             Go::Struct(record) | Go::Pointer(_, Some(record)) => {
                 Enumerator::Values(record.ty.fields.iter().map(|(name, _)| Value::from(*name)).collect())
@@ -78,21 +88,24 @@ impl Object for Held {
             (Go::Object(object), ..) => {
                 let signature = object.method(method).ok_or_else(|| Error::from(ErrorKind::UnknownMethod))?;
                 let args = arguments(method, &signature, args)?;
-                object.call(method, args).map(to_jinja).map_err(|text| invalid(format!("{method}: {text}")))
+                object
+                    .call(method, args)
+                    .map(|value| self.part(&value))
+                    .map_err(|text| invalid(format!("{method}: {text}")))
             }
             (Go::Map(map), "items", []) => {
                 let (ty, entries) = (map.key_type(), map.entries());
                 let pair = |(key, value): (&Key, &Go)| {
-                    Value::from(vec![to_jinja(key.value(ty)), to_jinja(value.clone())])
+                    Value::from(vec![self.part(&key.value(ty)), self.part(value)])
                 };
                 Ok(Value::from(entries.iter().map(pair).collect::<Vec<_>>()))
             }
             (Go::Map(map), "keys", []) => {
                 let ty = map.key_type();
-                Ok(Value::from(map.entries().keys().map(|key| to_jinja(key.value(ty))).collect::<Vec<_>>()))
+                Ok(Value::from(map.entries().keys().map(|key| self.part(&key.value(ty))).collect::<Vec<_>>()))
             }
             (Go::Map(map), "values", []) => {
-                Ok(Value::from(map.entries().values().cloned().map(to_jinja).collect::<Vec<_>>()))
+                Ok(Value::from(map.entries().values().map(|value| self.part(value)).collect::<Vec<_>>()))
             }
             (Go::Map(_), "get", [key, default @ ..]) => {
                 Ok(self.get_value(key).or_else(|| default.first().cloned()).unwrap_or(Value::from(())))
@@ -102,13 +115,14 @@ impl Object for Held {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.1.read_whole(&self.0);
         let text = go_template::fmt::print(std::slice::from_ref(&self.0));
         f.write_str(&String::from_utf8_lossy(&text))
     }
 }
 
 /// A function's result as Jinja sees it.
-pub(super) fn to_jinja(value: Go) -> Value {
+pub(super) fn to_jinja(value: Go, scope: &Scope) -> Value {
     match value {
         Go::Nil | Go::Pointer(_, None) => Value::from(()),
         Go::Bool(truth) => Value::from(truth),
@@ -119,7 +133,7 @@ pub(super) fn to_jinja(value: Go) -> Value {
             Ok(text) => Value::from(text),
             Err(_) => Value::from_bytes(bytes.to_vec()),
         },
-        other => Value::from_object(Held(other)),
+        other => Value::from_object(Held(other, scope.clone())),
     }
 }
 
