@@ -35,8 +35,20 @@ pub enum Answer {
     Nodes(Vec<Node>),
     /// To [`Query::Datacenters`], sorted.
     Datacenters(Vec<String>),
+    /// To [`Query::Mesh`]: the registry's own JSON, one for each record.
+    Documents(Vec<serde_json::Value>),
     /// To [`Query::File`]: the bytes as they are.
     File(Vec<u8>),
+}
+
+impl Answer {
+    /// The records of an answer to [`Query::Mesh`].
+    pub fn documents(&self) -> Option<&[serde_json::Value]> {
+        match self {
+            Self::Documents(found) => Some(found),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of one key.
@@ -288,10 +300,25 @@ pub struct Asked {
     pub parts: Parts,
 }
 
+/// Up to how many questions are compared one by one, which is faster than to hash the one that is looked for.
+const FEW: usize = 16;
+
 impl Asked {
+    /// Whether a question was asked.
+    pub fn has(&self, query: &Query) -> bool {
+        self.place(query).is_some()
+    }
+
+    fn place(&self, query: &Query) -> Option<usize> {
+        match self.used.len() {
+            0..=FEW => self.used.iter().position(|known| known == query),
+            _ => self.used.get_index_of(query),
+        }
+    }
+
     /// Whether a new answer to a question may change what is rendered. One that was not asked changes nothing.
     pub fn is_changed_by(&self, query: &Query, before: Option<&Known>, now: &Known) -> bool {
-        let Some(place) = self.used.get_index_of(query) else { return false };
+        let Some(place) = self.place(query) else { return false };
         before.is_none_or(|before| self.parts.differ(place, before, now))
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     answers::{Answer, CatalogNode, CatalogNodeService, CatalogSnippet, HealthService, KeyAnswer, KeyPair},
-    query::{Query, Region, State},
+    query::{Mesh, Query, Region, State},
 };
 
 /// The request for a question; `None` for those that are no single request (files, the agent's own node, reachable
@@ -37,8 +37,21 @@ pub(crate) fn request(query: &Query) -> Option<Request> {
             within(Request::get("/v1/catalog/nodes").with_unless_empty("near", near), region)
         }
         Query::Datacenters { reachable_only: false } => Request::get("/v1/catalog/datacenters"),
+        Query::Mesh { what, name } => mesh(*what, name),
         Query::Datacenters { reachable_only: true } | Query::File { .. } => return None,
     })
+}
+
+fn mesh(what: Mesh, name: &str) -> Request {
+    let of_partition = |path| Request::get(path).with_unless_empty("partition", name);
+    match what {
+        Mesh::Roots => Request::get("/v1/agent/connect/ca/roots"),
+        Mesh::Leaf => Request::get(Request::path_to("/v1/agent/connect/ca/leaf", name)),
+        Mesh::Peerings => of_partition("/v1/peerings"),
+        Mesh::Partitions => Request::get("/v1/partitions"),
+        Mesh::Exported => of_partition("/v1/exported-services"),
+        Mesh::Imported => of_partition("/v1/imported-services"),
+    }
 }
 
 /// The request for one node.
@@ -98,8 +111,33 @@ pub(crate) fn answer(query: &Query, response: &Response) -> Result<Answer, Reque
             names.sort();
             Answer::Datacenters(names)
         }
+        Query::Mesh { what, .. } => Answer::Documents(documents(*what, response.json()?)),
         Query::File { .. } => Answer::File(response.body.to_vec()),
     })
+}
+
+/// The records of an answer, in the order in which templates see them.
+fn documents(what: Mesh, json: serde_json::Value) -> Vec<serde_json::Value> {
+    let text = |json: &serde_json::Value, name: &str| {
+        json.get(name).and_then(|text| text.as_str()).unwrap_or_default().to_owned()
+    };
+    let mut found = match (what, json) {
+        (Mesh::Roots, mut json) => match json.get_mut("Roots").map(serde_json::Value::take) {
+            Some(serde_json::Value::Array(roots)) => roots,
+            _ => Vec::new(),
+        },
+        (_, serde_json::Value::Array(list)) => list,
+        (Mesh::Leaf, leaf) => vec![leaf],
+        _ => Vec::new(),
+    };
+    match what {
+        Mesh::Peerings => {
+            found.sort_by_key(|peer| ["State", "Partition", "Name"].map(|name| text(peer, name)))
+        }
+        Mesh::Exported | Mesh::Imported => found.sort_by_key(|service| text(service, "Service")),
+        Mesh::Roots | Mesh::Leaf | Mesh::Partitions => {}
+    }
+    found
 }
 
 fn key_pair(pair: KvPair, prefix: &str) -> Result<KeyPair, RequestError> {

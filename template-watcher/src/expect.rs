@@ -118,6 +118,7 @@ pub(crate) fn entries(answer: &Answer) -> Option<usize> {
         Answer::Nodes(list) => Some(list.len()),
         Answer::Datacenters(list) => Some(list.len()),
         Answer::Node(node) => Some(node.services.len()),
+        Answer::Documents(list) => Some(list.len()),
         Answer::Key(_) | Answer::File(_) => None,
     }
 }

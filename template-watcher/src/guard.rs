@@ -88,6 +88,7 @@ fn is_empty(answer: &Answer) -> bool {
         Answer::Services(list) => list.is_empty(),
         Answer::Nodes(list) => list.is_empty(),
         Answer::Node(node) => node.node.is_none(),
+        Answer::Documents(list) => list.is_empty(),
         Answer::Datacenters(_) | Answer::File(_) => false,
     }
 }

@@ -64,11 +64,35 @@ pub enum Query {
         /// Leave those out that do not answer.
         reachable_only: bool,
     },
+    /// What few registries have: roots and certificates of the mesh, peers, partitions.
+    Mesh {
+        /// What of it.
+        what: Mesh,
+        /// A service or a partition; empty for none.
+        name: String,
+    },
     /// The contents of a file on this machine.
     File {
         /// Its path.
         path: String,
     },
+}
+
+/// What the mesh is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mesh {
+    /// The roots that sign its certificates.
+    Roots,
+    /// A service's certificate.
+    Leaf,
+    /// The clusters that are peers, of a partition.
+    Peerings,
+    /// The partitions.
+    Partitions,
+    /// The services that a partition lets others use.
+    Exported,
+    /// The services of others that a partition may use.
+    Imported,
 }
 
 /// Which part of the registry a question is for; empty fields mean the agent's own.
@@ -245,6 +269,7 @@ impl Query {
             | Self::Prefix { prefix: name, .. }
             | Self::Service { name, .. }
             | Self::Node { name, .. }
+            | Self::Mesh { name, .. }
             | Self::File { path: name } => Some(name),
             Self::Services { .. } | Self::Nodes { .. } | Self::Datacenters { .. } => None,
         }
@@ -283,6 +308,15 @@ impl fmt::Display for Query {
             Self::Nodes { near, region } => write!(f, "catalog.nodes({region}{})", Near(near)),
             Self::Datacenters { reachable_only: false } => write!(f, "catalog.datacenters"),
             Self::Datacenters { reachable_only: true } => write!(f, "catalog.datacenters(reachable)"),
+            Self::Mesh { what, name } => match (what, name.as_str()) {
+                (Mesh::Roots, _) => write!(f, "connect.caroots"),
+                (Mesh::Leaf, name) => write!(f, "connect.caleaf({name})"),
+                (Mesh::Peerings, "") => write!(f, "list.peerings"),
+                (Mesh::Peerings, name) => write!(f, "list.peerings?partition={name}"),
+                (Mesh::Partitions, _) => write!(f, "list.partitions"),
+                (Mesh::Exported, name) => write!(f, "list.exportedServices({name})"),
+                (Mesh::Imported, name) => write!(f, "list.importedServices({name})"),
+            },
             Self::File { path } => write!(f, "file({path})"),
         }
     }

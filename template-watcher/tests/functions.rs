@@ -75,6 +75,15 @@ fn corners_are_consul_templates() {
         (r#"{{ sprig_divf 1 0 }}"#, Err("decimal division by 0")),
         (r#"{{ sprig_repeat -2 "a" }}"#, Err("negative Repeat count")),
         (r#"{{ in "a" nil }}"#, Err("reflect.Value.Type")),
+        (r#"{{ contains nil "a" }}"#, Err("reflect.Value.Type")),
+        (r#"{{ containsAny (sprig_list nil) "a" }}"#, Err("reflect.Value.Type")),
+        (
+            r#"{{ toTOML (sprig_list (sprig_dict "a" 1)) }}"#,
+            Err("top-level values must be Go maps or structs"),
+        ),
+        (r#"{{ toTOML (sprig_list 1) }}"#, Ok("[1]")),
+        (r#"{{ toTOML nil }}"#, Err("reflect.Value.Type")),
+        (r#"{{ "_wAB" | base64URLDecode | toYAML }}"#, Ok("!!binary /wAB")),
     ] {
         let got = rendered(template, &Fixture::default());
         match (&got, expected) {

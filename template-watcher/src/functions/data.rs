@@ -11,7 +11,7 @@ use crate::query::{Query, QueryError};
 
 const TEXTS: &[Type] = &[Type::Str];
 
-const fn data(
+pub(super) const fn data(
     name: &'static str,
     signature: Signature,
     help: &'static str,

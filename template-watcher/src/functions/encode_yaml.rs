@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use go_template::{Key, Value};
 
 /// How deep values may stand in each other; a map may hold itself.
@@ -122,7 +123,10 @@ fn scalar(value: &Value, column: usize) -> String {
         Value::Float(f64::INFINITY) => ".inf".to_owned(),
         Value::Float(f64::NEG_INFINITY) => "-.inf".to_owned(),
         Value::Float(number) if number.is_nan() => ".nan".to_owned(),
-        Value::Str(bytes) => text(&String::from_utf8_lossy(bytes), column),
+        Value::Str(bytes) => match std::str::from_utf8(bytes) {
+            Ok(found) => text(found, column),
+            Err(_) => format!("!!binary {}", STANDARD.encode(bytes)),
+        },
         Value::List(_) => "[]".to_owned(),
         Value::Map(_) | Value::Struct(_) | Value::Pointer(..) => "{}".to_owned(),
         other => super::shown(other),

@@ -64,33 +64,30 @@ pub(super) const ROWS: &[Row] = &[
         "in",
         Signature::new(&[Type::Any, Type::Any], Type::Bool),
         "Whether a list has an element, or a text a part.",
-        |_, args| match (&args[0], &args[1]) {
-            (Value::Str(_), Value::Nil) => Err("reflect: call of reflect.Value.Type on zero Value".to_owned()),
-            (whole, part) => Ok(Value::Bool(has(whole, part))),
-        },
+        |_, args| holds(&args[0], &args[1]).map(Value::Bool),
     )
 .example(r#"{{ in (split "," "a,b") "b" }} {{ in "abc" "bc" }}"#, "true true"),
     Row::pure(
         "contains",
         Signature::new(&[Type::Any, Type::Any], Type::Bool),
         "The same as in, the element first: `.Tags | contains \"a\"`.",
-        |_, args| Ok(Value::Bool(has(&args[1], &args[0]))),
+        |_, args| holds(&args[1], &args[0]).map(Value::Bool),
     )
 .example(r#"{{ split "," "a,b" | contains "b" }}"#, "true"),
     Row::pure("containsAll", SEARCH, "Whether a list has all of these elements.", |_, args| {
-        Ok(Value::Bool(items(&args[0]).iter().all(|needle| has(&args[1], needle))))
+        Ok(Value::Bool(!finds(&args[0], &args[1], false)?))
     })
 .example(r#"{{ split "," "a,b,c" | containsAll (sprig_list "a" "b") }}"#, "true"),
     Row::pure("containsAny", SEARCH, "Whether a list has any of these elements.", |_, args| {
-        Ok(Value::Bool(items(&args[0]).iter().any(|needle| has(&args[1], needle))))
+        Ok(Value::Bool(finds(&args[0], &args[1], true)?))
     })
 .example(r#"{{ split "," "a,b,c" | containsAny (sprig_list "x" "b") }}"#, "true"),
     Row::pure("containsNone", SEARCH, "Whether a list has none of these elements.", |_, args| {
-        Ok(Value::Bool(!items(&args[0]).iter().any(|needle| has(&args[1], needle))))
+        Ok(Value::Bool(!finds(&args[0], &args[1], true)?))
     })
 .example(r#"{{ split "," "a,b,c" | containsNone (sprig_list "x" "b") }}"#, "false"),
     Row::pure("containsNotAll", SEARCH, "Whether a list lacks any of these elements.", |_, args| {
-        Ok(Value::Bool(!items(&args[0]).iter().all(|needle| has(&args[1], needle))))
+        Ok(Value::Bool(finds(&args[0], &args[1], false)?))
     })
 .example(r#"{{ split "," "a,b,c" | containsNotAll (sprig_list "x" "b") }}"#, "true"),
 ];
@@ -118,6 +115,25 @@ pub(super) fn items(value: &Value) -> &[Value] {
         Value::List(list) => &list.items,
         _ => &[],
     }
+}
+
+/// Whether a list has an element, or a text a part. Where consul-template would compare nothing with a text, it fails.
+fn holds(whole: &Value, part: &Value) -> Result<bool, String> {
+    let is_text = |value: &Value| matches!(value, Value::Str(_));
+    if matches!(part, Value::Nil) && (is_text(whole) || items(whole).iter().any(is_text)) {
+        return Err("reflect: call of reflect.Value.Type on zero Value".to_owned());
+    }
+    Ok(has(whole, part))
+}
+
+/// Whether any of some needles is there, or is not there; those after it are not looked at.
+fn finds(needles: &Value, whole: &Value, there: bool) -> Result<bool, String> {
+    for needle in items(needles) {
+        if holds(whole, needle)? == there {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a list has an element of the same kind and value, or a text a part.

@@ -10,6 +10,7 @@ mod encode_toml;
 mod encode_yaml;
 mod group;
 mod local;
+mod mesh;
 mod number;
 mod reference;
 mod scratch;
@@ -128,6 +129,7 @@ pub(crate) struct Topic {
 /// All rows, in the order of the reference page.
 const TOPICS: &[Topic] = &[
     Topic { title: "The registry's data", rows: data::ROWS },
+    Topic { title: "Mesh, peers and partitions", rows: mesh::ROWS },
     Topic { title: "This machine", rows: local::ROWS },
     Topic { title: "Lists and maps", rows: group::ROWS },
     Topic { title: "Text", rows: text::ROWS },

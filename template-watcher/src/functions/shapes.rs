@@ -121,6 +121,12 @@ const DEFINITION_TYPE: &str = "api.HealthCheckDefinition";
 pub(super) fn json_fields(record: &Struct) -> Vec<(&'static str, Value)> {
     let fields = record.ty.fields.iter().map(|(name, _)| *name).zip(record.fields.iter().cloned());
     match record.ty.name {
+        "api.CARoot" => {
+            let fields = fields.filter(|(name, _)| *name != "DaysRemaining");
+            fields
+                .map(|(name, value)| (if name == "RootCertPEM" { "RootCert" } else { name }, value))
+                .collect()
+        }
         "api.HealthCheck" => {
             let is_left_out = |name| matches!(name, "Namespace" | "Partition" | "PeerName");
             fields.filter(|(name, value)| !is_left_out(name) || value.truth()).collect()
@@ -202,7 +208,11 @@ pub(crate) fn records(answer: &Answer) -> Option<Value> {
         Answer::Services(services) => catalog_snippets(services),
         Answer::Nodes(found) => nodes(found),
         Answer::Node(node) => catalog_node(node),
-        Answer::Key(_) | Answer::Pairs(_) | Answer::Datacenters(_) | Answer::File(_) => return None,
+        Answer::Key(_)
+        | Answer::Pairs(_)
+        | Answer::Datacenters(_)
+        | Answer::Documents(_)
+        | Answer::File(_) => return None,
     })
 }
 
@@ -339,9 +349,14 @@ fn node(node: &Node) -> Value {
 
 /// A node and its services as `node` gives them.
 pub fn catalog_node(found: &CatalogNode) -> Value {
-    let services = found.services.iter().map(catalog_node_service).collect();
-    let node = found.node.as_ref().map_or(Value::Pointer(&NODE, None), node);
-    Value::pointer(&CATALOG_NODE, vec![node, list(CATALOG_NODE.fields[1].1, services)])
+    let ty = CATALOG_NODE.fields[1].1;
+    let fields = match &found.node {
+        Some(known) => {
+            vec![node(known), list(ty, found.services.iter().map(catalog_node_service).collect())]
+        }
+        None => vec![Value::Pointer(&NODE, None), Value::zero(ty)],
+    };
+    Value::pointer(&CATALOG_NODE, fields)
 }
 
 fn catalog_node_service(service: &CatalogNodeService) -> Value {

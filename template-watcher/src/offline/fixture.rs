@@ -54,6 +54,10 @@ pub struct Fixture {
     /// Nodes, where more matters than that an instance names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeEntry>,
+    /// What `caRoots`, `caLeaf`, `peerings` and the like give, in the registry's own form, by the question's id:
+    /// `connect.caroots`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<String, Vec<serde_json::Value>>,
     /// The other datacenters.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub datacenters: BTreeMap<String, Part>,
@@ -206,6 +210,10 @@ impl Fixture {
                 Answer::Node(view.node(if name.is_empty() { &own } else { name }))
             }
             Query::Nodes { region, .. } => Answer::Nodes(self.view(region)?.nodes()),
+            Query::Mesh { .. } => {
+                let found = self.documents.get(&query.to_string());
+                Answer::Documents(found.ok_or("the fixture has no such document")?.clone())
+            }
             Query::Datacenters { .. } => {
                 let mut names: Vec<String> = self.datacenters.keys().cloned().collect();
                 names.push(self.own_datacenter().to_owned());

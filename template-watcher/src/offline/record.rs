@@ -35,6 +35,9 @@ fn name_own_datacenter(fixture: &mut Fixture) {
 
 fn take(fixture: &mut Fixture, query: &Query, answer: &Answer) {
     match (query, answer) {
+        (Query::Mesh { .. }, Answer::Documents(found)) => {
+            fixture.documents.insert(query.to_string(), found.clone());
+        }
         (Query::File { path }, Answer::File(bytes)) => {
             fixture.files.insert(path.clone(), String::from_utf8_lossy(bytes).into_owned());
         }
@@ -50,7 +53,7 @@ fn take(fixture: &mut Fixture, query: &Query, answer: &Answer) {
         | Query::Services { region }
         | Query::Node { region, .. }
         | Query::Nodes { region, .. } => region.datacenter.clone(),
-        Query::Datacenters { .. } | Query::File { .. } => {
+        Query::Datacenters { .. } | Query::Mesh { .. } | Query::File { .. } => {
             if let Answer::Datacenters(names) = answer {
                 for name in names {
                     fixture.datacenters.entry(name.clone()).or_default();

@@ -262,7 +262,9 @@ impl Runner {
                 self.check_lookups()?;
             }
             for index in 0..self.slots.len() {
-                written |= self.deliver(index).await?;
+                if self.slots[index].outcome.is_some() {
+                    written |= self.deliver(index).await?;
+                }
             }
             // A list that is new may ask for templates that nobody has rendered yet.
             if !self.fan_out()? {

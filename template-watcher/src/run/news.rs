@@ -223,7 +223,7 @@ impl Runner {
         if new {
             let Some(now) = self.answers.known(&query) else { return new };
             let was = before.as_ref().map(|known| known.answer().as_ref());
-            if self.covered.values().any(|by| *by == query) {
+            if matches!(query, Query::Prefix { .. }) && self.covered.values().any(|by| *by == query) {
                 self.underived.note(&query, was, now.answer());
             }
             self.observers.tell(Event::Answered { query: &query, before: was, now: now.answer() });

@@ -199,7 +199,7 @@ impl Slot {
             self.config.expect.is_any()
                 && before.map(|before| entries(before.answer())) != Some(entries(now.answer()))
         };
-        self.asked.is_changed_by(query, before, now) || (self.asked.used.contains(query) && counted())
+        self.asked.is_changed_by(query, before, now) || (self.asked.has(query) && counted())
     }
 
     fn tell_evaluated(&self, observers: &Observers, causes: &[Query], outcome: Evaluation<'_>) {

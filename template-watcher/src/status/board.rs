@@ -358,6 +358,7 @@ fn in_words(answer: &Answer) -> String {
         Answer::Node(node) => format!("a node with {}", many(node.services.len(), "service")),
         Answer::Nodes(list) => many(list.len(), "node"),
         Answer::Datacenters(list) => many(list.len(), "datacenter"),
+        Answer::Documents(list) => many(list.len(), "record"),
         Answer::File(bytes) => many(bytes.len(), "byte"),
     }
 }

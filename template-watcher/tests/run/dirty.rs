@@ -7,14 +7,16 @@ use tokio::{process::Command, time::sleep};
 use crate::Stage;
 
 /// Each evaluation writes a line.
-const TEMPLATE: &str = "{{ plugin \"@count\" }}{{ range ls \"p/\" }}{{ .Key }} {{ end }}{{ keyExists \"k\" }} {{ key \"a\" }}";
+const TEMPLATE: &str =
+    "{{ plugin \"@count\" }}{{ range ls \"p/\" }}{{ .Key }} {{ end }}{{ keyExists \"k\" }} {{ key \"a\" }}";
 
 impl Stage {
     async fn counting() -> Self {
         let stage = Self::with(&[("p/b", "1"), ("k", "1"), ("a", "1")]).await;
         let folder = format!("{}/", stage.path("").display());
         stage.write("count", &format!("#!/bin/sh\necho >> {folder}log\n"));
-        fs::set_permissions(stage.path("count"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(stage.path("count"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
         stage.write("t", &TEMPLATE.replace('@', &folder));
         stage
     }

@@ -162,7 +162,11 @@ impl Parser<'_> {
         while self.peek_word().kind != Kind::Eof {
             match self.item()? {
                 Item::Statement(statement) => block.push(statement),
-                Item::Stop(stop) => return Ok((block, stop)),
+                Item::Stop(stop) => {
+                    // Templates are kept for as long as the program runs, and there may be many.
+                    block.shrink_to_fit();
+                    return Ok((block, stop));
+                }
             }
         }
         self.error("unexpected EOF")
@@ -324,6 +328,7 @@ impl Parser<'_> {
                 _ => return self.unexpected(&token, context),
             }
         }
+        pipe.commands.shrink_to_fit();
         self.check(pipe, context)
     }
 
@@ -390,6 +395,7 @@ impl Parser<'_> {
         if words.is_empty() {
             return self.error("empty command");
         }
+        words.shrink_to_fit();
         Ok(Command { position, words })
     }
 

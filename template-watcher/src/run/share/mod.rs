@@ -196,7 +196,8 @@ pub(super) fn key_of(config: &ShareConfig, slot: &Slot) -> String {
 /// Whether the answer is the same for every machine.
 fn is_shareable(query: &Query) -> bool {
     match query {
-        Query::File { .. } => false,
+        // Among these are private keys.
+        Query::File { .. } | Query::Mesh { .. } => false,
         Query::Node { name, .. } => !name.is_empty(),
         Query::Service { near, .. } | Query::Nodes { near, .. } => near != "_agent",
         _ => true,
