@@ -75,6 +75,10 @@ fn corners_are_consul_templates() {
         (r#"{{ sprig_divf 1 0 }}"#, Err("decimal division by 0")),
         (r#"{{ sprig_repeat -2 "a" }}"#, Err("negative Repeat count")),
         (r#"{{ in "a" nil }}"#, Err("reflect.Value.Type")),
+        (
+            r#"{{ sprig_wrapWith 5 "\n" "  pad  " }}|{{ sprig_wrapWith 3 "/" "a bcdefg h" }}"#,
+            Ok("pad  |a/bcd/efg/h"),
+        ),
         (r#"{{ contains nil "a" }}"#, Err("reflect.Value.Type")),
         (r#"{{ containsAny (sprig_list nil) "a" }}"#, Err("reflect.Value.Type")),
         (

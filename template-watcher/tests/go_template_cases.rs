@@ -281,6 +281,7 @@ impl Fixture {
             }
             Query::Nodes { .. } => Answer::Nodes(self.nodes.iter().map(FixtureNode::node).collect()),
             Query::Datacenters { .. } => Answer::Datacenters(vec!["dc1".to_owned(), "dc2".to_owned()]),
+            Query::Mesh { .. } => Answer::Documents(Vec::new()),
             Query::File { path } => Answer::File(std::fs::read(path).unwrap_or_default()),
         }
     }

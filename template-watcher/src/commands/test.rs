@@ -48,6 +48,9 @@ const ENDINGS: &[&str] = &["tmpl", "ctmpl", "j2", "jinja", "jinja2"];
 /// How deep folders may stand in each other; a link may point upwards.
 const DEPTH_MAX: usize = 16;
 
+/// Where a text is expected, and what it is.
+type Expected = (PathBuf, Vec<u8>);
+
 /// A template and what belongs to it.
 #[derive(Debug)]
 struct Case {
@@ -181,7 +184,7 @@ impl Case {
     }
 
     /// The text of each item's file and where it is expected, if the template has a list; the texts or what is wrong.
-    fn rendered_items(&self) -> Result<Option<Result<Vec<(PathBuf, Vec<u8>)>, String>>, Failed> {
+    fn rendered_items(&self) -> Result<Option<Result<Vec<Expected>, String>>, Failed> {
         let path = self.beside("for_each");
         if !path.exists() {
             return Ok(None);
@@ -203,7 +206,7 @@ impl Case {
     }
 
     /// Whether each item's file is as expected, and nothing is expected of what is no item.
-    fn judge_items(&self, texts: &[(PathBuf, Vec<u8>)]) -> Result<(), String> {
+    fn judge_items(&self, texts: &[Expected]) -> Result<(), String> {
         let mut wrong = String::new();
         for (path, got) in texts {
             match fs::read(path) {

@@ -41,7 +41,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { steps_max: 50_000_000, output_bytes_max: 256 << 20 }
+        Bounds { steps_max: 200_000_000, output_bytes_max: 256 << 20 }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::Stage;
 
 /// Each evaluation writes a line.
 const TEMPLATE: &str =
-    "{{ plugin \"@count\" }}{{ range ls \"p/\" }}{{ .Key }} {{ end }}{{ keyExists \"k\" }} {{ key \"a\" }}";
+    "{{ range ls \"p/\" }}{{ .Key }} {{ end }}{{ keyExists \"k\" }} {{ key \"a\" }}{{ plugin \"@count\" }}";
 
 impl Stage {
     async fn counting() -> Self {

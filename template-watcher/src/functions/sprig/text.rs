@@ -422,31 +422,32 @@ fn wrapped(text: &str, width: usize) -> String {
     out
 }
 
-/// Lines broken at blanks, longer words too.
+/// Lines broken at blanks, longer words too; blanks at the end of the text stay.
 fn wrapped_with(text: &str, width: usize, newline: &str) -> String {
-    let width = width.max(1);
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split_whitespace() {
-        let mut chars: Vec<char> = word.chars().collect();
-        let line = lines.last_mut().expect("there is always a line");
-        let used = line.chars().count();
-        if used > 0 && used + 1 + chars.len() <= width {
-            line.push(' ');
-            line.extend(chars);
+    let (width, newline) = (width.max(1), if newline.is_empty() { "\n" } else { newline });
+    let chars: Vec<char> = text.chars().collect();
+    let mut out = String::new();
+    let mut at = 0;
+    while chars.len() - at > width {
+        if chars[at] == ' ' {
+            at += 1;
             continue;
         }
-        if used > 0 {
-            lines.push(String::new());
+        let end = at + width;
+        match chars[at..=end].iter().rposition(|c| *c == ' ') {
+            Some(blank) => {
+                out.extend(&chars[at..at + blank]);
+                at += blank + 1;
+            }
+            None => {
+                out.extend(&chars[at..end]);
+                at = end;
+            }
         }
-        while chars.len() > width {
-            let rest = chars.split_off(width);
-            *lines.last_mut().expect("there is always a line") = chars.into_iter().collect();
-            lines.push(String::new());
-            chars = rest;
-        }
-        *lines.last_mut().expect("there is always a line") = chars.into_iter().collect();
+        out.push_str(newline);
     }
-    lines.join(newline)
+    out.extend(&chars[at..]);
+    out
 }
 
 fn numbered<'a>(parts: impl Iterator<Item = &'a str>) -> Value {

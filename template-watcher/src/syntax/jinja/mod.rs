@@ -16,6 +16,9 @@ use super::Options;
 use crate::answers::Scope;
 use crate::functions::{self, Row, Scratch};
 
+/// How many instructions one rendering may take at most; a statement is several.
+const FUEL_MAX: u64 = 10_000_000;
+
 /// Filters of Jinja's own that keep their meaning.
 const OWN_FILTERS: &[&str] = &["indent", "join", "split", "trim"];
 
@@ -39,7 +42,7 @@ impl Template {
         environment.set_syntax(syntax.map_err(|error| described(&error, name))?);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(options.bounds.steps_max));
+        environment.set_fuel(Some(options.bounds.steps_max.min(FUEL_MAX)));
         if let Some(folder) = &options.folder {
             environment.set_loader(minijinja::path_loader(folder));
         }
