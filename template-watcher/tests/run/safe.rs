@@ -169,7 +169,7 @@ async fn processes_are_told_by_their_templates_and_started_again() {
     stage.write("ta", "{{ key \"a\" }}");
     stage.write("tb", "{{ key \"b\" }}");
     let run = stage.start(
-        "process \"one\" { command = \"cat @outa >> @one; exec sleep 100\" } \
+        "process \"one\" { command = \"cat @outa >> @one; exec sleep 100\" kill_signal = \"SIGTERM\" } \
          process \"two\" { command = \"cat @outb >> @two; trap 'echo told >> @two' HUP; while :; do sleep 0.05; done\" \
          reload_signal = \"SIGHUP\" } \
          process \"three\" { command = \"echo x >> @three; exit 1\" } \
