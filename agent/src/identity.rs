@@ -107,7 +107,7 @@ pub(crate) fn lease(config: &Config, id: &str) -> Lease {
         boot_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         port: config.ports.serf_lan.unwrap_or_default(),
         build: CONSUL_VERSION.to_owned(),
-        server: None,
+        ..Lease::default()
     }
 }
 

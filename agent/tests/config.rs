@@ -46,6 +46,14 @@ fn single_values_that_cannot_be() {
             r#""service":{"name":"x","weights":{"passing":0,"warning":1}}"#,
             list("Invalid weight definition for service x: Passing must be greater than 0"),
         ),
+        (
+            r#""performance":{"raft_multiplier":11}"#,
+            "performance.raft_multiplier cannot be 11. Must be between 1 and 10".to_owned(),
+        ),
+        (
+            r#""autopilot":{"max_trailing_logs":-1}"#,
+            "autopilot.max_trailing_logs cannot be -1. Must be greater than or equal to zero".to_owned(),
+        ),
         (r#""nosuch":1"#, format!("failed to parse a.json: {}", list("invalid config key nosuch"))),
         (
             r#""check":{"name":"c","script":"true","interval":"5s"}"#,
@@ -338,4 +346,18 @@ fn an_address_that_a_template_does_not_give_yet_can_be_waited_for() {
     assert_eq!(awaited("advertise_addr", "{{ GetPublicIP }}"), None);
     assert_eq!(awaited("client_addr", "127.0.0.1 {{ GetInterfaceIP \\\"nosuch9\\\" }}"), None);
     assert_eq!(awaited("bind_addr", "").as_deref(), Some("refused"));
+}
+
+#[test]
+fn what_servers_are_told_of_each_other() {
+    let text = r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1","server":true,
+        "autopilot":{"cleanup_dead_servers":false,"server_stabilization_time":"7s"},"performance":{"raft_multiplier":3}}"#;
+    let config = read(&[("a.json", text)], &[]).expect("fits");
+    assert_eq!(config.raft_multiplier, 3);
+    let autopilot = config.autopilot.expect("given");
+    assert!(!autopilot.cleanup_dead_servers);
+    assert_eq!(autopilot.server_stabilization_time, Duration::from_secs(7));
+    assert_eq!(autopilot.last_contact_threshold, Duration::from_millis(200), "Consul's default");
+    let usual = read(&[("a.json", r#"{"data_dir":"{dir}/d","bind_addr":"127.0.0.1"}"#)], &[]).expect("fits");
+    assert_eq!((usual.raft_multiplier, usual.autopilot), (1, None));
 }

@@ -5,6 +5,7 @@
 
 mod member;
 mod table;
+mod written;
 
 use std::{
     fmt,
@@ -13,12 +14,11 @@ use std::{
     time::Duration,
 };
 
-use agent::CONSUL_VERSION;
 use daemon::Shutdown;
-use link::calls::{Granted, Lease, Member, ServerTags, VERSION};
+use link::calls::{Departed, Granted, Lease, Member, VERSION};
 use registry_state::{
-    Action, Caseless, Check, CoordinateUpdate, Deregister, Node, Outcome, Register, Service, State, Weights,
-    read::{CatalogNode, CoordinateOf, HealthNode, Read as _},
+    Action, Caseless, CoordinateUpdate, Deregister, Outcome,
+    read::{CoordinateOf, Read as _},
 };
 use registry_wire::coordinate::Coordinate;
 use tokio::{
@@ -38,22 +38,20 @@ use crate::{
 };
 pub(crate) use member::member;
 use table::{Due, Sign, Standing, Table};
+pub(crate) use written::{SERF_HEALTH, own_lease, own_member};
+use written::{alive, is_alive, known_leases, silent};
 
 /// A lease ends this long after the last sign of life.
 pub const LEASE_TTL: Duration = Duration::from_secs(4);
 /// How long the nodes known from before a restart have for their first sign of life.
 const GRACE: Duration = Duration::from_secs(8);
+/// How often a leader looks whether it can hear agents at all, and how long it may take to be sure that it leads.
+const HEAR_EVERY: Duration = Duration::from_millis(500);
+const HEARS_WITHIN: Duration = Duration::from_millis(500);
 /// When something that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a server leads before it writes where its own node is, as Consul's do: a young fleet is sorted by names.
 const LOCATE_AFTER: Range<Duration> = Duration::from_secs(15)..Duration::from_secs(30);
-
-/// The check that a lease writes: a node that has it has an agent.
-pub(crate) const SERF_HEALTH: &str = "serfHealth";
-/// The id and name of the service that stands for a server.
-const SERVER_SERVICE: &str = "consul";
-const ALIVE: &str = "Agent alive and reachable";
-const SILENT: &str = "Agent not live or unreachable";
 
 /// Why a lease is not granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,8 +106,10 @@ impl Leases {
     }
 
     /// Takes or keeps a lease. A younger agent of the same name takes it over at once.
-    pub async fn keep(&self, lease: Lease) -> Result<Granted, LeaseRefused> {
+    pub async fn keep(&self, mut lease: Lease) -> Result<Granted, LeaseRefused> {
         self.fits(&lease)?;
+        // It says nothing of the node.
+        let departed_mark = std::mem::take(&mut lease.departed_mark);
         self.leadership.leading().await.map_err(WriteFailed::from)?;
         let sign = self.table().keep(&lease, Instant::now() + LEASE_TTL).map_err(LeaseRefused::Unfit)?;
         self.touched.notify_one();
@@ -133,7 +133,31 @@ impl Leases {
         let (coordinate, located) = self.places(&lease.node);
         let ttl_ms = LEASE_TTL.as_millis() as u64;
         let servers = (self.servers)().into_iter().map(|server| server.addr).collect();
-        Ok(Granted { version: VERSION, ttl_ms, servers, coordinate, located, taken_in, ..Granted::default() })
+        let departed = || self.table().departed_unless(departed_mark, Instant::now());
+        let departed = lease.server.as_ref().and_then(|_| departed());
+        let version = VERSION;
+        Ok(Granted {
+            version,
+            ttl_ms,
+            servers,
+            coordinate,
+            located,
+            taken_in,
+            departed,
+            ..Granted::default()
+        })
+    }
+
+    /// The leader has told this server, which may lead next, who has left.
+    pub(crate) fn learn_departed(&self, departed: Vec<Departed>) {
+        if !self.leadership.is_serving() {
+            self.table().learn_departed(departed, Instant::now());
+        }
+    }
+
+    /// What the leader is told of those that this server knows to have left.
+    pub(crate) fn departed_mark(&self) -> u64 {
+        self.table().departed_mark()
     }
 
     /// Whether the lease of this node runs.
@@ -247,7 +271,27 @@ impl Leases {
     /// What the one who leads does.
     async fn lead(&self) {
         self.reconcile().await;
-        tokio::join!(self.end_leases(), self.locate_own_node());
+        tokio::join!(self.end_leases(), self.hear(), self.locate_own_node());
+    }
+
+    /// Looks whether agents can be heard.
+    async fn hear(&self) {
+        loop {
+            self.hears().await;
+            sleep(HEAR_EVERY).await;
+        }
+    }
+
+    /// Whether this leader can take signs of life, which it cannot while most of the others are away or slow. Nobody is to be called
+    /// dead for that: every lease runs at least a whole time after it.
+    async fn hears(&self) -> bool {
+        let asked = Instant::now();
+        let leads = self.leadership.leading().await.is_ok();
+        let hears = leads && asked.elapsed() < HEARS_WITHIN;
+        if !hears {
+            self.table().spare_until(Instant::now() + LEASE_TTL);
+        }
+        hears
     }
 
     /// Brings the catalog and the leases together when this server begins to lead.
@@ -337,6 +381,9 @@ impl Leases {
                 () = async { sleep_until(next.expect("the branch's condition")).await }, if next.is_some() => {}
                 () = self.touched.notified() => continue,
             }
+            if !self.hears().await {
+                continue;
+            }
             let due = self.table().due(Instant::now());
             for (node, due) in due {
                 let start = std::time::Instant::now();
@@ -414,140 +461,6 @@ impl Leases {
         }
         Ok(())
     }
-}
-
-/// This server's lease, as it would say it to another one that leads.
-pub(crate) fn own_lease(settings: &Settings) -> Lease {
-    let mut meta = settings.meta.clone();
-    meta.insert("consul-network-segment".to_owned(), String::new());
-    meta.insert("consul-version".to_owned(), CONSUL_VERSION.to_owned());
-    Lease {
-        version: VERSION,
-        node: settings.node_name.clone(),
-        id: settings.node_id.clone(),
-        address: settings.advertise.clone(),
-        port: settings.serf_lan.map_or(0, |address| address.port()),
-        tagged_addresses: settings.tagged_addresses.clone(),
-        meta,
-        datacenter: settings.datacenter.clone(),
-        boot_ms: 0,
-        build: CONSUL_VERSION.to_owned(),
-        server: Some(ServerTags {
-            address: settings.server_address(),
-            expect: u32::try_from(settings.bootstrap_expect).unwrap_or(u32::MAX),
-            wan_port: settings.serf_wan.map_or(0, |address| address.port()),
-            grpc_port: settings.grpc_port,
-            version: VERSION,
-            ..ServerTags::default()
-        }),
-    }
-}
-
-/// This server as its members show it.
-pub(crate) fn own_member(settings: &Settings) -> Member {
-    member::of_lease(&own_lease(settings), table::Standing::Alive)
-}
-
-/// The service that stands for a server, as Consul's leader registers it.
-fn server_service(tags: &ServerTags, build: &str) -> Service {
-    let mut meta: std::collections::BTreeMap<_, _> = [
-        ("non_voter", "false"),
-        ("raft_version", "3"),
-        ("read_replica", "false"),
-        ("serf_protocol_current", "2"),
-        ("serf_protocol_max", "5"),
-        ("serf_protocol_min", "1"),
-        ("version", build),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into();
-    if tags.grpc_port != 0 {
-        meta.insert("grpc_port".to_owned(), tags.grpc_port.to_string());
-    }
-    Service {
-        id: SERVER_SERVICE.to_owned(),
-        name: SERVER_SERVICE.to_owned(),
-        port: i64::from(member::link_port(tags)),
-        meta: Some(meta),
-        weights: Weights { passing: 1, warning: 1 },
-        ..Service::default()
-    }
-}
-
-fn serf_health(status: &str, output: &str) -> Check {
-    Check {
-        check_id: SERF_HEALTH.to_owned(),
-        name: "Serf Health Status".to_owned(),
-        status: status.to_owned(),
-        output: output.to_owned(),
-        ..Check::default()
-    }
-}
-
-/// What a granted lease writes.
-fn alive(lease: &Lease) -> Register {
-    let node = Node {
-        id: lease.id.clone(),
-        name: lease.node.clone(),
-        address: lease.address.clone(),
-        tagged_addresses: Some(lease.tagged_addresses.clone()),
-        meta: Some(lease.meta.clone()),
-        locality: String::new(),
-    };
-    let service = lease.server.as_ref().map(|tags| server_service(tags, &lease.build));
-    let checks = vec![serf_health("passing", ALIVE)];
-    Register { node, service, checks, take_over: true, ..Register::default() }
-}
-
-/// What an ended lease writes.
-fn silent(node: &str) -> Register {
-    let node = Node { name: node.to_owned(), ..Node::default() };
-    Register {
-        node,
-        checks: vec![serf_health("critical", SILENT)],
-        skip_node_update: true,
-        ..Register::default()
-    }
-}
-
-/// Whether the catalog holds this node as alive. Its address and meta are the agent's to change, by anti-entropy.
-fn is_alive(state: &State, lease: &Lease) -> bool {
-    let (known, _) = CatalogNode { node: lease.node.clone() }.run(state);
-    let (checks, _) = HealthNode { node: Caseless::new(&lease.node) }.run(state);
-    let same = known.is_some_and(|known| known.node.id.eq_ignore_ascii_case(&lease.id));
-    let passing = checks.iter().any(|check| check.check_id == SERF_HEALTH && check.status == "passing");
-    same && passing && (lease.server.is_none() || server_tags(state, &lease.node).is_some())
-}
-
-/// The nodes of the catalog that an agent keeps, and whether they were alive.
-fn known_leases(state: &State) -> Vec<(Lease, bool)> {
-    let (nodes, _) = registry_state::read::CatalogNodes::default().run(state);
-    let kept = nodes.iter().filter_map(|node| {
-        let (checks, _) = HealthNode { node: Caseless::new(&node.name) }.run(state);
-        let check = checks.iter().find(|check| check.check_id == SERF_HEALTH)?;
-        let lease = Lease {
-            version: VERSION,
-            node: node.name.clone(),
-            id: node.id.clone(),
-            address: node.address.clone(),
-            tagged_addresses: node.tagged_addresses.clone().unwrap_or_default(),
-            meta: node.meta.clone().unwrap_or_default(),
-            build: CONSUL_VERSION.to_owned(),
-            server: server_tags(state, &node.name),
-            ..Lease::default()
-        };
-        Some((lease, check.status == "passing"))
-    });
-    kept.collect()
-}
-
-/// What the catalog tells of a node that is a server.
-fn server_tags(state: &State, node: &str) -> Option<ServerTags> {
-    let (known, _) = CatalogNode { node: node.to_owned() }.run(state);
-    let known = known?;
-    let service = known.services.iter().find(|service| service.id == SERVER_SERVICE)?;
-    let address = format!("{}:{}", known.node.address, service.port);
-    Some(ServerTags { address, version: VERSION, ..ServerTags::default() })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! and published ([`Store`]), and wakes who waits ([`watch`]). `storage/` keeps files, `http/` speaks Consul's API.
 
 mod asked;
+mod clock;
+mod copies;
 mod embedded;
 mod figures;
 pub mod http;
@@ -43,20 +45,21 @@ use tokio::{
 };
 
 use links::Links;
-use replication::{Enough, Replication};
+use replication::{Enough, Means, Replication};
 use server::Listeners;
 use servers::Servers;
-use storage::{Folder, MeshRoot};
+use storage::{Folder, MeshRoot, MeshRoots};
 use timers::Timers;
 use wan::Wan;
 
 pub use agent::CONSUL_VERSION;
+pub use clock::Clock;
 pub use embedded::Embedded;
 pub use leadership::{Leadership, NotLeading, Role};
 pub use leases::{LeaseRefused, Leases};
 pub use node::ServerNode;
 pub use reader::{Absent, Answer, Consistency, Looks, Options, ReadError, Reader, Wait};
-pub use replication::OpenError;
+pub use replication::{OpenError, Pace};
 pub use settings::Settings;
 pub use storage::{Disk, StorageError};
 pub use store::Store;
@@ -102,7 +105,7 @@ pub struct Registry {
     links: Links,
     folder: Folder,
     started: SystemTime,
-    mesh_root: Option<MeshRoot>,
+    mesh_roots: Option<Arc<MeshRoots>>,
     wan: Arc<Wan>,
     listeners: Mutex<Option<Listeners>>,
     /// Held by the one restore that may run.
@@ -128,18 +131,21 @@ impl Registry {
             identity.clone(),
             &ours,
             store.clone(),
-            settings.disk.clone(),
-            enough,
-            links.clone(),
+            Means { disk: settings.disk.clone(), enough, links: links.clone(), pace: settings.pace },
         )
         .await?;
         if settings.bootstrap_expect == 1 {
             servers::begin_alone(&replication, &identity, &ours).await?;
         }
-        let mesh_root = mesh_root(&settings, &folder)?;
+        let mesh_roots = mesh_roots(&settings, &folder)?;
         let (role_sender, role) = channel::channel(Role::default());
         let leadership = leadership(&replication, role, settings.hold);
-        let (writer, feeding) = Writer::start(leadership.clone(), proposing(&replication), shutdown.clone());
+        let (writer, feeding) = Writer::start(
+            leadership.clone(),
+            proposing(&replication),
+            settings.clock.moments(),
+            shutdown.clone(),
+        );
         let following = replication.clone().follow(ours, role_sender, full, shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
         let listing = replication.clone();
@@ -158,12 +164,14 @@ impl Registry {
             replication: replication.clone(),
             leadership: leadership.clone(),
             store: store.clone(),
+            writer: writer.clone(),
             leases: leases.clone(),
             links: links.clone(),
+            mesh_roots: mesh_roots.clone(),
             shutdown: shutdown.clone(),
         });
         let timers = Arc::new(Timers::new(store.clone(), writer.clone(), leadership.clone()));
-        let wan = Wan::new(&settings, folder.path().to_owned(), shutdown.clone());
+        let wan = Wan::new(&settings, folder.path().to_owned(), links.clone(), shutdown.clone());
         let tending = tokio::spawn(leases.clone().tend(shutdown.clone()));
         let timing = tokio::spawn(timers.clone().run(shutdown.clone()));
         let belonging = tokio::spawn(servers.clone().run());
@@ -183,7 +191,7 @@ impl Registry {
             shutdown,
             folder,
             started: SystemTime::now(),
-            mesh_root,
+            mesh_roots,
             wan,
             listeners,
             restoring: Arc::new(Semaphore::new(1)),
@@ -204,8 +212,11 @@ impl Registry {
                 others.filter_map(|address| address.parse().ok()).collect()
             };
             let measuring = figures::measure(Arc::downgrade(self), self.shutdown.clone());
-            let serving =
-                serving.into_iter().chain([tokio::spawn(measuring)]).chain(self.wan.start(own_cluster));
+            let copying = self.settings.primary.clone().map(|primary| {
+                tokio::spawn(copies::follow(Arc::downgrade(self), primary, self.shutdown.clone()))
+            });
+            let serving = serving.into_iter().chain([tokio::spawn(measuring)]).chain(copying);
+            let serving = serving.chain(self.wan.start(own_cluster));
             self.tasks.lock().expect("nobody panics while holding the tasks").extend(serving);
         }
     }
@@ -261,8 +272,18 @@ impl Registry {
     }
 
     /// The root certificate that clients of a mesh wait for, where the configuration has `connect.enabled`.
-    pub(crate) fn mesh_root(&self) -> Option<&MeshRoot> {
-        self.mesh_root.as_ref()
+    /// The leader of the primary datacenter makes it, all others are told.
+    pub(crate) fn mesh_root(&self) -> Option<MeshRoot> {
+        let roots = self.mesh_roots.as_ref()?;
+        let makes = self.leadership.is_serving() && self.settings.primary.is_none();
+        if makes { roots.made() } else { roots.known() }
+    }
+
+    /// Another server has told the root certificate.
+    pub(crate) fn take_mesh_root(&self, root: MeshRoot) {
+        if let Some(roots) = &self.mesh_roots {
+            roots.take_over(root);
+        }
     }
 
     /// What it was started with.
@@ -337,9 +358,7 @@ fn proposing(replication: &Replication) -> writer::Propose {
     })
 }
 
-fn mesh_root(settings: &Settings, folder: &Folder) -> Result<Option<MeshRoot>, StorageError> {
+fn mesh_roots(settings: &Settings, folder: &Folder) -> Result<Option<Arc<MeshRoots>>, StorageError> {
     let Some(name) = &settings.mesh else { return Ok(None) };
-    let cluster = folder.identity().cluster();
-    let cluster = if name.is_empty() { &*cluster } else { name };
-    MeshRoot::open(folder.path(), cluster).map(Some)
+    MeshRoots::open(folder.path(), folder.identity().clone(), name).map(Arc::new).map(Some)
 }

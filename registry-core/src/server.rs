@@ -10,7 +10,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_api::{Body, Forwarded, Serve, body};
 use http_body_util::BodyExt as _;
 use link::{
-    calls::{self, Lease},
+    calls::{self, Granted, Lease},
     join::Directions,
 };
 use metrics::counter;
@@ -310,14 +310,19 @@ pub(crate) async fn whole(mut body: Body) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-async fn keep(registry: &Registry, lease: Lease) -> Response<Body> {
+async fn keep(registry: &Registry, mut lease: Lease) -> Response<Body> {
     match registry.servers().take_in(&lease).await {
         Ok(None) => {}
         Ok(Some(granted)) => return json(&granted),
         Err(refused) => return refusal(&refused),
     }
+    let known_root = lease.mesh_root.take();
     match registry.leases().keep(lease).await {
-        Ok(granted) => json(&granted),
+        Ok(granted) => {
+            let root = known_root.and_then(|known| registry.mesh_root().filter(|root| root.id != known));
+            let mesh_root = root.and_then(|root| serde_json::to_value(root).ok());
+            json(&Granted { mesh_root, ..granted })
+        }
         Err(LeaseRefused::Unfit(why)) => said(StatusCode::CONFLICT, &why),
         Err(LeaseRefused::Failed(why)) => said(StatusCode::INTERNAL_SERVER_ERROR, &why),
         Err(LeaseRefused::Unavailable(error)) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

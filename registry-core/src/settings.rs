@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use link::Network;
+use registry_state::Autopilot;
 
-use crate::Disk;
+use crate::{Clock, Disk, Pace};
 
 /// The usual port of the internal listener.
 const SERVER_PORT: u16 = 8300;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub node_id: String,
     /// The datacenter, in lower case.
     pub datacenter: String,
+    /// The primary datacenter, where configuration entries and intentions are written, when that is another one: `primary_datacenter`.
+    pub primary: Option<String>,
     /// Where state is kept. `None` keeps it in memory: it ends with the process.
     pub data_dir: Option<PathBuf>,
     /// The internal listener's address (port 8300); port 0 takes a free one.
@@ -66,6 +69,12 @@ pub struct Settings {
     pub network: Arc<dyn Network>,
     /// Where the work for its disk is done.
     pub disk: Disk,
+    /// The time of day that it sees.
+    pub clock: Clock,
+    /// How long servers wait for one another: `performance.raft_multiplier`.
+    pub pace: Pace,
+    /// How servers look after each other, which a cluster takes over when it begins: `autopilot`.
+    pub autopilot: Option<Autopilot>,
 }
 
 impl Settings {
@@ -75,6 +84,9 @@ impl Settings {
         let usual = Self::new(config.node_name.clone(), node_id);
         Self {
             datacenter: config.datacenter.clone(),
+            primary: Some(&config.primary_datacenter)
+                .filter(|primary| **primary != config.datacenter)
+                .cloned(),
             data_dir: config.data_dir.clone(),
             server: SocketAddr::new(config.bind_addr, config.ports.server.unwrap_or(SERVER_PORT)),
             serf_lan: at(config.serf_lan, config.ports.serf_lan),
@@ -97,6 +109,8 @@ impl Settings {
             links_per_client: config.limits.rpc_max_conns_per_client,
             coordinates: config.coordinates,
             mesh: config.mesh.clone(),
+            pace: Pace::times(config.raft_multiplier),
+            autopilot: config.autopilot.as_ref().map(autopilot),
             reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
             network: link::network(config.encrypt.clone()),
             wan: crate::wan::Settings::of(config),
@@ -121,6 +135,7 @@ impl Settings {
             node_name: node_name.into(),
             node_id: node_id.into(),
             datacenter: "dc1".to_owned(),
+            primary: None,
             data_dir: None,
             server: local,
             serf_lan: None,
@@ -145,6 +160,22 @@ impl Settings {
             wan: crate::wan::Settings::default(),
             network: Arc::new(link::Tcp),
             disk: Disk::default(),
+            clock: Clock::default(),
+            pace: Pace::default(),
+            autopilot: None,
         }
+    }
+}
+
+/// What the configuration says of autopilot, as the state keeps it.
+fn autopilot(config: &agent::config::Autopilot) -> Autopilot {
+    let ns = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    Autopilot {
+        cleanup_dead_servers: config.cleanup_dead_servers,
+        last_contact_threshold_ns: ns(config.last_contact_threshold),
+        max_trailing_logs: config.max_trailing_logs,
+        min_quorum: config.min_quorum,
+        server_stabilization_ns: ns(config.server_stabilization_time),
+        ..Autopilot::default()
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Simulated {
     pub(crate) shutdown: Shutdown,
     /// While it is set, the log takes nothing.
     pub(crate) broken: Arc<AtomicBool>,
+    /// While it is set, the other servers do not answer, so that this one cannot be sure to lead.
+    pub(crate) alone: Arc<AtomicBool>,
     batches: Arc<AtomicUsize>,
 }
 
@@ -38,10 +40,12 @@ impl Simulated {
     pub(crate) fn start() -> Self {
         let (store, shutdown) = (Arc::new(Store::default()), Shutdown::default());
         let (role, receiver) = watch::channel(leading());
+        let alone = Arc::new(AtomicBool::new(false));
+        let (unheard, unsure) = (alone.clone(), alone.clone());
         let leadership = Leadership::new(
             receiver,
-            Arc::new(|| true),
-            Arc::new(|| Either::Left(ready(true))),
+            Arc::new(move || !unheard.load(Relaxed)),
+            Arc::new(move || Either::Left(ready(!unsure.load(Relaxed)))),
             Arc::new(|| None),
             Duration::from_secs(7),
         );
@@ -56,9 +60,10 @@ impl Simulated {
             let outcomes = applying.apply(&commands);
             Box::pin(async move { Ok(outcomes) })
         });
-        let (writer, _) = Writer::start(leadership.clone(), propose, shutdown.clone());
+        let (writer, _) =
+            Writer::start(leadership.clone(), propose, crate::Clock::default().moments(), shutdown.clone());
         let reader = Reader::new(store.clone(), leadership.clone(), shutdown.clone());
-        Self { store, writer, reader, leadership, role, shutdown, broken, batches }
+        Self { store, writer, reader, leadership, role, shutdown, broken, alone, batches }
     }
 
     /// How many log entries there would be.

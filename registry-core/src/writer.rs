@@ -5,7 +5,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use daemon::Shutdown;
@@ -19,7 +19,9 @@ use tokio::{
 };
 
 use crate::{
-    asked, figures,
+    asked,
+    clock::Moments,
+    figures,
     leadership::{Leadership, NotLeading},
 };
 
@@ -78,6 +80,7 @@ struct Waiting {
 pub struct Writer {
     queue: mpsc::Sender<Waiting>,
     leadership: Leadership,
+    moments: Moments,
 }
 
 impl Writer {
@@ -85,11 +88,12 @@ impl Writer {
     pub(crate) fn start(
         leadership: Leadership,
         propose: Propose,
+        moments: Moments,
         shutdown: Shutdown,
     ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let task = tokio::spawn(feed(waiting, propose, shutdown));
-        (Self { queue, leadership }, task)
+        (Self { queue, leadership, moments }, task)
     }
 
     /// Makes a change and waits until it is on disk and readable.
@@ -100,7 +104,8 @@ impl Writer {
         let (kind, start) = (figures::way_in(&action), Instant::now());
         self.leadership.leading().await?;
         let (done, written) = oneshot::channel();
-        let waiting = Waiting { command: Command { at_ms: now_ms(), action: asked::marked(action) }, done };
+        let command = Command { at_ms: self.moments.now_ms(), action: asked::marked(action) };
+        let waiting = Waiting { command, done };
         match self.queue.try_send(waiting) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(WriteFailed::Ending),
@@ -201,9 +206,4 @@ fn op_weight(op: &TxnOp) -> usize {
         TxnOp::Kv(op) => SMALL + op.value.len(),
         _ => SMALL,
     }
-}
-
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set to after 1970");
-    u64::try_from(since.as_millis()).expect("milliseconds since 1970 fit 64 bits for a long time")
 }

@@ -27,11 +27,22 @@ struct Server {
 
 /// A server that listens at `at` and tells others that it is at `says`.
 async fn start(node: &str, datacenter: &str, at: IpAddr, says: &[IpAddr]) -> Server {
+    start_with(node, datacenter, at, says, |_| {}).await
+}
+
+async fn start_with(
+    node: &str,
+    datacenter: &str,
+    at: IpAddr,
+    says: &[IpAddr],
+    change: impl FnOnce(&mut Settings),
+) -> Server {
     let mut settings = Settings::new(node, format!("{node}-id"));
     settings.datacenter = datacenter.to_owned();
     settings.server = SocketAddr::new(at, 0);
     settings.serf_wan = Some(SocketAddr::new(at, 0));
     settings.wan.addresses = says.to_vec();
+    change(&mut settings);
     let registry = Registry::start(settings, Shutdown::default()).await.unwrap();
     let routes = registry_core::http::router(registry.clone(), registry_core::http::Settings::default());
     let routes: Arc<dyn Serve> = datacenter::everywhere(registry.clone(), Arc::new(routes));
@@ -42,8 +53,15 @@ async fn start(node: &str, datacenter: &str, at: IpAddr, says: &[IpAddr]) -> Ser
 
 impl Server {
     async fn call(&self, method: &str, target: &str, meant: &str) -> (StatusCode, String) {
-        let request = Request::builder().method(method).uri(target).header(calls::WAN_TARGET_HEADER, meant);
-        let request = request.body(body::empty()).unwrap();
+        self.send(method, target, meant, "").await
+    }
+
+    async fn send(&self, method: &str, target: &str, meant: &str, text: &str) -> (StatusCode, String) {
+        let mut request = Request::builder().method(method).uri(target);
+        if !meant.is_empty() {
+            request = request.header(calls::WAN_TARGET_HEADER, meant);
+        }
+        let request = request.body(body::full(text.to_owned())).unwrap();
         let (head, mut sent) = self.link.call(request).await.unwrap().into_parts();
         let bytes = body::collect(&mut sent, 1 << 20).await.unwrap();
         (head.status, String::from_utf8(bytes.to_vec()).unwrap())
@@ -127,4 +145,45 @@ async fn what_is_meant_for_another_server_is_refused() {
     assert_eq!(a.join(&a).await, (StatusCode::OK, String::new()));
     let twin = start("a", "east", HERE, &[HERE]).await;
     assert_eq!(a.join(&twin).await.0, 200, "equal ids are one server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configuration_entries_are_written_in_the_primary_datacenter_and_read_everywhere() {
+    let a = start("a", "east", HERE, &[HERE]).await;
+    let secondary = |settings: &mut Settings| settings.primary = Some("east".to_owned());
+    let b = start_with("b", "west", HERE, &[HERE], secondary).await;
+    let entry =
+        |protocol: &str| format!(r#"{{"Kind":"service-defaults","Name":"web","Protocol":"{protocol}"}}"#);
+    let put =
+        async |at: &Server, protocol: &str| at.send("PUT", "/v1/config?dc=west", "", &entry(protocol)).await;
+    const WEB: &str = "/v1/config/service-defaults/web";
+    b.leader_of("west").await;
+    let (status, why) = put(&b, "http").await;
+    assert_eq!((status, why.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "No path to datacenter"));
+
+    assert_eq!(a.join(&b).await.0, 200);
+    b.wait_for_members(&["a.east", "b.west"]).await;
+    assert_eq!(put(&b, "http").await, (StatusCode::OK, "true".to_owned()));
+    assert!(a.call("GET", WEB, "").await.1.contains("http"), "it was written in the primary datacenter");
+    let until = async |what: &str, held: &dyn Fn(&(StatusCode, String)) -> bool| {
+        let seen = async {
+            while !held(&b.call("GET", WEB, "").await) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), seen).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    };
+    until("copied", &|(status, _)| *status == 200).await;
+    assert_eq!(put(&a, "grpc").await.0, 200);
+    until("copied anew", &|(_, text)| text.contains("grpc")).await;
+    assert_eq!(a.call("DELETE", WEB, "").await.0, 200);
+    until("gone", &|(status, _)| *status == 404).await;
+    assert_eq!(put(&b, "tcp").await.0, 200);
+    until("copied again", &|(_, text)| text.contains("tcp")).await;
+
+    a.registry.shutdown().request();
+    a.registry.ended().await;
+    let (status, _) = put(&b, "http").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "without the primary nothing is written");
+    assert!(b.call("GET", WEB, "").await.1.contains("tcp"), "the copy is still read");
 }

@@ -24,7 +24,7 @@ use crate::local::{judge_check, judge_service};
 
 pub use flags::{FlagError, Flags};
 pub use settings::{
-    Config, ContainerSource, Http, HttpsTls, LimitMode, Limits, Listen, Log, Ports, RequestLimits,
+    Autopilot, Config, ContainerSource, Http, HttpsTls, LimitMode, Limits, Listen, Log, Ports, RequestLimits,
     ScriptChecks, TlsVersion, Ui, UnixSockets,
 };
 

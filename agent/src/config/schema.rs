@@ -204,6 +204,17 @@ const PERFORMANCE: &[Key] = &[
     without("grpc_keepalive_timeout", Text, MESH),
 ];
 
+const AUTOPILOT: &[Key] = &[
+    key("cleanup_dead_servers", Bool),
+    enterprise("disable_upgrade_migration", Bool),
+    key("last_contact_threshold", Text),
+    key("max_trailing_logs", Int),
+    key("min_quorum", Int),
+    enterprise("redundancy_zone_tag", Text),
+    key("server_stabilization_time", Text),
+    enterprise("upgrade_version_tag", Text),
+];
+
 const TLS_DEFAULTS: &[Key] = &[
     key("ca_file", Text),
     key("ca_path", Text),
@@ -268,7 +279,7 @@ pub(super) const ROOT: &[Key] = &[
     key("auto_config", Object(idle::AUTO_CONFIG)),
     key("auto_encrypt", Object(idle::AUTO_ENCRYPT)),
     key("auto_reload_config", Bool),
-    without("autopilot", Object(idle::AUTOPILOT), "it is set with operator autopilot set-config"),
+    key("autopilot", Object(AUTOPILOT)),
     key("bind_addr", Text),
     key("bootstrap", Bool),
     key("bootstrap_expect", Int),

@@ -106,6 +106,10 @@ pub struct Config {
     pub skip_leave_on_interrupt: bool,
     /// How long a server goes on answering after it left.
     pub leave_drain_time: Duration,
+    /// How much longer than usual servers wait for a leader's sign of life: `performance.raft_multiplier`, 1 to 10.
+    pub raft_multiplier: u32,
+    /// How servers look after each other, until that is set by hand; `None` when the operator did not say.
+    pub autopilot: Option<Autopilot>,
     /// How long a request waits for a leader.
     pub rpc_hold_timeout: Duration,
     /// The shared key, which every peer must prove; `None` asks nobody.
@@ -267,6 +271,21 @@ pub struct Ui {
     pub dir: Option<PathBuf>,
     /// Its path: `/ui/`.
     pub content_path: String,
+}
+
+/// The block `autopilot`, which a cluster takes over when it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Autopilot {
+    /// Whether servers that are gone are taken out of the cluster.
+    pub cleanup_dead_servers: bool,
+    /// How long a healthy server may not have heard of the leader.
+    pub last_contact_threshold: Duration,
+    /// How many entries a healthy server may lag behind.
+    pub max_trailing_logs: u64,
+    /// Below how many servers none is taken out.
+    pub min_quorum: u64,
+    /// How long a new server must have been healthy before it votes.
+    pub server_stabilization_time: Duration,
 }
 
 /// Upper bounds.

@@ -153,6 +153,8 @@ pub const WAN_FORCE_LEAVE: &str = "/internal/wan/force-leave/";
 pub const WAN_PRUNE: &str = "/internal/wan/prune/";
 /// `PUT`: this server leaves the other datacenters.
 pub const WAN_LEAVE: &str = "/internal/wan/leave";
+/// `GET` this and an index: all configuration entries of this datacenter as MessagePack, once they have changed after the index.
+pub const WAN_CONFIG: &str = "/internal/wan/config/";
 /// The id of the node that is meant, on calls to servers of other datacenters: another one that has its address by now
 /// answers 409.
 pub const WAN_TARGET_HEADER: HeaderName = HeaderName::from_static("x-ryo-wan-target");
@@ -241,6 +243,26 @@ pub struct Lease {
     /// What a server tells; `None` from an agent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerTags>,
+    /// From a server: the mark of the departed that it knows; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub departed_mark: u64,
+    /// From a server that shows a mesh's root certificate: the id of the one it knows, empty for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh_root: Option<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A node that has left, as a leader tells it to the servers one of which may lead next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Departed {
+    /// What it said of itself last.
+    pub lease: Lease,
+    /// For how many milliseconds it is still listed.
+    pub listed_ms: u64,
 }
 
 /// What the holder of a lease needs to know.
@@ -261,6 +283,12 @@ pub struct Granted {
     pub located: bool,
     /// Whether the catalog lacked the holder, and has its node from now on: what else it had told may be missing too.
     pub taken_in: bool,
+    /// For a server: who has left, when that is not what it knows already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub departed: Option<Vec<Departed>>,
+    /// For a server: the root certificate of the mesh, as servers keep it, when that is not the one it knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh_root: Option<serde_json::Value>,
 }
 
 /// A node as `/v1/agent/members` shows it.

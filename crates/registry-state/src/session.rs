@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The longest lock-delay that is kept.
-const LOCK_DELAY_MS_MAX: u64 = 60_000;
+pub(crate) const LOCK_DELAY_MS_MAX: u64 = 60_000;
 
 /// The check that says whether a node's agent is alive.
 pub(crate) const SERF_HEALTH: &str = "serfHealth";
@@ -171,7 +171,31 @@ fn lock_delay_ms(nanoseconds: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, Command, Register};
+    use crate::{Action, Command, KvPut, Outcome, PutMode, Register};
+
+    #[test]
+    fn a_lock_delay_ends_in_its_time_even_when_the_next_leaders_clock_is_hours_behind() {
+        let (mut state, hour_ms) = (State::default(), 3_600_000);
+        let mut act = |at_ms, action| state.apply(&Command { at_ms, action }).outcome;
+        let node = crate::Node { name: "n".into(), address: "10.0.0.1".into(), ..crate::Node::default() };
+        act(1, Action::Register(Box::new(Register { node, ..Register::default() })));
+        let begin = |id: &str| {
+            let session = Session { id: SessionId::from(id), node: "n".into(), ..Session::default() };
+            Action::SessionCreate(Box::new(Session { lock_delay_ns: 15_000_000_000, ..session }))
+        };
+        let acquire = |id: &str| {
+            let mode = PutMode::Acquire(SessionId::from(id));
+            Action::KvPut(KvPut { key: "lock".into(), mode, ..KvPut::default() })
+        };
+        for id in ["a", "b"] {
+            act(1, begin(id));
+        }
+        let ahead = 9 * hour_ms;
+        assert_eq!(act(ahead, acquire("a")), Outcome::Done);
+        act(ahead, Action::SessionDestroy { id: SessionId::from("a") });
+        assert_ne!(act(ahead + 14_000, acquire("b")), Outcome::Done);
+        assert_eq!(act(ahead - 2 * hour_ms, acquire("b")), Outcome::Done);
+    }
 
     #[test]
     fn what_changed_is_told_once() {

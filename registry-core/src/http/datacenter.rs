@@ -58,8 +58,22 @@ impl Serve for Everywhere {
             return Box::pin(async { mistaken });
         }
         // It has arrived; the leader that it may go on to is another server.
-        request.headers_mut().remove(calls::WAN_TARGET_HEADER);
+        let from_afar = request.headers_mut().remove(calls::WAN_TARGET_HEADER).is_some();
         let path = request.uri().path();
+        let begins = |with: &[&str]| with.iter().any(|prefix| path.starts_with(prefix));
+        let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        if let Some(primary) = registry.settings().primary.clone().filter(|_| writes && begins(&PRIMARY)) {
+            let registry = registry.clone();
+            // Two datacenters that each take the other for the primary one would send it to and fro.
+            return Box::pin(async move {
+                match from_afar {
+                    false => elsewhere(&registry, &primary, request).await,
+                    true => failed(&format!(
+                        "this datacenter's primary_datacenter is {primary}; nothing is written here"
+                    )),
+                }
+            });
+        }
         // Most fleets are one server of one datacenter: nothing is read for them.
         if !registry.wan().has_others() {
             return self.routes.serve(request);
@@ -67,8 +81,6 @@ impl Serve for Everywhere {
         if request.method() == Method::PUT && BY_BODY.contains(&path) {
             return Box::pin(by_body(registry.clone(), self.routes.clone(), request));
         }
-        let begins = |with: &[&str]| with.iter().any(|prefix| path.starts_with(prefix));
-        let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
         if BY_BODY.contains(&path) || begins(&HERE) || writes && begins(&PRIMARY) {
             return self.routes.serve(request);
         }

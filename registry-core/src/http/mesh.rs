@@ -16,7 +16,7 @@ use crate::storage::MeshRoot;
 
 /// `GET /v1/connect/ca/roots`, as PEM with `?pem=true`; 500 unless the configuration has `connect.enabled`.
 pub(super) async fn roots(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let Some(root) = api.registry().mesh_root().cloned() else { return absent::mesh(api, call).await };
+    let Some(root) = api.registry().mesh_root() else { return absent::mesh(api, call).await };
     if call.query.filled("pem").is_some_and(|pem| pem == "true") {
         let kind = HeaderValue::from_static("application/pem-certificate-chain");
         return Ok(Answer::encoded(Bytes::from(root.pem)).with(CONTENT_TYPE, kind));

@@ -1,8 +1,12 @@
 //! The table of leases: who holds which name, and when something is due for it. No clock, no waiting.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
-use link::calls::{Lease, status};
+use link::calls::{Departed, Lease, status};
 use tokio::time::Instant;
 
 /// How a node stands.
@@ -76,7 +80,11 @@ impl Table {
         let name = key(&lease.node);
         let sign = match self.0.get(&name) {
             Some(row) if row.due.standing() == Standing::Left && row.lease.id != lease.id => Sign::Joined,
-            Some(row) if row.lease.id != lease.id && row.lease.boot_ms > lease.boot_ms => {
+            Some(row)
+                if row.due.standing() == Standing::Alive
+                    && row.lease.id != lease.id
+                    && row.lease.boot_ms > lease.boot_ms =>
+            {
                 let (node, id, address) = (&lease.node, &row.lease.id, &row.lease.address);
                 return Err(format!(
                     "node name '{node}' was taken over by a younger agent (id {id} at {address}); stop this one or rename it"
@@ -134,13 +142,22 @@ impl Table {
     }
 
     /// It was written that the node is silent. False when a sign of life came meanwhile.
-    pub(super) fn fell_silent(&mut self, node: &str, now: Instant, reap_after: std::time::Duration) -> bool {
+    pub(super) fn fell_silent(&mut self, node: &str, now: Instant, reap_after: Duration) -> bool {
         let Some(row) = self.0.get_mut(&key(node)) else { return true };
         let over = matches!(row.due, Due::Silent(end) if end <= now);
         if over {
             row.due = Due::Forgotten(now + reap_after);
         }
         over
+    }
+
+    /// No lease ends before this: until then nobody could have been heard.
+    pub(super) fn spare_until(&mut self, at: Instant) {
+        for row in self.0.values_mut() {
+            if let Due::Silent(end) = &mut row.due {
+                *end = (*end).max(at);
+            }
+        }
     }
 
     /// What could not be done is due again at `at`.
@@ -162,6 +179,42 @@ impl Table {
     /// Only those that have left are kept.
     pub(super) fn forget_living(&mut self) {
         self.0.retain(|_, row| row.due.standing() == Standing::Left);
+    }
+
+    /// Those that have left, for a server that may lead next; `None` when it knows them by this mark.
+    pub(super) fn departed_unless(&self, known: u64, now: Instant) -> Option<Vec<Departed>> {
+        let departed = |(row, until): (&Row, Instant)| {
+            let listed = until.saturating_duration_since(now).as_millis();
+            let listed_ms = u64::try_from(listed).unwrap_or(u64::MAX);
+            Departed { lease: row.lease.clone(), listed_ms }
+        };
+        (self.departed_mark() != known).then(|| self.departed().map(departed).collect())
+    }
+
+    /// The same number for the same nodes that have left; 0 for none.
+    pub(super) fn departed_mark(&self) -> u64 {
+        let (mut hasher, mut mark) = (DefaultHasher::new(), 0);
+        for (row, _) in self.departed() {
+            (&row.lease.node, &row.lease.id).hash(&mut hasher);
+            mark = hasher.finish().max(1);
+        }
+        mark
+    }
+
+    fn departed(&self) -> impl Iterator<Item = (&Row, Instant)> {
+        self.0.values().filter_map(|row| match row.due {
+            Due::Unlisted(until) => Some((row, until)),
+            Due::Silent(_) | Due::Forgotten(_) => None,
+        })
+    }
+
+    /// The leader has told who has left: so it is here, too.
+    pub(super) fn learn_departed(&mut self, departed: Vec<Departed>, now: Instant) {
+        self.0.retain(|_, row| row.due.standing() != Standing::Left);
+        for Departed { lease, listed_ms } in departed {
+            let due = Due::Unlisted(now.checked_add(Duration::from_millis(listed_ms)).unwrap_or(now));
+            self.0.entry(key(&lease.node)).or_insert(Row { lease, due });
+        }
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {

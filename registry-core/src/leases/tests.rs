@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use registry_state::read::{CatalogNode, HealthNode};
 
-use link::calls::status;
+use link::calls::{ServerTags, status};
 
 use super::*;
 use crate::{
@@ -149,6 +149,67 @@ async fn after_a_restart_known_nodes_have_time_for_a_sign_of_life() {
     assert_eq!(fleet.health("web1").as_deref(), Some("critical"));
     pass(700.0).await;
     assert!(fleet.id("outside").is_some(), "a node registered from outside has no lease to lose");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leads_next_shows_those_that_left() {
+    let (before, next) = (Fleet::start(), Fleet::start());
+    let server = |departed_mark| Lease {
+        server: Some(ServerTags { address: "10.0.0.9:8300".into(), ..ServerTags::default() }),
+        departed_mark,
+        ..lease("next", 'c', 3)
+    };
+    for gone in [lease("web1", 'a', 1), lease("web2", 'b', 2)] {
+        before.leases.keep(gone).await.unwrap();
+    }
+    before.leases.release(&lease("web1", 'a', 1)).await.unwrap();
+    next.engine.role.send_replace(Role::default());
+    pass(1.0).await;
+    let told = before.leases.keep(server(next.leases.departed_mark())).await.unwrap().departed.unwrap();
+    next.leases.learn_departed(told);
+    let again = before.leases.keep(server(next.leases.departed_mark())).await.unwrap();
+    assert_eq!(again.departed, None, "it is told once");
+    next.engine.role.send_replace(leading());
+    pass(1.0).await;
+    assert_eq!(next.status("web1"), Some(status::LEFT));
+
+    // One that is back has not left, for any of them.
+    before.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    next.engine.role.send_replace(Role::default());
+    pass(0.1).await;
+    let told = before.leases.keep(server(next.leases.departed_mark())).await.unwrap().departed.unwrap();
+    assert_eq!(told, []);
+    next.leases.learn_departed(told);
+    assert_eq!(next.status("web1"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_called_dead_for_a_time_in_which_the_leader_could_hear_nobody() {
+    let fleet = Fleet::start();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    fleet.leases.keep(lease("dead", 'b', 2)).await.unwrap();
+    pass(2.0).await;
+    fleet.engine.alone.store(true, Relaxed);
+    pass(10.0).await;
+    fleet.engine.alone.store(false, Relaxed);
+    pass(1.0).await;
+    assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    pass(3.5).await;
+    let of = |node| fleet.health(node);
+    assert_eq!((of("web1").as_deref(), of("dead").as_deref()), (Some("passing"), Some("critical")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_agent_gets_its_name_back_when_the_younger_one_is_dead() {
+    let fleet = Fleet::start();
+    // A machine whose clock is behind: its agents seem to be older than they are.
+    fleet.leases.keep(lease("web1", 'a', 9)).await.unwrap();
+    fleet.leases.keep(lease("web1", 'b', 1)).await.unwrap_err();
+    pass(4.6).await;
+    assert_eq!(fleet.health("web1").as_deref(), Some("critical"));
+    fleet.leases.keep(lease("web1", 'b', 1)).await.unwrap();
+    assert_eq!(fleet.health("web1").as_deref(), Some("passing"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 //!
 //! `kinds` says what it replicates, `log` keeps entries on disk, `machine` applies them to the state. `network` calls other
 //! servers, `answer` is called by them, `image` is the whole state on its way. `members` changes who belongs to the cluster,
-//! `recover` makes a server go on alone.
+//! `recover` makes a server go on alone. `pace` says how long they wait for one another.
 //! [`Replication`] is what the rest of the registry sees: a way to put changes in, and who leads.
 
 mod answer;
@@ -12,9 +12,12 @@ mod log;
 mod machine;
 mod members;
 mod network;
+mod pace;
 mod recover;
 #[cfg(test)]
 mod suite;
+#[cfg(test)]
+mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -55,18 +58,8 @@ use machine::Machine;
 pub(crate) use kinds::Server;
 pub(crate) use machine::Enough;
 pub(crate) use members::{ChangeFailed, Listed};
+pub use pace::Pace;
 
-/// How often a leader tells the others that it lives, in milliseconds.
-const HEARTBEAT_MS: u64 = 100;
-/// How long the others wait before they elect, in milliseconds, once the leader's lease is over: chance chooses in between. More
-/// than a call between servers may take, which is much more than a flush. The end is the lease: so long after a sign of life
-/// nobody votes for another.
-const ELECTION_MS: std::ops::Range<u64> = 400..600;
-/// For how long a leader answers questions after it told the others that it lives, and most have heard it. Two thirds of the
-/// lease that they give: the clocks may run that much apart.
-const READ_LEASE: Duration = Duration::from_millis(ELECTION_MS.end * 2 / 3);
-/// After how long without a sign of life nobody leads any more, for whoever asks.
-const LEADER_SILENT: Duration = Duration::from_millis(ELECTION_MS.end + ELECTION_MS.start);
 /// How many entries before a snapshot stay in the log, for servers that lag a little.
 const KEPT_ENTRIES: u64 = 128;
 
@@ -130,6 +123,15 @@ pub(crate) struct Progress {
     pub(crate) contact: Option<Duration>,
 }
 
+/// What a log works with.
+pub(crate) struct Means {
+    pub(crate) disk: Disk,
+    /// When a snapshot is made.
+    pub(crate) enough: Enough,
+    pub(crate) links: Links,
+    pub(crate) pace: Pace,
+}
+
 /// The running log of this server.
 #[derive(Clone)]
 pub(crate) struct Replication {
@@ -143,6 +145,7 @@ pub(crate) struct Replication {
     receiving: Arc<Semaphore>,
     moved: network::Moved,
     disk: Disk,
+    pace: Pace,
 }
 
 impl Replication {
@@ -152,10 +155,9 @@ impl Replication {
         identity: Arc<Identity>,
         ours: &Server,
         store: Arc<Store>,
-        disk: Disk,
-        enough: Enough,
-        links: Links,
+        means: Means,
     ) -> Result<(Self, Arc<Notify>), OpenError> {
+        let Means { disk, enough, links, pace } = means;
         let mut log = log::Log::open(&folder.join("log"), disk.clone())?;
         let open = log.while_open();
         let snapshots = Snapshots::open(folder.join("snapshots"))?;
@@ -163,14 +165,14 @@ impl Replication {
         let mut machine =
             Machine::open(store, snapshots.clone(), log.purged(), disk.clone(), enough, full.clone())?;
         recover::recover(folder, &identity, ours, &mut log, &mut machine).await?;
-        let config = Arc::new(config().validate().expect("the constants above fit together"));
+        let config = Arc::new(config(pace).validate().expect("the multiples of a pace fit together"));
         let moved = network::Moved::default();
         let peers = network::Peers::new(identity.clone(), links, moved.clone(), disk.clone());
         let raft = Raft::new(identity.server(), config, peers, log, machine).await;
         let raft = raft.map_err(|e| OpenError::Engine(e.to_string()))?;
         let contact = watch::channel(None).0;
         let receiving = Arc::new(Semaphore::new(1));
-        Ok((Self { raft, open, identity, snapshots, contact, receiving, moved, disk }, full))
+        Ok((Self { raft, open, identity, snapshots, contact, receiving, moved, disk, pace }, full))
     }
 
     /// Whether this server belongs to a cluster, or has begun one.
@@ -210,7 +212,7 @@ impl Replication {
     /// Whether this server, which leads, may answer without asking: nobody else votes, or most have heard it so shortly ago
     /// that they do not vote for another yet. The clock is one that nobody sets.
     pub(crate) fn lease_holds(&self) -> bool {
-        self.leads_alone() || self.quorum_heard().is_some_and(|ago| ago < READ_LEASE)
+        self.leads_alone() || self.quorum_heard().is_some_and(|ago| ago < self.pace.read_lease())
     }
 
     /// How long ago this server said what most of the others have acknowledged; only on a leader.
@@ -233,7 +235,7 @@ impl Replication {
     /// Whether this server still leads: asks the others, and waits until the state holds what they know.
     async fn ask_others(&self) -> bool {
         let asked = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
-        matches!(timeout(LEADER_SILENT, asked).await, Ok(Ok(_)))
+        matches!(timeout(self.pace.silent(), asked).await, Ok(Ok(_)))
     }
 
     /// How far the log has come.
@@ -360,13 +362,13 @@ impl Replication {
 
     /// Whether most of the servers have heard this one, which leads, of late.
     fn is_heard(&self) -> bool {
-        self.leads_alone() || self.quorum_heard().is_none_or(|ago| ago < LEADER_SILENT)
+        self.leads_alone() || self.quorum_heard().is_none_or(|ago| ago < self.pace.silent())
     }
 
     /// Who leads, as long as it gives signs of life.
     fn leader_of(&self, now: &RaftServerMetrics<Kinds>) -> Option<Leading> {
         let id = now.current_leader.filter(|id| *id != now.id)?;
-        self.heard_ago().filter(|ago| *ago < LEADER_SILENT)?;
+        self.heard_ago().filter(|ago| *ago < self.pace.silent())?;
         let server = now.membership_config.membership().get_node(&id)?.clone();
         Some(Leading { id, server })
     }
@@ -392,12 +394,13 @@ fn count_state(state: ServerState) {
     }
 }
 
-fn config() -> Config {
+fn config(pace: Pace) -> Config {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Config {
         cluster_name: "ryo".to_owned(),
-        heartbeat_interval: HEARTBEAT_MS,
-        election_timeout_min: ELECTION_MS.start,
-        election_timeout_max: ELECTION_MS.end,
+        heartbeat_interval: ms(pace.heartbeat()),
+        election_timeout_min: ms(pace.election_min()),
+        election_timeout_max: ms(pace.election_max()),
         enable_pre_vote: Some(true),
         install_snapshot_timeout: Duration::from_secs(60).as_millis() as u64,
         // Entries differ in size a thousandfold, so the machine counts bytes and asks for a snapshot.

@@ -13,9 +13,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::{Request, StatusCode};
+use http::Request;
 use http_api::{Body, body};
 use link::{
     Link, LinkError,
@@ -42,7 +41,7 @@ use super::{
     kinds::{Kinds, LogId, Server, Vote},
 };
 use crate::{
-    links::Links,
+    links::{self, AnswerFailed, Links},
     storage::{Disk, Identity},
 };
 
@@ -214,13 +213,13 @@ impl Peer {
         let bytes = rmp_serde::to_vec_named(question).expect("the engine's questions are plain data");
         let request = self.request(path, body::full(bytes));
         let line = self.line().await.map_err(|e| unreachable(&e))?;
-        let asked = timeout(limit, answer_of(&line.link, request)).await;
+        let asked = timeout(limit, links::ask(&line.link, request, ANSWER_BYTES_MAX)).await;
         let failed = match asked {
             Ok(Ok(bytes)) => {
                 line.answered(&self.name);
                 return rmp_serde::from_slice(&bytes).map_err(|e| RPCError::Network(NetworkError::new(&e)));
             }
-            Ok(Err(error)) => error,
+            Ok(Err(error)) => error.into(),
             Err(_) => {
                 let (id, target) = (self.peers.identity.server(), self.target);
                 CallFailed::Late(Timeout { action: kind, id, target, timeout: limit })
@@ -240,13 +239,9 @@ impl Peer {
 #[derive(Debug, thiserror::Error)]
 enum CallFailed {
     #[error(transparent)]
-    Link(#[from] LinkError),
+    Answer(#[from] AnswerFailed),
     #[error("{0}")]
     Late(Timeout<Kinds>),
-    #[error("{status}: {text}")]
-    Refused { status: StatusCode, text: String },
-    #[error("its answer broke off: {0}")]
-    BrokeOff(String),
 }
 
 impl From<CallFailed> for RPCError<Kinds> {
@@ -254,9 +249,11 @@ impl From<CallFailed> for RPCError<Kinds> {
         match failed {
             CallFailed::Late(late) => Self::Timeout(late),
             // Whoever refuses a call does so again: wait as for one that is away.
-            CallFailed::Link(LinkError::Connect { .. } | LinkError::Target(_))
-            | CallFailed::Refused { .. } => Self::Unreachable(Unreachable::new(&failed)),
-            CallFailed::Link(LinkError::Ended { .. }) | CallFailed::BrokeOff(_) => {
+            CallFailed::Answer(
+                AnswerFailed::Link(LinkError::Connect { .. } | LinkError::Target(_))
+                | AnswerFailed::Refused { .. },
+            ) => Self::Unreachable(Unreachable::new(&failed)),
+            CallFailed::Answer(AnswerFailed::Link(LinkError::Ended { .. }) | AnswerFailed::BrokeOff(_)) => {
                 Self::Network(NetworkError::new(&failed))
             }
         }
@@ -265,16 +262,6 @@ impl From<CallFailed> for RPCError<Kinds> {
 
 fn unreachable(error: &io::Error) -> RPCError<Kinds> {
     RPCError::Unreachable(Unreachable::new(error))
-}
-
-async fn answer_of(link: &Link, request: Request<Body>) -> Result<Bytes, CallFailed> {
-    let (head, mut sent) = link.call(request).await?.into_parts();
-    let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await;
-    let bytes = bytes.map_err(|error| CallFailed::BrokeOff(error.to_string()))?;
-    if head.status == StatusCode::OK {
-        return Ok(bytes);
-    }
-    Err(CallFailed::Refused { status: head.status, text: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
 impl RaftNetworkV2<Kinds> for Peer {
@@ -343,14 +330,15 @@ impl RaftNetworkV2<Kinds> for Peer {
         let own = self.peers.links.own(self.address().await.map_err(|e| unreachable(&e))?);
         let sent =
             image::outgoing(vote, snapshot, self.peers.disk.clone()).map_err(|e| NetworkError::new(&e))?;
-        let sending = pin!(timeout(SNAPSHOT_LIMIT, answer_of(&own, self.request(SNAPSHOT, sent))));
+        let sending =
+            pin!(timeout(SNAPSHOT_LIMIT, links::ask(&own, self.request(SNAPSHOT, sent), ANSWER_BYTES_MAX)));
         let arrived = match select(sending, pin!(cancel)).await {
             Either::Left((arrived, _)) => arrived,
             Either::Right((closed, _)) => return Err(closed.into()),
         };
         let (id, target) = (self.peers.identity.server(), self.target);
         let late = |_| Timeout { action: RPCTypes::InstallSnapshot, id, target, timeout: SNAPSHOT_LIMIT };
-        let bytes = arrived.map_err(late)?.map_err(RPCError::from)?;
+        let bytes = arrived.map_err(late)?.map_err(|e| RPCError::from(CallFailed::from(e)))?;
         rmp_serde::from_slice(&bytes).map_err(|e| NetworkError::new(&e).into())
     }
 }

@@ -1,7 +1,7 @@
 //! Belonging to a cluster: a server keeps a lease at the leader as every agent does, and says with it who it is and where. The
 //! leader takes in those it does not know, and describes those anew that have moved.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use link::calls::{self, Granted, Lease, ServerSeen};
@@ -12,6 +12,7 @@ use super::{Refused, Servers, call::CallFailed};
 use crate::{
     leases::{LEASE_TTL, own_lease},
     replication::{ChangeFailed, Server},
+    storage::MeshRoots,
 };
 
 /// How often the lease is kept.
@@ -50,7 +51,17 @@ impl Servers {
         for address in self.ways_to_leader() {
             let address = link::resolve(&address).await?;
             match self.call(address, Method::PUT, calls::LEASE, &self.lease()).await {
-                Ok(_) => return Ok(()),
+                Ok(answer) => {
+                    let granted = serde_json::from_slice::<Granted>(&answer).unwrap_or_default();
+                    if let Some(departed) = granted.departed {
+                        self.leases.learn_departed(departed);
+                    }
+                    let root = granted.mesh_root.and_then(|root| serde_json::from_value(root).ok());
+                    if let Some((roots, root)) = self.mesh_roots.as_ref().zip(root) {
+                        roots.take_over(root);
+                    }
+                    return Ok(());
+                }
                 Err(error) => last = Err(error),
             }
         }
@@ -69,7 +80,11 @@ impl Servers {
 
     /// This server's sign of life.
     pub(super) fn lease(&self) -> Lease {
-        let mut lease = Lease { boot_ms: self.boot_ms, ..own_lease(&self.settings) };
+        let departed_mark = self.leases.departed_mark();
+        let known = |roots: &Arc<MeshRoots>| roots.known().map_or_else(String::new, |root| root.id);
+        let mesh_root = self.mesh_roots.as_ref().map(known);
+        let mut lease =
+            Lease { boot_ms: self.boot_ms, departed_mark, mesh_root, ..own_lease(&self.settings) };
         if let Some(server) = &mut lease.server {
             server.id = self.identity.server();
             server.cluster = self.identity.cluster().to_string();

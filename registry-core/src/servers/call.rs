@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::Servers;
+use crate::links::{self, AnswerFailed};
 
 /// How long another server may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -34,7 +35,7 @@ pub(crate) enum Refused {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallFailed {
     #[error(transparent)]
-    Link(#[from] LinkError),
+    Link(LinkError),
     #[error("no answer within {} s", ANSWER_LIMIT.as_secs())]
     Late,
     #[error("{text}")]
@@ -43,6 +44,16 @@ pub(super) enum CallFailed {
     Unreadable(String),
     #[error("cannot find its address: {0}")]
     Address(#[from] std::io::Error),
+}
+
+impl From<AnswerFailed> for CallFailed {
+    fn from(failed: AnswerFailed) -> Self {
+        match failed {
+            AnswerFailed::Link(error) => Self::Link(error),
+            AnswerFailed::Refused { status, text } => Self::Refused { status, text },
+            AnswerFailed::BrokeOff(why) => Self::Unreadable(why),
+        }
+    }
 }
 
 impl Servers {
@@ -64,22 +75,12 @@ impl Servers {
             .body(body::full(bytes))
             .expect("our paths and ids fit a request");
         let link = self.links.to(address);
-        let asked = async {
-            let (head, mut sent) = link.call(request).await?.into_parts();
-            let bytes = body::collect(&mut sent, ANSWER_BYTES_MAX).await;
-            let bytes = bytes.map_err(|e| CallFailed::Unreadable(e.to_string()))?;
-            Ok::<_, CallFailed>((head.status, bytes))
-        };
+        let asked = links::ask(&link, request, ANSWER_BYTES_MAX);
         let Ok(answered) = timeout(ANSWER_LIMIT, asked).await else {
             link.give_up();
             return Err(CallFailed::Late);
         };
-        match answered? {
-            (StatusCode::OK, bytes) => Ok(bytes),
-            (status, bytes) => {
-                Err(CallFailed::Refused { status, text: String::from_utf8_lossy(&bytes).into_owned() })
-            }
-        }
+        Ok(answered?)
     }
 
     /// Tells the server at an address which servers this one knows, and learns which that one knows.

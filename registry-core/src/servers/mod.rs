@@ -25,11 +25,11 @@ use link::calls::{self, ServerSeen};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    Leadership, Leases, OpenError, StartError, Store,
+    Leadership, Leases, OpenError, StartError, Store, Writer,
     links::Links,
     replication::{Replication, Server},
     settings::Settings,
-    storage::Identity,
+    storage::{Identity, MeshRoots},
 };
 
 pub(crate) use call::Refused;
@@ -68,8 +68,10 @@ pub(crate) struct Servers {
     replication: Replication,
     leadership: Leadership,
     store: Arc<Store>,
+    writer: Writer,
     leases: Arc<Leases>,
     links: Links,
+    mesh_roots: Option<Arc<MeshRoots>>,
     /// When this server was started, in milliseconds since 1970.
     boot_ms: u64,
     state: Mutex<State>,
@@ -113,16 +115,19 @@ pub(crate) struct Parts {
     pub(crate) replication: Replication,
     pub(crate) leadership: Leadership,
     pub(crate) store: Arc<Store>,
+    pub(crate) writer: Writer,
     pub(crate) leases: Arc<Leases>,
     pub(crate) links: Links,
+    pub(crate) mesh_roots: Option<Arc<MeshRoots>>,
     pub(crate) shutdown: Shutdown,
 }
 
 impl Servers {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, identity, replication, leadership, store, leases, links, shutdown } = parts;
+        let Parts { settings, identity, replication, leadership, store, writer, leases, .. } = parts;
+        let Parts { links, mesh_roots, shutdown, .. } = parts;
         let state = Mutex::new(State { targets: settings.join.clone(), ..State::default() });
-        let boot_ms = crate::writer::now_ms();
+        let boot_ms = settings.clock.now_ms();
         let (news, gave_up) = (Notify::new(), AtomicBool::new(false));
         Arc::new(Self {
             settings,
@@ -130,8 +135,10 @@ impl Servers {
             replication,
             leadership,
             store,
+            writer,
             leases,
             links,
+            mesh_roots,
             boot_ms,
             state,
             gave_up,

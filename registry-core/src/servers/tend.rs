@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use registry_state::Autopilot;
+use registry_state::{Action, Autopilot, State};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -59,12 +59,25 @@ impl Servers {
         let wishes = state.autopilot().value.clone();
         let listed = self.replication.listed();
         self.note_health(&listed, &wishes);
+        self.take_over_configured().await?;
         self.describe_us(&listed).await?;
         self.give_votes(&listed, &wishes).await?;
         if wishes.cleanup_dead_servers && leading_since.elapsed() >= PATIENCE {
             self.remove_dead(&listed, &wishes).await?;
         }
         Ok(())
+    }
+
+    /// Sets autopilot as configured where it was never set; from then on the configuration's block says nothing.
+    async fn take_over_configured(&self) -> Result<(), String> {
+        let Some(wished) = &self.settings.autopilot else { return Ok(()) };
+        let known = self.store.state().autopilot();
+        if known.modify_index > State::default().autopilot().modify_index {
+            return Ok(());
+        }
+        let (settings, cas) = (Box::new(wished.clone()), Some(known.modify_index));
+        let written = self.writer.write(Action::AutopilotSet { settings, cas }).await;
+        written.map(drop).map_err(|e| e.to_string())
     }
 
     /// A server that leads says itself when it has moved.
@@ -89,7 +102,8 @@ impl Servers {
                 let threshold =
                     Duration::from_nanos(u64::try_from(wishes.last_contact_threshold_ns).unwrap_or(0));
                 let alive = self.leases.is_alive(&listed.server.name);
-                let near = listed.heard.is_some_and(|heard| heard < threshold.max(HEARD_MIN));
+                let near =
+                    listed.heard.is_some_and(|heard| heard < threshold.max(self.settings.pace.silent()));
                 let behind = newest.saturating_sub(listed.matched.unwrap_or(0));
                 let healthy = listed.id == us || (alive && near && behind <= wishes.max_trailing_logs);
                 let known = before.get(&listed.id).filter(|known| known.healthy == healthy);
@@ -135,6 +149,3 @@ impl Servers {
         self.state().health.clone()
     }
 }
-
-/// Signs of life between servers come ten times a second; a threshold below this would call a busy one ill.
-const HEARD_MIN: Duration = Duration::from_secs(1);

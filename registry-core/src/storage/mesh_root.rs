@@ -3,7 +3,12 @@
 //! There is no mesh: nothing is ever signed with this root, so its private key is forgotten when it is made. But programs
 //! written for Consul (its Go client's own test server, for one) wait for a root where `connect.enabled` is set.
 
-use std::{fmt::Write as _, path::Path, time::SystemTime};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use chrono::{DateTime, Days, SecondsFormat, Utc};
 use rcgen::{
@@ -13,7 +18,11 @@ use rcgen::{
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-use super::{StorageError, folder::read_if_there, replace};
+use super::{
+    StorageError,
+    folder::{Identity, read_if_there},
+    replace,
+};
 
 /// How long a root is valid: ten years, as Consul's.
 const DAYS: u64 = 3650;
@@ -37,22 +46,85 @@ pub(crate) struct MeshRoot {
     pub(crate) pem: String,
 }
 
-impl MeshRoot {
-    /// The root kept in a folder; one for this cluster is made if there is none, or one of another name.
-    pub(crate) fn open(folder: &Path, cluster: &str) -> Result<Self, StorageError> {
+/// The root of this datacenter, as this server knows it: the leader makes one, the others take it over, and so does every other datacenter
+/// from the primary one.
+#[derive(Debug)]
+pub(crate) struct MeshRoots {
+    path: PathBuf,
+    identity: Arc<Identity>,
+    /// The operator's name for the cluster; empty takes its id.
+    name: String,
+    root: Mutex<Option<MeshRoot>>,
+}
+
+/// How a root lies in the data folder.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Whether another server made it.
+    #[serde(default)]
+    given: bool,
+    #[serde(flatten)]
+    root: MeshRoot,
+}
+
+impl MeshRoots {
+    /// Those kept in a folder. Errors when what is kept cannot be read, or the name cannot stand in a URI.
+    pub(crate) fn open(folder: &Path, identity: Arc<Identity>, name: &str) -> Result<Self, StorageError> {
         let path = folder.join("mesh-root.json");
+        MeshRoot::make(name).map_err(|e| StorageError::damaged(&path, e))?;
+        let mut known = None;
         if let Some(bytes) = read_if_there(&path)? {
-            let kept: Self = serde_json::from_slice(&bytes).map_err(|e| StorageError::damaged(&path, e))?;
-            if kept.cluster == cluster {
-                return Ok(kept);
-            }
+            let kept: Kept = serde_json::from_slice(&bytes).map_err(|e| StorageError::damaged(&path, e))?;
+            let ours = if name.is_empty() { identity.cluster().to_string() } else { name.to_owned() };
+            let fits = kept.root.cluster == ours || kept.given && name.is_empty();
+            known = fits.then_some(kept.root);
         }
-        let made = Self::make(cluster).map_err(|e| StorageError::damaged(&path, e))?;
-        let text = serde_json::to_vec_pretty(&made).expect("numbers and texts are JSON");
-        replace(&path, |file| std::io::Write::write_all(file, &text)).map_err(StorageError::io(&path))?;
-        Ok(made)
+        Ok(Self { path, identity, name: name.to_owned(), root: Mutex::new(known) })
     }
 
+    fn root(&self) -> MutexGuard<'_, Option<MeshRoot>> {
+        self.root.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The root, if it is known.
+    pub(crate) fn known(&self) -> Option<MeshRoot> {
+        self.root().clone()
+    }
+
+    /// The root; one is made if there is none. `None` before this server belongs to a cluster.
+    pub(crate) fn made(&self) -> Option<MeshRoot> {
+        let mut root = self.root();
+        if root.is_none() {
+            let cluster = self.identity.cluster();
+            let cluster = if self.name.is_empty() { &*cluster } else { &self.name };
+            *root = (!cluster.is_empty()).then(|| MeshRoot::make(cluster).ok()).flatten();
+            self.keep(false, root.as_ref());
+        }
+        root.clone()
+    }
+
+    /// Another server has the root. One of another name than the operator's own is left alone.
+    pub(crate) fn take_over(&self, given: MeshRoot) {
+        let mut root = self.root();
+        let fits = self.name.is_empty() || self.name == given.cluster;
+        if fits && root.as_ref().is_none_or(|root| root.id != given.id) {
+            self.keep(true, Some(&given));
+            *root = Some(given);
+        }
+    }
+
+    /// Writes it down; one that is not on the disk is made or taken over again after a restart.
+    fn keep(&self, given: bool, root: Option<&MeshRoot>) {
+        let Some(root) = root else { return };
+        let text = serde_json::to_vec_pretty(&Kept { given, root: root.clone() });
+        let text = text.expect("numbers and texts are JSON");
+        if let Err(error) = replace(&self.path, |file| std::io::Write::write_all(file, &text)) {
+            tracing::warn!(target: "agent.server.connect", %error, "cannot keep the mesh's root certificate");
+        }
+    }
+}
+
+impl MeshRoot {
     /// Errors when the cluster's name cannot stand in a URI.
     fn make(cluster: &str) -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
@@ -101,17 +173,26 @@ fn colons(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Folder;
 
     #[test]
-    fn a_root_is_kept_until_the_cluster_has_another_name() {
+    fn a_root_is_kept_and_gives_way_to_the_leaders() {
         let folder = tempfile::tempdir().expect("a folder");
-        let open = |cluster| MeshRoot::open(folder.path(), cluster).expect("a root");
-        let first = open("11111111-2222-3333-4444-555555555555");
-        assert_eq!(first.id.len(), 59);
-        assert_eq!(first.key_id.len(), 95);
+        let own = Folder::open(folder.path()).expect("a data folder");
+        let open = |name| MeshRoots::open(folder.path(), own.identity().clone(), name).expect("a root");
+        assert_eq!(open("").made(), None, "no cluster, no name for it");
+        own.identity().take_cluster("11111111-2222-3333-4444-555555555555").expect("a disk");
+        let first = open("").made().expect("made");
+        assert_eq!((first.id.len(), first.key_id.len()), (59, 95));
         assert!(first.pem.starts_with("-----BEGIN CERTIFICATE-----\n"), "{}", first.pem);
-        assert_eq!(open("11111111-2222-3333-4444-555555555555"), first);
-        assert_ne!(open("other").id, first.id);
+        assert_eq!(open("").known(), Some(first.clone()));
+        let leaders = MeshRoot::make("another").expect("a name");
+        open("").take_over(leaders.clone());
+        assert_eq!(open("").known(), Some(leaders.clone()));
+        assert_ne!(open("named").made(), Some(leaders.clone()), "the operator's name holds");
+        let named = open("named");
+        named.take_over(leaders);
+        assert_eq!(named.known().expect("made").cluster, "named");
     }
 
     #[test]

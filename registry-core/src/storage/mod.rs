@@ -16,7 +16,7 @@ use std::{
 
 pub use disk::Disk;
 pub(crate) use folder::{Folder, Identity, read_if_there};
-pub(crate) use mesh_root::MeshRoot;
+pub(crate) use mesh_root::{MeshRoot, MeshRoots};
 
 /// Why files of the registry cannot be used.
 #[derive(Debug, thiserror::Error)]

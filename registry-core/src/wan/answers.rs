@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::Wan;
 use crate::{
-    Registry,
+    Registry, copies,
     http::query,
     server::{json, said, unknown, whole},
 };
@@ -30,6 +30,9 @@ pub(crate) async fn answer(registry: &Registry, request: Request<Body>) -> Respo
             Err(why) => said(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::GET, calls::WAN_MEMBERS) => json(&wan.members()),
+        (&Method::GET, path) if path.starts_with(calls::WAN_CONFIG) => {
+            copies::answer(registry, &path[calls::WAN_CONFIG.len()..]).await
+        }
         (&Method::PUT, calls::WAN_LEAVE) => {
             wan.leave().await;
             said(StatusCode::OK, "")
@@ -83,7 +86,7 @@ async fn joined(wan: &Wan, target: &str) -> Response<Body> {
 
 fn force_leave(wan: &Wan, name: &str, prune: bool) -> Response<Body> {
     let mut state = wan.state();
-    let Some(mut changes) = state.table.force_leave(name, super::now_ms()) else {
+    let Some(mut changes) = state.table.force_leave(name, wan.clock.now_ms()) else {
         drop(state);
         return said(StatusCode::NOT_FOUND, &format!("agent: No node found with name '{name}'"));
     };

@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use agent::backend::remote::{reachable, reason, resolve};
-use link::{Link, join};
+use link::join;
 use tokio::time::sleep;
 
-use super::{Wan, now_ms, table::Standing, talk};
+use super::{Wan, table::Standing, talk};
 
 /// The port that other datacenters' servers answer joins on: `ports.serf_wan`.
 const JOIN_PORT: u16 = 8302;
@@ -101,7 +101,8 @@ impl Wan {
     }
 
     async fn join_at(&self, address: SocketAddr) -> Result<(), String> {
-        let directions = join::ask(&*self.network, address).await.map_err(|error| reason(address, &error))?;
+        let directions =
+            join::ask(&**self.links.network(), address).await.map_err(|error| reason(address, &error))?;
         // Where it says that it is, or where it was found: between both may be a translation of addresses.
         let told = reachable(directions.server, address);
         let found = SocketAddr::new(address.ip(), told.port());
@@ -113,7 +114,7 @@ impl Wan {
 
     /// Speaks with the server whose link is here, and knows it from then on.
     async fn meet(&self, at: SocketAddr) -> Result<(), String> {
-        let link = Link::over(self.network.clone(), at);
+        let link = self.links.to(at);
         let news = self.news(&self.state(), true);
         let told = talk::ask(&link, &news, "").await?;
         let name = told.from.name();
@@ -125,7 +126,7 @@ impl Wan {
                 }
             };
         }
-        let now_ms = now_ms();
+        let now_ms = self.clock.now_ms();
         let mut state = self.state();
         let (changes, _) = state.table.merge(told.servers.into_iter().chain([told.from]).collect(), now_ms);
         drop(state);
@@ -133,7 +134,7 @@ impl Wan {
         let mut state = self.state();
         if let Some(peer) = state.peers.get_mut(&name) {
             peer.found_at = Some(at);
-            (peer.link, peer.failures, peer.next) = (Arc::new(link), 0, tokio::time::Instant::now());
+            (peer.link, peer.failures, peer.next) = (link, 0, tokio::time::Instant::now());
         }
         let alive = state.table.alive(&name, now_ms);
         drop(state);

@@ -26,14 +26,14 @@ use std::{
 use agent::coordinates::vivaldi::Vivaldi;
 use daemon::Shutdown;
 use link::{
-    Link, Network,
+    Link,
     calls::{Member, WanServer, status},
 };
 use registry_wire::coordinate::Coordinate;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use self::table::{Change, Standing, Table};
-use crate::{leases, writer::now_ms};
+use crate::{Clock, Disk, leases, links::Links};
 
 pub(crate) use self::{
     answers::{answer, mistaken},
@@ -100,7 +100,9 @@ pub(crate) struct Wan {
     settings: Settings,
     /// Whether others can join: a port for it is open.
     open: bool,
-    network: Arc<dyn Network>,
+    links: Links,
+    clock: Clock,
+    disk: Disk,
     folder: PathBuf,
     shutdown: Shutdown,
     state: Mutex<State>,
@@ -137,9 +139,14 @@ struct Peer {
 
 impl Wan {
     /// The servers that were known before, and this one.
-    pub(crate) fn new(settings: &crate::Settings, folder: PathBuf, shutdown: Shutdown) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: &crate::Settings,
+        folder: PathBuf,
+        links: Links,
+        shutdown: Shutdown,
+    ) -> Arc<Self> {
         let wan = settings.wan.clone();
-        let now_ms = now_ms();
+        let now_ms = settings.clock.now_ms();
         let mut member = leases::own_member(settings);
         member.tags.remove("wan_join_port");
         let own = WanServer {
@@ -160,11 +167,13 @@ impl Wan {
             table.restore(file::read(&folder), now_ms);
         }
         let mut state = State { table, peers: HashMap::new(), here: Vivaldi::default(), unwritten: false };
-        state.follow_table(&settings.network);
+        state.follow_table(&links);
         Arc::new(Self {
             settings: wan,
             open,
-            network: settings.network.clone(),
+            links,
+            clock: settings.clock.clone(),
+            disk: settings.disk.clone(),
             folder,
             shutdown,
             state: Mutex::new(state),
@@ -291,7 +300,7 @@ impl Wan {
         if news || !changes.is_empty() {
             let mut state = self.state();
             state.unwritten = true;
-            state.follow_table(&self.network);
+            state.follow_table(&self.links);
             drop(state);
             self.news.notify_one();
         }
@@ -304,7 +313,7 @@ impl Wan {
 
 impl State {
     /// Makes ways to servers that have none, or have moved, and forgets those to servers that are gone.
-    fn follow_table(&mut self, network: &Arc<dyn Network>) {
+    fn follow_table(&mut self, links: &Links) {
         let others = self.table.others();
         self.peers.retain(|name, _| others.get(name).is_some_and(|known| known.standing != Standing::Left));
         for (name, known) in others.iter().filter(|(_, known)| known.standing != Standing::Left) {
@@ -314,11 +323,11 @@ impl State {
             match peer {
                 Some(peer) if places.contains(&peer.link.address()) => {}
                 Some(peer) => {
-                    (peer.link, peer.place) = (Arc::new(Link::over(network.clone(), *first)), 0);
+                    (peer.link, peer.place) = (links.to(*first), 0);
                     (peer.failures, peer.next) = (0, Instant::now());
                 }
                 None => {
-                    self.peers.insert(name.clone(), Peer::new(network, *first));
+                    self.peers.insert(name.clone(), Peer::new(links.to(*first)));
                 }
             }
         }
@@ -339,9 +348,9 @@ impl Peer {
         self.trips.push_back(trip);
     }
 
-    fn new(network: &Arc<dyn Network>, at: SocketAddr) -> Self {
+    fn new(link: Arc<Link>) -> Self {
         Self {
-            link: Arc::new(Link::over(network.clone(), at)),
+            link,
             place: 0,
             found_at: None,
             speaking: false,

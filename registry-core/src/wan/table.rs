@@ -336,6 +336,23 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_away_for_months_is_worth_one_line_each_way() {
+        let mut a = Table::new(server("a", "x", 1), 170_880 * HOUR);
+        a.merge(vec![server("b", "y", 1)], NOW);
+        a.alive("b.y", NOW);
+        let (mut told, mut now) = (Vec::new(), NOW);
+        for _ in 0..6 * 30 * 24 {
+            now += HOUR;
+            told.extend(a.failed("b.y", now));
+            // Another server still tells of it.
+            told.extend(a.merge(vec![server("b", "y", 1)], now).0);
+            told.extend(a.reap(now));
+        }
+        told.extend(a.alive("b.y", now));
+        assert_eq!(told, [Change::Failed("b.y".into()), Change::Joined("b.y".into())]);
+    }
+
+    #[test]
     fn a_restart_finds_them_again_and_none_is_late() {
         let mut a = table("a", "x");
         let of_before = server("a", "x", 9);

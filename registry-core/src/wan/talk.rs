@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_api::{Body, body};
 use link::{
     Link,
@@ -14,7 +14,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Wan, file, now_ms, places, table::Standing};
+use super::{Wan, file, places, table::Standing};
+use crate::links;
 
 /// How often a server that answers is spoken with.
 const EVERY: Duration = Duration::from_secs(2);
@@ -43,7 +44,7 @@ impl Wan {
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 () = self.shutdown.requested() => return,
             }
-            let reaped = self.state().table.reap(now_ms());
+            let reaped = self.state().table.reap(self.clock.now_ms());
             self.changed(&reaped, false);
             self.keep().await;
         }
@@ -99,7 +100,7 @@ impl Wan {
 
     /// A server answered.
     fn spoke(&self, name: &str, news: WanNews, took: Duration) {
-        let now_ms = now_ms();
+        let now_ms = self.clock.now_ms();
         let mut state = self.state();
         let same = news.from.name() == name;
         let (mut changes, fresh) =
@@ -146,9 +147,10 @@ impl Wan {
         let places = places(&known, peer.found_at);
         if known.standing != Standing::Alive && places.len() > 1 {
             peer.place = (peer.place + 1) % places.len();
-            peer.link = Arc::new(Link::over(self.network.clone(), places[peer.place]));
+            peer.link = self.links.to(places[peer.place]);
         }
-        let gone = (peer.failures >= FAILURES).then(|| state.table.failed(name, now_ms())).flatten();
+        let gone =
+            (peer.failures >= FAILURES).then(|| state.table.failed(name, self.clock.now_ms())).flatten();
         drop(state);
         self.changed(gone.as_slice(), false);
     }
@@ -158,7 +160,7 @@ impl Wan {
         let mut state = self.state();
         let name = news.from.name();
         let (changes, fresh) =
-            state.table.merge(news.servers.into_iter().chain([news.from]).collect(), now_ms());
+            state.table.merge(news.servers.into_iter().chain([news.from]).collect(), self.clock.now_ms());
         let differ = state.table.digest() != news.digest;
         let told = self.news(&state, differ);
         drop(state);
@@ -188,7 +190,7 @@ impl Wan {
             state.table.all()
         };
         let folder = self.folder.clone();
-        let written = tokio::task::spawn_blocking(move || file::write(&folder, servers)).await;
+        let written = self.disk.run(move || file::write(&folder, servers)).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(target: "agent.server.serf.wan", %error, "the servers of other datacenters are not kept on disk");
         }
@@ -198,7 +200,7 @@ impl Wan {
     pub(crate) async fn leave(&self) {
         let (news, links) = {
             let mut state = self.state();
-            state.table.leave(now_ms());
+            state.table.leave(self.clock.now_ms());
             let answering = |name: &String| {
                 state.table.others().get(name).is_some_and(|known| known.standing == Standing::Alive)
             };
@@ -236,10 +238,6 @@ pub(super) async fn ask(link: &Link, news: &WanNews, target: &str) -> Result<Wan
 
 /// What an answer of another server holds, at most so many bytes of JSON. Errors with what it says instead.
 pub(crate) async fn read<T: DeserializeOwned>(answer: Response<Body>, bytes_max: usize) -> Result<T, String> {
-    let (head, mut sent) = answer.into_parts();
-    let bytes = body::collect(&mut sent, bytes_max).await.map_err(|error| error.to_string())?;
-    match head.status {
-        StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-        status => Err(format!("{status}: {}", String::from_utf8_lossy(&bytes))),
-    }
+    let bytes = links::whole(answer, bytes_max).await.map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }

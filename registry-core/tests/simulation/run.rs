@@ -10,7 +10,7 @@ use crate::{
     caller::Caller,
     client::{Client, Shared},
     locks::{self, Lock},
-    server::{self, Files, name},
+    server::{self, Clocks, Files, name},
     watch,
 };
 
@@ -30,6 +30,8 @@ enum Fault {
     Crash(usize),
     Restart(usize),
     Slow(usize, usize, Duration),
+    /// Somebody sets the time of day of a server, by so many milliseconds.
+    Jump(usize, i64),
     Mend,
 }
 
@@ -74,11 +76,18 @@ pub(crate) fn run(seed: u64, servers: usize, plant: Option<Plant>, told: bool) -
     let files: Vec<Files> = (0..servers)
         .map(|n| Files::new(folder.path().join(name(n)), plant == Some(Plant::LyingDisks)))
         .collect();
-    for (number, files) in files.iter().enumerate() {
-        let files = files.clone();
+    let clocks = clocks(seed, servers);
+    for (number, (files, clocks)) in files.iter().zip(&clocks).enumerate() {
+        let (files, clocks) = (files.clone(), clocks.clone());
         sim.host(name(number), move || {
             let others = (0..servers).filter(|other| *other != number);
-            server::serve(number, files.clone(), others.map(|other| turmoil::lookup(name(other))).collect())
+            let clocks = clocks.clone();
+            server::serve(
+                number,
+                files.clone(),
+                clocks,
+                others.map(|other| turmoil::lookup(name(other))).collect(),
+            )
         });
     }
     let shared = Shared {
@@ -114,7 +123,7 @@ pub(crate) fn run(seed: u64, servers: usize, plant: Option<Plant>, told: bool) -
         tokio::time::sleep(TROUBLE).await;
         Ok(Client::new(last).read_all(MENDED_LIMIT).await?)
     });
-    let faults = go_wrong(&mut sim, &files, seed, told)?;
+    let faults = go_wrong(&mut sim, &Machines { files, clocks }, seed, told)?;
     let history = shared.history.borrow();
     history.check()?;
     let (answered, unknown) = history.counts();
@@ -125,10 +134,27 @@ pub(crate) fn run(seed: u64, servers: usize, plant: Option<Plant>, told: bool) -
     ))
 }
 
+/// What servers run on.
+struct Machines {
+    files: Vec<Files>,
+    clocks: Vec<Clocks>,
+}
+
+/// Clocks that show different times, by up to hours, and go at different rates: as much apart as the lease of reads bears.
+fn clocks(seed: u64, servers: usize) -> Vec<Clocks> {
+    let mut chance = StdRng::seed_from_u64(seed.wrapping_mul(31));
+    (0..servers)
+        .map(|_| Clocks::new(chance.random_range(-JUMP_MS_MAX..JUMP_MS_MAX), chance.random_range(0.83..1.22)))
+        .collect()
+}
+
+/// How far apart times of day are set.
+const JUMP_MS_MAX: i64 = 3 * 3_600_000;
+
 /// Steps to the end, with faults in between; gives how many there were.
-fn go_wrong(sim: &mut Sim<'_>, files: &[Files], seed: u64, told: bool) -> Result<usize, String> {
+fn go_wrong(sim: &mut Sim<'_>, machines: &Machines, seed: u64, told: bool) -> Result<usize, String> {
     let mut chance = StdRng::seed_from_u64(seed);
-    let mut down = vec![false; files.len()];
+    let mut down = vec![false; machines.files.len()];
     let (mut faults, mut next, mut mended) = (0, Duration::from_secs(3), false);
     loop {
         if !mended && sim.elapsed() >= next {
@@ -136,7 +162,7 @@ fn go_wrong(sim: &mut Sim<'_>, files: &[Files], seed: u64, told: bool) -> Result
             if told {
                 println!("{:>8.3} s {fault:?}", sim.elapsed().as_secs_f64());
             }
-            apply(sim, files, &mut down, &fault);
+            apply(sim, machines, &mut down, &fault);
             mended = sim.elapsed() >= TROUBLE;
             faults += 1;
             next = (sim.elapsed() + Duration::from_millis(chance.random_range(200..5000))).min(TROUBLE);
@@ -154,35 +180,38 @@ fn choose(chance: &mut StdRng, down: &[bool]) -> Fault {
     let (first, other) =
         if servers == 1 { (4, one) } else { (0, (one + chance.random_range(1..servers)) % servers) };
     let dead: Vec<usize> = (0..servers).filter(|n| down[*n]).collect();
-    match chance.random_range(first..10) {
+    match chance.random_range(first..12) {
         0 => Fault::Partition(one, other),
         1 => Fault::OneWay(one, other),
         2 | 3 => Fault::Alone(one),
         4 | 5 if !down[one] => Fault::Crash(one),
         6 if one != other => Fault::Slow(one, other, Duration::from_millis(chance.random_range(20..800))),
         7 | 8 => dead.choose(chance).map_or(Fault::Mend, |dead| Fault::Restart(*dead)),
+        9 => Fault::Jump(one, chance.random_range(-JUMP_MS_MAX..JUMP_MS_MAX)),
+        10 => Fault::Jump(one, chance.random_range(-5_000..5_000)),
         _ => Fault::Mend,
     }
 }
 
-fn apply(sim: &mut Sim<'_>, files: &[Files], down: &mut [bool], fault: &Fault) {
+fn apply(sim: &mut Sim<'_>, machines: &Machines, down: &mut [bool], fault: &Fault) {
     match *fault {
         Fault::Partition(one, other) => sim.partition(name(one), name(other)),
         Fault::OneWay(one, other) => sim.partition_oneway(name(one), name(other)),
         Fault::Alone(one) => {
-            for other in (0..files.len()).filter(|other| *other != one) {
+            for other in (0..machines.files.len()).filter(|other| *other != one) {
                 sim.partition(name(one), name(other));
             }
         }
         Fault::Crash(one) => {
-            files[one].crash();
+            machines.files[one].crash();
             sim.crash(name(one));
             down[one] = true;
         }
         Fault::Restart(one) => restart(sim, down, one),
+        Fault::Jump(one, by_ms) => machines.clocks[one].jump(by_ms),
         Fault::Slow(one, other, latency) => sim.set_link_latency(name(one), name(other), latency),
         Fault::Mend => {
-            for one in 0..files.len() {
+            for one in 0..machines.files.len() {
                 for other in 0..one {
                     sim.repair(name(one), name(other));
                     sim.set_link_latency(name(one), name(other), Duration::from_millis(1));

@@ -3,19 +3,50 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use daemon::Shutdown;
 use http_api::Serve;
-use registry_core::{Disk, Registry, Settings};
+use registry_core::{Clock, Disk, Pace, Registry, Settings};
 
 use crate::network::Simulated;
 
 /// The name of a server in the network.
 pub(crate) fn name(number: usize) -> String {
     format!("server{number}")
+}
+
+/// The clocks of a server's machine: what time of day it shows, and how fast it goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Clocks {
+    /// Added to the time that the simulation shows, in milliseconds.
+    ahead_ms: Arc<AtomicI64>,
+    /// How fast the clock goes that nobody sets: 1.1 counts 11 seconds while 10 pass.
+    rate: f64,
+}
+
+impl Clocks {
+    pub(crate) fn new(ahead_ms: i64, rate: f64) -> Self {
+        Self { ahead_ms: Arc::new(AtomicI64::new(ahead_ms)), rate }
+    }
+
+    /// Somebody sets the time of day.
+    pub(crate) fn jump(&self, by_ms: i64) {
+        self.ahead_ms.fetch_add(by_ms, Relaxed);
+    }
+
+    fn time_of_day(&self) -> Clock {
+        let ahead_ms = self.ahead_ms.clone();
+        Clock::showing(move || {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            (since.as_millis() as u64).saturating_add_signed(ahead_ms.load(Relaxed))
+        })
+    }
 }
 
 /// Where a server keeps its files; another folder after each crash.
@@ -81,17 +112,26 @@ fn flush_time() -> Duration {
 }
 
 /// What a server runs until its machine crashes.
-pub(crate) async fn serve(number: usize, files: Files, others: Vec<IpAddr>) -> turmoil::Result {
+pub(crate) async fn serve(
+    number: usize,
+    files: Files,
+    clocks: Clocks,
+    others: Vec<IpAddr>,
+) -> turmoil::Result {
     let me = turmoil::lookup(name(number));
     let mut settings = Settings::new(name(number), format!("00000000-0000-4000-8000-{number:012}"));
     settings.server = SocketAddr::new(me, 8300);
     settings.serf_lan = Some(SocketAddr::new(me, 8301));
+    settings.serf_wan = Some(SocketAddr::new(me, 8302));
+    settings.wan.addresses = vec![me];
     settings.advertise = me.to_string();
     settings.data_dir = Some(files.folder());
     settings.bootstrap_expect = others.len() + 1;
     settings.join = others.iter().map(ToString::to_string).collect();
     settings.network = Arc::new(Simulated);
     settings.disk = Disk::Simulated(flush_time);
+    settings.clock = clocks.time_of_day();
+    settings.pace = Pace::by_clock(clocks.rate);
     let shutdown = Shutdown::default();
     let registry = Registry::start(settings, shutdown.clone()).await?;
     let routes = registry_core::http::router(registry.clone(), registry_core::http::Settings::default());

@@ -11,6 +11,7 @@ mod log;
 mod ports;
 mod reader;
 mod rules;
+mod servers;
 mod telemetry;
 mod tls;
 
@@ -139,6 +140,8 @@ fn assemble(
         leave_on_terminate: r.bool("leave_on_terminate", !server),
         skip_leave_on_interrupt: r.bool("skip_leave_on_interrupt", server),
         leave_drain_time: r.duration("performance.leave_drain_time", Duration::from_secs(5)),
+        raft_multiplier: servers::raft_multiplier(r)?,
+        autopilot: servers::autopilot(r)?,
         rpc_hold_timeout: r.duration("performance.rpc_hold_timeout", Duration::from_secs(7)),
         encrypt: None,
         mesh: r

@@ -36,17 +36,6 @@ const TOKENS: &[Key] = &[
 
 pub(super) const AUDIT: &[Key] = &[key("enabled", Bool), key("sink", Any)];
 
-pub(super) const AUTOPILOT: &[Key] = &[
-    key("cleanup_dead_servers", Bool),
-    enterprise("disable_upgrade_migration", Bool),
-    key("last_contact_threshold", Text),
-    key("max_trailing_logs", Int),
-    key("min_quorum", Int),
-    enterprise("redundancy_zone_tag", Text),
-    key("server_stabilization_time", Text),
-    enterprise("upgrade_version_tag", Text),
-];
-
 pub(super) const CACHE: &[Key] = &[key("entry_fetch_max_burst", Int), key("entry_fetch_rate", Float)];
 
 pub(super) const CLOUD: &[Key] = &[
