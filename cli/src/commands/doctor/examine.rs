@@ -161,7 +161,7 @@ fn names(config: Option<&Config>, seen: &Seen) -> Finding {
     let domain = told["DNSDomain"].as_str().unwrap_or("consul").trim_end_matches('.');
     let name = format!("consul.service.{domain}");
     let agent = served(config, told).and_then(|listen| reachable(listen).parse::<SocketAddr>().ok());
-    let agent = agent.map(|address| (address, question::answers(address, &name)));
+    let agent = agent.map(|address| (address, block_on(question::answers(address, &name))));
     // What the machine's programs ask: whatever its resolver is set to.
     let machine =
         (name.as_str(), 0).to_socket_addrs().is_ok_and(|found| found.map(|a| a.ip()).any(is_somewhere));

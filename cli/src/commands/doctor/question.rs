@@ -1,70 +1,70 @@
 //! One question to a name server, to see whether it answers at all.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    time::Duration,
+use std::{net::SocketAddr, time::Duration};
+
+use hickory_resolver::{
+    Resolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
 };
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(2);
-/// The question's number; one question a socket needs no secret.
-const ID: [u8; 2] = [0x72, 0x79];
 
 /// Whether a server knows an address of this name.
-pub(super) fn answers(server: SocketAddr, name: &str) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let own: SocketAddr = match server {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(own)?;
-        socket.set_read_timeout(Some(LIMIT))?;
-        socket.connect(server)?;
-        socket.send(&message(name))?;
-        let mut answer = [0; 512];
-        let length = socket.recv(&mut answer)?;
-        Ok(is_found(&answer[..length]))
-    };
-    ask().unwrap_or(false)
-}
-
-/// A question for addresses of a name (RFC 1035 §4.1).
-fn message(name: &str) -> Vec<u8> {
-    let mut out = ID.to_vec();
-    out.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.split('.').filter(|label| !label.is_empty()) {
-        let bytes = &label.as_bytes()[..label.len().min(63)];
-        out.push(u8::try_from(bytes.len()).expect("a label was cut to 63 bytes"));
-        out.extend_from_slice(bytes);
-    }
-    out.extend([0, 0, 1, 0, 1]);
-    out
-}
-
-/// Whether it is our question's answer, without an error.
-fn is_found(answer: &[u8]) -> bool {
-    answer.len() >= 12
-        && answer[..2] == ID
-        && answer[2] & 0x80 != 0
-        && answer[3] & 0x0f == 0
-        && answer[6..8] != [0, 0]
+pub(super) async fn answers(server: SocketAddr, name: &str) -> bool {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = server.port();
+        connection
+    });
+    let server = NameServerConfig::new(server.ip(), true, connections.into());
+    let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+    let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    (options.timeout, options.attempts, options.use_hosts_file) = (LIMIT, 1, ResolveHosts::Never);
+    let Ok(resolver) = builder.build() else { return false };
+    // With a dot at its end the name is looked for as it stands.
+    let name = format!("{}.", name.trim_end_matches('.'));
+    matches!(tokio::time::timeout(LIMIT, resolver.lookup_ip(name)).await, Ok(Ok(found)) if found.iter().next().is_some())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_found, message};
+    use tokio::net::UdpSocket;
 
-    #[test]
-    fn a_question_is_a_head_and_labels() {
-        let question = message("a.consul.");
-        assert_eq!(question[..12], [0x72, 0x79, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(question[12..], *b"\x01a\x06consul\0\0\x01\0\x01");
+    use super::*;
+
+    /// A server that answers one question with this code and these records.
+    async fn server(code: u8, records: &'static [u8]) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut question = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut question).await {
+                // The question ends with the name's zero, type and class; what follows it is the client's EDNS record.
+                let name = question[12..length].iter().position(|byte| *byte == 0).unwrap();
+                let question = &question[..12 + name + 5];
+                let is_for_ipv4 = question[question.len() - 3] == 1;
+                let records = if is_for_ipv4 { records } else { &[] };
+                let counts = [0, 1, 0, u8::from(!records.is_empty()), 0, 0, 0, 0];
+                let head = [&question[..2], &[0x85, 0x80 | code], &counts].concat();
+                socket.send_to(&[&head, &question[12..], records].concat(), from).await.unwrap();
+            }
+        });
+        address
     }
 
-    #[test]
-    fn only_an_answer_with_records_counts() {
-        let answer = |flags: u8, code: u8, count: u8| [0x72, 0x79, flags, code, 0, 1, 0, count, 0, 0, 0, 0];
-        assert!(is_found(&answer(0x85, 0x80, 1)));
-        assert!(!is_found(&answer(0x85, 0x83, 0)) && !is_found(&answer(0x01, 0, 1)) && !is_found(b"x"));
+    #[tokio::test]
+    async fn only_an_answer_with_an_address_counts() {
+        let record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\x0a\x00\x00\x01";
+        assert!(answers(server(0, record).await, "consul.service.consul").await);
+        assert!(!answers(server(0, b"").await, "consul.service.consul").await);
+        assert!(!answers(server(3, b"").await, "consul.service.consul.").await);
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_no_answer() {
+        let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert!(!answers(free, "consul.service.consul").await);
     }
 }
