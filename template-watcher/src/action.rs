@@ -14,7 +14,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    command::{Program, environment},
+    command::{Program, environment, inherited},
     config::{ActionConfig, Config, ConfigError, EnvConfig, Pace, TemplateConfig},
 };
 
@@ -68,7 +68,7 @@ async fn of_template(
 ) -> Result<Option<Action>, ConfigError> {
     let program = |words: Vec<String>, limit| Program {
         words,
-        environment: environment(std::env::vars_os(), &template.command_env, &config.injected()),
+        environment: environment(inherited(), &template.command_env, &config.injected()),
         limit,
     };
     let own = |program| Action { program, name: None, pace: Pace::default() };
@@ -229,11 +229,8 @@ async fn units_of_package(path: &Path, host: &Host) -> BTreeSet<String> {
 
 async fn ask(words: &[&str]) -> Result<String, String> {
     let mut program = Program::of_words(words, ASK_LIMIT);
-    program.environment = environment(
-        std::env::vars_os(),
-        &EnvConfig { custom: vec!["LC_ALL=C".into()], ..EnvConfig::default() },
-        &[],
-    );
+    program.environment =
+        environment(inherited(), &EnvConfig { custom: vec!["LC_ALL=C".into()], ..EnvConfig::default() }, &[]);
     let (status, text) = program.capture().await.map_err(|e| e.to_string())?;
     if status.success() { Ok(text) } else { Err(text.trim().to_owned()) }
 }

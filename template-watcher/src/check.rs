@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    command::{CommandError, Program, environment},
+    command::{CommandError, Program, environment, inherited},
     config::EnvConfig,
 };
 
@@ -27,7 +27,7 @@ pub async fn check(
     variables.push(("CANDIDATE".to_owned(), path));
     let program = Program {
         words: command.iter().map(|word| word.replace(CANDIDATE, &shown)).collect(),
-        environment: environment(std::env::vars_os(), &EnvConfig::default(), &variables),
+        environment: environment(inherited(), &EnvConfig::default(), &variables),
         limit,
     };
     let (status, output) = program.capture().await.map_err(|e: CommandError| e.to_string())?;

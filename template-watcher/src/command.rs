@@ -31,6 +31,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How much of a program's output is kept, in bytes.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 
+/// What a service manager tells the process that it has started, and nobody else.
+const SUPERVISION: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
 /// A program to run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
@@ -238,6 +241,14 @@ async fn read_some(pipe: Option<&mut (impl tokio::io::AsyncRead + Unpin)>, into:
     // What is lost is only the end of a message.
     let _ = (&mut *pipe).take(OUTPUT_BYTES_MAX).read_to_end(into).await;
     let _ = tokio::io::copy(pipe, &mut tokio::io::sink()).await;
+}
+
+/// This process's environment as a command inherits it: without what its service manager told this process alone, which
+/// `systemctl` in a command would take for its own.
+///
+/// Source: [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
+pub fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| !SUPERVISION.iter().any(|own| name == own))
 }
 
 /// The environment of a command: this process's own, filtered, then the custom ones, then what always comes along.

@@ -38,6 +38,17 @@ const SIGNALS: &[Signal] = &[
     Signal::SIGIO,
 ];
 
+/// The consul-template whose words are spoken; scripts that look for a version under its name find this one.
+const SPEAKS: &str = "0.42.1";
+
+fn version(program: &str) -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    match program {
+        "consul-template" => format!("{program} v{SPEAKS} (provided by ryo v{own})\n"),
+        _ => format!("{program} v{own}\n"),
+    }
+}
+
 /// Runs the watcher as a program: `program` is the name in its help, `words` what follows it on the command line.
 ///
 /// The exit code is consul-template's: 0, 12 (stopped), 13 (flags), 14 (failed), 15 (configuration), or the child's.
@@ -48,7 +59,7 @@ pub fn main(program: &str, words: &[String]) -> Exit {
     let config = match invocation(program, words) {
         Ok(Invocation::Run(config)) => *config,
         Ok(Invocation::Print(text)) => return print(&text),
-        Ok(Invocation::Version) => return print(&format!("{program} v{}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Invocation::Version) => return print(&version(program)),
         Err(InvocationError::Flags(text)) => return complain(&text, Exit::BadFlags),
         Err(InvocationError::Config(e)) => return complain(&early_line(&e.0), Exit::BadConfig),
     };

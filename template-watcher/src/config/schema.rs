@@ -233,3 +233,80 @@ const LOG_FILE: &[Key] = &[
     key("log_rotate_duration", Duration),
     key("log_rotate_max_files", Int),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::{Key, Kind, TOP};
+
+    const PAGE: &str = include_str!("../../../docs/watcher.md");
+
+    /// The words in `code` of each section of the page, and those that its tables are about.
+    fn page() -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
+        let (mut sections, mut rows) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeSet::new());
+        let (mut section, mut in_block) = (String::new(), false);
+        for line in PAGE.lines() {
+            in_block ^= line.starts_with("```");
+            if let Some(title) = line.strip_prefix("## ") {
+                section = title.trim_matches('`').to_owned();
+            }
+            if in_block {
+                continue;
+            }
+            let words = |text: &str| -> Vec<String> {
+                let code = text
+                    .split('`')
+                    .skip(1)
+                    .step_by(2)
+                    .flat_map(|code| code.split(|c: char| c != '_' && !c.is_alphanumeric()));
+                code.map(str::to_owned).collect()
+            };
+            sections.entry(section.clone()).or_default().extend(words(line));
+            if line.starts_with("| `") {
+                let first = line.split('|').nth(1).unwrap_or_default();
+                let names =
+                    first.split('`').skip(1).step_by(2).filter_map(|code| code.split([' ', '=']).next());
+                rows.extend(names.map(str::to_owned));
+            }
+        }
+        (sections, rows)
+    }
+
+    /// Calls `see` with every key and the sections of the page that may have it.
+    fn walk(
+        keys: &'static [Key],
+        sections: &[&'static str],
+        see: &mut impl FnMut(&'static str, &[&'static str]),
+    ) {
+        for key in keys {
+            see(key.name, sections);
+            if let Kind::Block(inner) | Kind::Consul(inner) | Kind::Blocks(inner) | Kind::Named(inner) =
+                key.kind
+            {
+                match key.name {
+                    // It has the keys of a child.
+                    "process" => walk(inner, &["process", "exec"], see),
+                    name if PAGE.contains(&format!("\n## `{name}`\n")) => walk(inner, &[name], see),
+                    _ => walk(inner, sections, see),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_has_every_key_in_its_section_and_no_other() {
+        let (sections, rows) = page();
+        let (mut known, mut missing) = (BTreeSet::new(), Vec::new());
+        walk(TOP, &["Top level"], &mut |name: &'static str, places: &[&'static str]| {
+            known.insert(name);
+            let is_there = |place: &&str| sections.get(*place).is_some_and(|words| words.contains(name));
+            if !places.iter().any(is_there) {
+                missing.push(format!("{name} in {places:?}"));
+            }
+        });
+        assert!(missing.is_empty(), "docs/watcher.md does not have {missing:#?}");
+        let strays: Vec<&String> = rows.iter().filter(|row| !known.contains(row.as_str())).collect();
+        assert!(strays.is_empty(), "docs/watcher.md has keys that are none: {strays:?}");
+    }
+}

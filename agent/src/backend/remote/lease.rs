@@ -12,7 +12,7 @@ use http_api::body;
 use link::calls::{self, Granted};
 use tokio::time::{Instant, sleep};
 
-use super::{Attachment, JoinError, Remote};
+use super::{Attachment, JoinError, LOOKUP_LIMIT, Remote};
 
 /// How often the lease is kept.
 const BEAT: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ async fn beat(remote: &Remote) -> Result<bool, Failed> {
     }
     let request = Request::put(calls::LEASE).body(body::full(remote.sign())).expect("a fixed target");
     let asked_at = Instant::now();
-    let answer = remote.ask(request).await.map_err(|error| nobody(error.to_string()))?;
+    let answer = remote.ask(request, LOOKUP_LIMIT).await.map_err(|error| nobody(error.to_string()))?;
     let text = String::from_utf8_lossy(answer.body());
     match answer.status() {
         StatusCode::OK => {

@@ -49,6 +49,9 @@ pub use join::{JoinError, Joins, reachable, reason, resolve, several};
 
 /// How long DNS waits for a registry before it answers from what it knows.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+/// The same while the registry is away and an answer is known: a machine that is gone refuses nothing, and many resolvers
+/// give up after those two seconds.
+const LOOKUP_LIMIT_AWAY: Duration = Duration::from_millis(100);
 /// A write up to this size is kept until its answer is there, to be sent again.
 const KEPT_BYTES_MAX: usize = 2 << 20;
 /// How long one of several servers may look for a leader, in milliseconds, before another one is asked.
@@ -173,7 +176,7 @@ impl Remote {
     /// Errors when no registry answers; the lease then runs out by itself.
     pub async fn leave(&self) -> Result<(), Unavailable> {
         let request = Request::delete(calls::LEASE).body(body::full(self.sign())).expect("a fixed target");
-        let answer = self.ask(request).await?;
+        let answer = self.ask(request, LOOKUP_LIMIT).await?;
         if answer.status().is_success() { Ok(()) } else { Err(Unavailable::NoLeader) }
     }
 
@@ -230,7 +233,7 @@ impl Remote {
     }
 
     /// Asks one of our own questions, whose whole answer is of interest.
-    async fn ask(&self, request: Request<Body>) -> Result<Response<Bytes>, Unavailable> {
+    async fn ask(&self, request: Request<Body>, limit: Duration) -> Result<Response<Bytes>, Unavailable> {
         let asked = async {
             let answer = match self.servers.call(request).await {
                 Some(Ok(answer)) => answer,
@@ -241,7 +244,7 @@ impl Remote {
             let bytes = whole(sent).await.ok_or(Unavailable::NoServers)?;
             Ok(Response::from_parts(head, bytes))
         };
-        timeout(LOOKUP_LIMIT, asked).await.unwrap_or(Err(Unavailable::NoServers))
+        timeout(limit, asked).await.unwrap_or(Err(Unavailable::NoServers))
     }
 
     /// The answer to a question of DNS: the registry's, or the last known one while none answers.
@@ -252,7 +255,10 @@ impl Remote {
             request = request.header(NODE_HEADER, &self.settings.lease.node);
         }
         let request = request.body(body::empty()).map_err(|_| Unavailable::NoServers)?;
-        match self.ask(request).await.and_then(|answer| self.understand(&lookup, &answer)) {
+        let away = matches!(*self.attachment.borrow(), Attachment::Away);
+        let may_be_short = away && self.remembered().recall(&lookup).is_some();
+        let limit = if may_be_short { LOOKUP_LIMIT_AWAY } else { LOOKUP_LIMIT };
+        match self.ask(request, limit).await.and_then(|answer| self.understand(&lookup, &answer)) {
             Ok(found) => Ok(found),
             Err(Unavailable::NoPathToDatacenter) => Err(Unavailable::NoPathToDatacenter),
             Err(error) => {

@@ -167,3 +167,18 @@ async fn a_server_without_a_leader_is_left_for_another_within_a_second() {
     remote.forward(write()).await.unwrap();
     assert_eq!(cannot.seen.load(Relaxed), 1, "the one that answers is asked first from then on");
 }
+
+#[tokio::test]
+async fn a_registry_whose_machine_is_gone_does_not_hold_up_what_is_known() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let _silent = Registry { silent: true, ..Registry::default() }.serve(listener);
+    let remote = remote(place, Duration::from_secs(20));
+    *remote.remembered.lock().unwrap() = Remembered::new(Duration::from_secs(60));
+    let lookup = Lookup::Node { name: "a".into(), datacenter: None };
+    remote.remembered().remember(lookup.clone(), Bytes::new(), Found::Node(None));
+    remote.attachment.send_replace(Attachment::Away);
+    let start = Instant::now();
+    remote.look_up(lookup).await.unwrap();
+    assert!(start.elapsed() < LOOKUP_LIMIT);
+}

@@ -42,10 +42,10 @@ pub(super) fn read(
     let verify_incoming = r.bool("tls.https.verify_incoming", r.bool("verify_incoming_https", verifies));
     if verifies || r.bool("verify_incoming_rpc", false) || r.bool("tls.internal_rpc.verify_incoming", false) {
         notices
-            .push("verify_incoming holds for HTTPS only: the link on ports.server is not encrypted".into());
+            .push("verify_incoming holds for HTTPS only: the link on ports.server is protected by encrypt, not by certificates".into());
     }
     if r.bool("tls.defaults.verify_outgoing", r.bool("verify_outgoing", false)) {
-        notices.push("verify_outgoing has no effect: the link on ports.server is not encrypted".into());
+        notices.push("verify_outgoing has no effect: the link on ports.server is protected by encrypt, not by certificates".into());
     }
     let min_version = min_version(r, notices);
     Ok(HttpsTls {
