@@ -6,7 +6,7 @@ use crate::{
     State,
     codec::{
         CodecError, SnapshotHead, SnapshotRecord,
-        snapshot::{Head, Record, read_version},
+        snapshot::{Head, Record, read_one, read_version},
     },
 };
 
@@ -16,7 +16,7 @@ const PART_BYTES: usize = 256 << 10;
 /// The records of a snapshot, in parts of bounded size.
 #[derive(Debug)]
 pub struct SnapshotParts<R: Read> {
-    deserializer: rmp_serde::Deserializer<rmp_serde::decode::ReadReader<R>>,
+    from: R,
     ended: bool,
 }
 
@@ -24,16 +24,15 @@ impl<R: Read> SnapshotParts<R> {
     /// Reads the beginning. Give it a buffered reader.
     pub fn read(mut from: R) -> Result<(SnapshotHead, Self), CodecError> {
         read_version(&mut from)?;
-        let mut deserializer = rmp_serde::Deserializer::new(from);
-        let head = serde::Deserialize::deserialize(&mut deserializer)?;
-        Ok((SnapshotHead(head), Self { deserializer, ended: false }))
+        let head = read_one(&mut from)?;
+        Ok((SnapshotHead(head), Self { from, ended: false }))
     }
 
     /// The next records; none at the snapshot's end.
     pub fn next_part(&mut self) -> Result<Vec<SnapshotRecord>, CodecError> {
         let (mut records, mut bytes) = (Vec::new(), 0);
         while !self.ended && bytes < PART_BYTES {
-            match serde::Deserialize::deserialize(&mut self.deserializer)? {
+            match read_one(&mut self.from)? {
                 Record::End => self.ended = true,
                 record => {
                     bytes += record.weight();
@@ -46,7 +45,7 @@ impl<R: Read> SnapshotParts<R> {
 
     /// What follows the snapshot.
     pub fn into_rest(self) -> R {
-        self.deserializer.into_inner()
+        self.from
     }
 }
 

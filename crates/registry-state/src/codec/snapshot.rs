@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Autopilot, Caseless, Check, ConfigEntry, Event, Index, Key, KvEntry, Node, NodeCoordinate, Query,
@@ -52,6 +52,11 @@ pub(super) enum Record {
 
 /// Writes a state; give it a buffered writer.
 pub fn write_snapshot(state: &State, mut to: impl Write) -> Result<(), CodecError> {
+    write(state, &mut to)
+}
+
+/// For every writer the same code: that of all records is half a megabyte.
+fn write(state: &State, mut to: &mut dyn Write) -> Result<(), CodecError> {
     to.write_all(&[VERSION])?;
     let mut serializer = rmp_serde::Serializer::new(&mut to).with_struct_map();
     Head::of(state).serialize(&mut serializer)?;
@@ -74,14 +79,18 @@ pub fn write_snapshot(state: &State, mut to: impl Write) -> Result<(), CodecErro
 /// unread. Give it a buffered reader.
 pub fn read_snapshot(mut from: impl Read) -> Result<State, CodecError> {
     read_version(&mut from)?;
-    let mut deserializer = rmp_serde::Deserializer::new(from);
-    let mut state: State = Head::deserialize(&mut deserializer)?.into();
+    let mut state: State = read_one::<Head>(&mut from)?.into();
     loop {
-        match Record::deserialize(&mut deserializer)? {
+        match read_one(&mut from)? {
             Record::End => return Ok(state),
             record => take(&mut state, record)?,
         }
     }
+}
+
+/// Reads one thing, and not a byte more; for every reader the same code.
+pub(super) fn read_one<T: DeserializeOwned>(from: &mut dyn Read) -> Result<T, CodecError> {
+    Ok(T::deserialize(&mut rmp_serde::Deserializer::new(from))?)
 }
 
 /// Reads the version byte, and refuses another one.
