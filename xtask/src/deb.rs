@@ -184,6 +184,8 @@ fn make_parent(path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(parent).with_context(|| parent.display().to_string())
 }
 
+/// Packs a file, with the mode of files that are only read: whoever wrote it may have kept it to himself.
 fn gzip(path: &Path) -> anyhow::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
     run::run(Command::new("gzip").arg("-9n").arg(path))
 }
