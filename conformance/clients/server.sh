@@ -96,7 +96,7 @@ start_agent() {
 # Waits until a node is healthy in the answers of this address; a process that ends before is an error.
 until_passing() {
     local tries=0
-    until curl -fs "http://$2/v1/health/node/$1" 2>/dev/null | grep -q '"passing"'; do
+    until curl -fs "http://$2/v1/health/node/$1" 2>/dev/null | grep '"passing"' >/dev/null; do
         tries=$((tries + 1))
         if [ $tries -gt 200 ] || ! kill -0 "$3" 2>/dev/null; then
             echo "$1 does not start:" >&2

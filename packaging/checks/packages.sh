@@ -37,10 +37,10 @@ is /etc/consul.d/consul.hcl 640 consul:consul
 is /opt/consul 755 consul:consul
 is /etc/consul-template.d 755 root:root
 for user in ryo consul; do
-    in_root getent passwd $user | grep -q ':/usr/sbin/nologin$' || fail "$user can log in"
+    in_root getent passwd $user | grep ':/usr/sbin/nologin$' >/dev/null || fail "$user can log in"
     in_root getent group $user >/dev/null
 done
-in_root dpkg-query -W -f '${Provides}' ryo-consul | grep -qF "consul (= $(in_root consul version | sed -n 's/Consul v//p'))" ||
+in_root dpkg-query -W -f '${Provides}' ryo-consul | grep -F "consul (= $(in_root consul version | sed -n 's/Consul v//p'))" >/dev/null ||
     fail 'the package provides another version of Consul than the program says'
 for deb in "${debs[@]}"; do
     dpkg-deb --fsys-tarfile "$deb" | tar -t
@@ -82,7 +82,7 @@ echo '# written by a playbook' >>"$root/lib/systemd/system/consul.service"
 echo 'datacenter = "mine"' >>"$root/etc/consul.d/consul.hcl"
 make_debs --version "$version+later" --out "$folder/later"
 install_debs "$folder"/later/*.deb
-in_root dpkg-query -W -f '${Version}' ryo | grep -qxF "$version+later" || fail 'not upgraded'
+in_root dpkg-query -W -f '${Version}' ryo | grep -xF "$version+later" >/dev/null || fail 'not upgraded'
 grep -q 'written by a playbook' "$root/lib/systemd/system/consul.service" || fail "the playbook's unit is gone"
 [ ! -e "$root/lib/systemd/system/consul.service.ryo-keep" ] || fail 'a copy of the unit is left'
 grep -q mine "$root/etc/consul.d/consul.hcl" || fail 'the configuration is gone'
