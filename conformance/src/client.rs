@@ -59,16 +59,7 @@ impl Request {
     ///
     /// Errors as the connection does, and when the answer is not HTTP.
     pub fn send(&self, address: SocketAddr, timeout: Duration) -> io::Result<Answer> {
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        stream.set_nodelay(true)?;
-        // A server may answer before it has read all of a body that is too large; its answer counts then.
-        let sent = stream.write_all(&self.bytes(address));
-        match read_answer(&mut BufReader::new(stream), &self.method) {
-            Err(e) => Err(sent.err().unwrap_or(e)),
-            answer => answer,
-        }
+        Connection::open(address, timeout)?.send(self)
     }
 
     fn bytes(&self, address: SocketAddr) -> Vec<u8> {
@@ -83,6 +74,36 @@ impl Request {
         let mut out = out.into_bytes();
         out.extend(self.body.iter().flatten());
         out
+    }
+}
+
+/// A connection for one request after the other.
+///
+/// After an error it is of no more use: what was asked may have been done, and what comes next may be its answer.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    address: SocketAddr,
+}
+
+impl Connection {
+    /// Connects within five seconds; each read and write after that takes `timeout` at most.
+    pub fn open(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), address })
+    }
+
+    /// Sends a request and waits for the answer.
+    pub fn send(&mut self, request: &Request) -> io::Result<Answer> {
+        // A server may answer before it has read all of a body that is too large; its answer counts then.
+        let sent = self.stream.get_mut().write_all(&request.bytes(self.address));
+        match read_answer(&mut self.stream, &request.method) {
+            Err(e) => Err(sent.err().unwrap_or(e)),
+            answer => answer,
+        }
     }
 }
 

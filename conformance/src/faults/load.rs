@@ -14,7 +14,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::{
-    client::{Answer, Request},
+    client::{Answer, Connection, Request},
     history::{Begun, History, Op, Ret},
     pause,
 };
@@ -67,14 +67,14 @@ impl Load {
     ) -> Vec<ScopedJoinHandle<'scope, ()>> {
         let on_keys = (0..CLIENTS).map(|number| {
             threads.spawn(move || {
-                let thread = self.history().thread();
-                Client { load: self, thread, only_reads: number % 2 == 0 }.work(number);
+                Client::new(self, number % 2 == 0).work(number);
             })
         });
         let contenders = (0..CONTENDERS).map(|_| {
             threads.spawn(|| {
+                let mut asker = Asker::new(&self.servers);
                 while !self.is_over() {
-                    self.hold_once();
+                    self.hold_once(&mut asker);
                 }
             })
         });
@@ -93,27 +93,15 @@ impl Load {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks any server; `None` when the outcome is unknown.
-    fn ask(&self, method: &str, path: &str, body: Option<String>) -> Option<Answer> {
-        let server = self.servers[rand::random_range(0..self.servers.len())];
-        let request = Request { body: body.map(String::into_bytes), ..Request::new(method, path) };
-        let answer = request.send(server, PATIENCE).ok().filter(|answer| matches!(answer.status, 200 | 404));
-        if answer.is_none() {
-            // A server that is not there refuses at once.
-            pause(Duration::from_millis(20));
-        }
-        answer
-    }
-
     /// Takes the lock once, holds it for a moment and gives it back.
-    fn hold_once(&self) {
+    fn hold_once(&self, asker: &mut Asker<'_>) {
         let body = r#"{"LockDelay": "0s", "NodeChecks": [], "Behavior": "release"}"#;
-        let Some(made) = self.ask("PUT", "/v1/session/create", Some(body.to_owned())) else { return };
+        let Some(made) = asker.ask("PUT", "/v1/session/create", Some(body.to_owned())) else { return };
         let made: Value = serde_json::from_slice(&made.body).unwrap_or_default();
         let Some(session) = made["ID"].as_str() else { return };
         let acquire = format!("/v1/kv/faults/lock?acquire={session}");
         for _ in 0..20 {
-            match self.ask("PUT", &acquire, Some("held".to_owned())) {
+            match asker.ask("PUT", &acquire, Some("held".to_owned())) {
                 Some(answer) if answer.text().trim() == "true" => {
                     self.hold();
                     break;
@@ -124,7 +112,7 @@ impl Load {
             }
         }
         let destroy = format!("/v1/session/destroy/{session}");
-        while self.ask("PUT", &destroy, None).is_none() && !self.is_over() {}
+        while asker.ask("PUT", &destroy, None).is_none() && !self.is_over() {}
     }
 
     fn hold(&self) {
@@ -138,10 +126,9 @@ impl Load {
 
     /// Reads every key once more, now that all is well.
     pub(super) fn look_at_all(&self) -> anyhow::Result<()> {
-        let thread = self.history().thread();
         let keys = self.history().keys();
+        let mut client = Client::new(self, true);
         for key in keys {
-            let client = Client { load: self, thread, only_reads: true };
             client.read(&key).with_context(|| format!("{key} cannot be read although all is well"))?;
         }
         Ok(())
@@ -162,14 +149,56 @@ impl Load {
     }
 }
 
+/// Asks any server, over a connection to each that is kept: with one for each request there would soon be no port left.
+struct Asker<'a> {
+    servers: &'a [SocketAddr],
+    open: Vec<Option<Connection>>,
+}
+
+impl<'a> Asker<'a> {
+    fn new(servers: &'a [SocketAddr]) -> Self {
+        Self { servers, open: servers.iter().map(|_| None).collect() }
+    }
+
+    /// `None` when the outcome is unknown.
+    fn ask(&mut self, method: &str, path: &str, body: Option<String>) -> Option<Answer> {
+        let server = rand::random_range(0..self.servers.len());
+        let request = Request { body: body.map(String::into_bytes), ..Request::new(method, path) };
+        let answer = self.ask_one(server, &request).filter(|answer| matches!(answer.status, 200 | 404));
+        if answer.is_none() {
+            // A server that is not there refuses at once.
+            pause(Duration::from_millis(20));
+        }
+        answer
+    }
+
+    fn ask_one(&mut self, server: usize, request: &Request) -> Option<Answer> {
+        let mut connection = match self.open[server].take() {
+            Some(kept) => kept,
+            None => Connection::open(self.servers[server], PATIENCE).ok()?,
+        };
+        let answer = connection.send(request).ok()?;
+        if answer.header("connection") != Some("close") {
+            self.open[server] = Some(connection);
+        }
+        Some(answer)
+    }
+}
+
 /// Somebody who does one thing after the other.
 struct Client<'a> {
     load: &'a Load,
+    asker: Asker<'a>,
     thread: u64,
     only_reads: bool,
 }
 
-impl Client<'_> {
+impl<'a> Client<'a> {
+    fn new(load: &'a Load, only_reads: bool) -> Self {
+        let thread = load.history().thread();
+        Self { load, asker: Asker::new(&load.servers), thread, only_reads }
+    }
+
     fn work(mut self, number: usize) {
         while !self.load.is_over() {
             let group = self.load.operations.fetch_add(1, SeqCst) / TOGETHER;
@@ -197,10 +226,10 @@ impl Client<'_> {
     }
 
     /// The value and its index.
-    fn read(&self, key: &str) -> Option<(Option<u64>, u64)> {
+    fn read(&mut self, key: &str) -> Option<(Option<u64>, u64)> {
         let begun = self.begin(key, Op::Read);
         let consistent = if rand::random_range(0..2) == 0 { "?consistent" } else { "" };
-        let answer = self.load.ask("GET", &format!("/v1/kv/{key}{consistent}"), None)?;
+        let answer = self.asker.ask("GET", &format!("/v1/kv/{key}{consistent}"), None)?;
         let found: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let (value, index) = match found.get(0) {
             Some(pair) => {
@@ -219,27 +248,27 @@ impl Client<'_> {
         self.load.values.fetch_add(1, SeqCst) as u64 + 1
     }
 
-    fn write(&self, key: &str) -> Option<()> {
+    fn write(&mut self, key: &str) -> Option<()> {
         let value = self.value();
         let begun = self.begin(key, Op::Write(value));
-        let answer = self.load.ask("PUT", &format!("/v1/kv/{key}"), Some(value.to_string()))?;
+        let answer = self.asker.ask("PUT", &format!("/v1/kv/{key}"), Some(value.to_string()))?;
         assert_eq!(answer.text().trim(), "true", "a write that nothing stands against");
         self.end(&begun, Ret::Done);
         Some(())
     }
 
-    fn delete(&self, key: &str) -> Option<()> {
+    fn delete(&mut self, key: &str) -> Option<()> {
         let begun = self.begin(key, Op::Delete);
-        self.load.ask("DELETE", &format!("/v1/kv/{key}"), None)?;
+        self.asker.ask("DELETE", &format!("/v1/kv/{key}"), None)?;
         self.end(&begun, Ret::Done);
         Some(())
     }
 
-    fn swap(&self, key: &str) -> Option<()> {
+    fn swap(&mut self, key: &str) -> Option<()> {
         let (before, index) = self.read(key)?;
         let value = self.value();
         let begun = self.begin(key, Op::Swap(before, value));
-        let answer = self.load.ask("PUT", &format!("/v1/kv/{key}?cas={index}"), Some(value.to_string()))?;
+        let answer = self.asker.ask("PUT", &format!("/v1/kv/{key}?cas={index}"), Some(value.to_string()))?;
         self.end(&begun, Ret::Swapped(answer.text().trim() == "true"));
         Some(())
     }
