@@ -27,10 +27,25 @@ stage_open() {
     root=$(mktemp -d)
     started=
     # Some of them may have ended already.
-    trap '[ -z "$started" ] || kill $started 2>/dev/null || true; wait; rm -rf "$root"' EXIT
+    trap 'stage_end; rm -rf "$root"' EXIT
     trap 'exit 1' HUP INT TERM
     mkdir -p "$root/etc/ryo-watch" "$root/run" "$root/var/log" "$root/var/lib" "$root/bin"
     export HOME="$root" PATH="$root/bin:$PATH"
+}
+
+# Ends what was started: asked first, for it may have programs of its own to end.
+stage_end() {
+    [ -n "$started" ] || { wait; return 0; }
+    kill $started 2>/dev/null || true
+    for process in $started; do
+        tries=300
+        while kill -0 "$process" 2>/dev/null && [ $tries -gt 0 ]; do
+            tries=$((tries - 1))
+            sleep 0.1
+        done
+        kill -9 "$process" 2>/dev/null || true
+    done
+    wait
 }
 
 stage_copy() {
@@ -42,7 +57,7 @@ stage_copy() {
 stage_registry() {
     "$RYO" dev -node=registry "$@" > "$root/registry.log" 2>&1 &
     started="$started $!"
-    stage_until 30 stage_lists http://127.0.0.1:8500/v1/catalog/node/registry
+    stage_until 60 stage_lists http://127.0.0.1:8500/v1/catalog/node/registry
 }
 
 # Whether an answer lists anything that has an address.

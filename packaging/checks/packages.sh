@@ -65,7 +65,7 @@ start_registry() {
     chroot "$root" setpriv --reuid=ryo --regid=ryo --clear-groups /usr/bin/ryo-registry -config-dir=/etc/ryo.d \
         >"$folder/registry.log" 2>&1 &
     registry=$!
-    within 20 in_root ryo operator raft list-peers
+    within 60 in_root ryo operator raft list-peers
 }
 stop_registry() {
     kill $registry

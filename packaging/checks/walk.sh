@@ -14,7 +14,7 @@ machine() { # NAME ADDRESS
     install -m 755 packaging/checks/systemctl "$root/usr/local/bin/systemctl"
     unshare --net --uts sh -c 'hostname "$1"; exec sleep infinity' sh "$1" &
     inside[$1]=$!
-    within 5 shows_name "$1" "${inside[$1]}"
+    within 60 shows_name "$1" "${inside[$1]}"
     ip link add "$1" type veth peer name eth0 netns "${inside[$1]}"
     ip link set "$1" master fleet up
     nsenter --net="/proc/${inside[$1]}/ns/net" sh -ec "ip link set lo up; ip addr add $2/24 dev eth0; ip link set eth0 up"
@@ -66,10 +66,10 @@ for each in registry:10.1.1.10 web:10.1.1.11 proxy:10.1.1.12; do
     machine "${each%:*}" "${each#*:}"
     follow "${each%:*}"
 done
-for step in 1 2 3 4 5 6 7 8 9 10; do
+for step in $(seq 60); do
     said=$(curl -s --max-time 2 http://10.1.1.12/ || true)
     [[ $said != *'It works'* ]] || break
-    [ "$step" != 10 ] || fail "no page through the proxy: $said"
+    [ "$step" != 60 ] || fail "no page through the proxy: $said"
     sleep 1
 done
 echo 'walk: the page comes through the proxy'
