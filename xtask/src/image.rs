@@ -6,6 +6,8 @@ use anyhow::{Context as _, ensure};
 
 use crate::{place::Place, run, say};
 
+/// Where Debian's package ca-certificates has Mozilla's list, a file each.
+const AUTHORITIES: &str = "/usr/share/ca-certificates/mozilla";
 /// The names that the program has in the image.
 const NAMES: [&str; 6] = ["consul", "consul-template", "ryo-agent", "ryo-entry", "ryo-registry", "ryo-watch"];
 
@@ -55,7 +57,7 @@ fn podman(stage: &Path) -> anyhow::Result<Command> {
 
 /// What the image holds.
 fn fill(place: &Place, root: &Path, from: &Path) -> anyhow::Result<()> {
-    for folder in ["bin", "config", "consul", "data", "etc/ryo", "tmp"] {
+    for folder in ["bin", "config", "consul", "data", "etc/ryo", "etc/ssl/certs", "tmp"] {
         fs::create_dir_all(root.join(folder))?;
     }
     fs::copy(place.binary(), root.join("bin/ryo"))?;
@@ -67,7 +69,23 @@ fn fill(place: &Place, root: &Path, from: &Path) -> anyhow::Result<()> {
         symlink(format!("/{folder}"), root.join("consul").join(folder))?;
     }
     fs::copy(from.join("image.hcl"), root.join("etc/ryo/image.hcl"))?;
+    fs::write(root.join("etc/ssl/certs/ca-certificates.crt"), authorities()?)?;
     // Whatever the caller's umask makes of them.
     run::run(Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(root))?;
     run::run(Command::new("chmod").arg("1777").arg(root.join("tmp")))
+}
+
+/// Who vouches for the web's certificates, in one file. Not the machine's own list, to which somebody may have added.
+fn authorities() -> anyhow::Result<String> {
+    let files = fs::read_dir(AUTHORITIES)
+        .context("ca-certificates has to be installed (apt-get install ca-certificates)")?;
+    let mut files = files.map(|file| Ok(file?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    files.sort();
+    let mut all = String::new();
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        all += text.trim_end();
+        all.push('\n');
+    }
+    Ok(all)
 }
