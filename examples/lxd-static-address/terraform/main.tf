@@ -1,7 +1,14 @@
 # The fleet of README.md by OpenTofu or Terraform: `tofu apply`, after Packer has made the images.
 terraform {
   required_providers {
-    lxd = { source = "terraform-lxd/lxd", version = "~> 1.10" }
+    lxd = { source = "terraform-lxd/lxd", version = "~> 3.0" }
+  }
+}
+
+provider "lxd" {
+  remote {
+    name    = "local"
+    address = "unix://"
   }
 }
 
@@ -47,7 +54,7 @@ resource "lxd_profile" "ryo" {
   }
 }
 
-resource "lxd_container" "registry" {
+resource "lxd_instance" "registry" {
   name     = "registry"
   image    = "ryo-registry${local.end}"
   profiles = [lxd_profile.ryo.name]
@@ -73,7 +80,7 @@ resource "lxd_container" "registry" {
 }
 
 # No depends_on: agents wait for their registry.
-resource "lxd_container" "other" {
+resource "lxd_instance" "other" {
   for_each = local.containers
   name     = each.key
   image    = "${each.value.image}${local.end}"

@@ -2,7 +2,14 @@
 # host, its bridge and the registry.
 terraform {
   required_providers {
-    lxd = { source = "terraform-lxd/lxd", version = "~> 1.10" }
+    lxd = { source = "terraform-lxd/lxd", version = "~> 3.0" }
+  }
+}
+
+provider "lxd" {
+  remote {
+    name    = "local"
+    address = "unix://"
   }
 }
 
@@ -13,7 +20,7 @@ variable "project_id" {
   default = "shop"
 }
 
-resource "lxd_container" "web" {
+resource "lxd_instance" "web" {
   name     = "${var.project_id}-web"
   image    = "${var.project_id}-web-${var.image_version}"
   profiles = ["ryo"]
