@@ -2,14 +2,18 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use daemon::Shutdown;
 use http::{
     Request, Response, Uri, Version,
     uri::{Authority, Scheme},
 };
 use http_api::Body;
 use http_body_util::BodyExt as _;
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{
+    client::conn::http2::{Builder, SendRequest},
+    rt::Executor,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -73,8 +77,32 @@ pub struct Link {
 
 enum State {
     Idle,
-    Connected(SendRequest<Body>),
+    Connected(Connected),
     Away { failures: u32, next_try: Instant, reason: Arc<str> },
+}
+
+struct Connected {
+    sender: SendRequest<Body>,
+    tasks: Tasks,
+}
+
+/// The tasks that move a connection's bytes; it ends with them.
+#[derive(Clone, Default)]
+struct Tasks(Shutdown);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        let cut = self.0.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = cut.requested() => {}
+                _ = task => {}
+            }
+        });
+    }
 }
 
 impl Link {
@@ -113,6 +141,16 @@ impl Link {
         }
     }
 
+    /// Ends the connection, and all calls that wait for answers over it: the peer is there for nobody.
+    pub fn cut(&self) {
+        if let Ok(mut state) = self.state.try_lock()
+            && let State::Connected(connected) = &*state
+        {
+            connected.tasks.0.request();
+            *state = State::Idle;
+        }
+    }
+
     /// Sends one request as [`Link::call`] does; one that was not sent comes back.
     pub async fn try_call(&self, request: Request<Body>) -> Result<Response<Body>, Unanswered> {
         match self.connected().await {
@@ -125,7 +163,7 @@ impl Link {
     pub(crate) async fn connected(&self) -> Result<SendRequest<Body>, LinkError> {
         let mut state = self.state.lock().await;
         let failures = match &*state {
-            State::Connected(sender) if !sender.is_closed() => return Ok(sender.clone()),
+            State::Connected(open) if !open.sender.is_closed() => return Ok(open.sender.clone()),
             State::Connected(_) | State::Idle => 0,
             State::Away { next_try, reason, .. } if Instant::now() < *next_try => {
                 return Err(self.no_connection(reason.clone()));
@@ -133,8 +171,9 @@ impl Link {
             State::Away { failures, .. } => *failures,
         };
         match self.dial().await {
-            Ok(sender) => {
-                *state = State::Connected(sender.clone());
+            Ok(connected) => {
+                let sender = connected.sender.clone();
+                *state = State::Connected(connected);
                 Ok(sender)
             }
             Err(error) => {
@@ -184,10 +223,11 @@ impl Link {
         Uri::from_parts(parts).map_err(|_| LinkError::Target(target.to_string().into()))
     }
 
-    async fn dial(&self) -> io::Result<SendRequest<Body>> {
+    async fn dial(&self) -> io::Result<Connected> {
+        let tasks = Tasks::default();
         let dialled = async {
             let stream = self.network.connect(self.address).await?;
-            let (sender, connection) = Builder::new(TokioExecutor::new())
+            let (sender, connection) = Builder::new(tasks.clone())
                 .timer(TokioTimer::new())
                 .initial_max_send_streams(wire::STREAMS_MAX as usize)
                 .initial_stream_window_size(wire::STREAM_WINDOW_BYTES)
@@ -203,12 +243,12 @@ impl Link {
         let (sender, connection) = timeout(wire::CONNECT_LIMIT, dialled).await??;
         let address = self.address;
         // The task ends with the connection, and the connection with its last sender.
-        tokio::spawn(async move {
+        tasks.execute(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(target: "agent.link", %address, %error, "the link ended");
             }
         });
-        Ok(sender)
+        Ok(Connected { sender, tasks })
     }
 
     fn no_connection(&self, reason: Arc<str>) -> LinkError {

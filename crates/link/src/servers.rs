@@ -80,6 +80,13 @@ impl Servers {
         self.preferred.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The server that is asked first; `None` when none is known.
+    pub fn preferred(&self) -> Option<Arc<Link>> {
+        let links = self.links();
+        let number = self.preferred.load(Ordering::Relaxed).checked_rem(links.len())?;
+        Some(links[number].clone())
+    }
+
     fn links(&self) -> Arc<[Arc<Link>]> {
         self.links.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -9,12 +9,16 @@ use std::{
 use daemon::Shutdown;
 use http::{Request, StatusCode};
 use http_api::body;
-use link::calls::{self, Granted};
+use link::{
+    Link,
+    calls::{self, Granted},
+};
 use tokio::time::{Instant, sleep};
 
 use super::{Attachment, JoinError, LOOKUP_LIMIT, Remote};
 
-/// How often the lease is kept.
+/// How often the lease is kept, and how long a server may take to answer when there are others: a second after the last answer,
+/// two and three after it, each time another one is asked, within the four that a lease lasts.
 const BEAT: Duration = Duration::from_secs(1);
 /// The first pause after a failure; doubled up to [`PAUSE_MAX`] or the configured interval.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -41,7 +45,7 @@ pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), 
                 }
                 remote.settings.retry_interval.min(Duration::from_secs(10))
             }
-            Err(Failed::Away(error)) => {
+            Err(Failed::Away(error) | Failed::Silent(error)) => {
                 failures += 1;
                 if matches!(error, JoinError::Key { .. }) && !std::mem::replace(&mut refused, true) {
                     tracing::error!(target: "agent", peer = one_line(&error), "the registry does not take this node");
@@ -65,17 +69,19 @@ pub(super) async fn take(remote: &Remote) -> Result<(), JoinError> {
     match beat(remote).await {
         Ok(taken_in) => attached(remote, taken_in),
         Err(Failed::Refused(reason)) => return Err(JoinError::Nobody(vec![reason])),
-        Err(Failed::Away(_)) => {}
+        Err(Failed::Away(_) | Failed::Silent(_)) => {}
     }
     Ok(())
 }
 
 enum Failed {
     Away(JoinError),
+    /// The same: a server did not answer.
+    Silent(JoinError),
     Refused(String),
 }
 
-/// One sign of life; looks for registries first when none is known or none answers. Whether the catalog took us in anew.
+/// One sign of life; looks for registries first when none is known or none answered. Whether the catalog took us in anew.
 async fn beat(remote: &Remote) -> Result<bool, Failed> {
     let attached = matches!(*remote.attachment.borrow(), Attachment::Attached);
     if !attached || remote.servers.addresses().is_empty() {
@@ -86,9 +92,31 @@ async fn beat(remote: &Remote) -> Result<bool, Failed> {
             Err(_) => {}
         }
     }
+    let mut silent = Vec::new();
+    let mut others = remote.servers.addresses().len().saturating_sub(1);
+    loop {
+        let limit = if others > 0 { BEAT } else { LOOKUP_LIMIT };
+        match say(remote, limit, attached).await {
+            Ok(taken_in) => {
+                // It is not the network: whoever waits for these waits in vain, and another server answers.
+                silent.iter().for_each(|link: &Arc<Link>| link.cut());
+                return Ok(taken_in);
+            }
+            Err(Failed::Silent(_)) if others > 0 => silent.extend(remote.servers.preferred()),
+            Err(Failed::Away(_)) if others > 0 => {}
+            failed => return failed,
+        }
+        others -= 1;
+        remote.servers.prefer_next();
+    }
+}
+
+/// Tells one server that we live, the one that is asked first or the next that can be reached.
+async fn say(remote: &Remote, limit: Duration, attached: bool) -> Result<bool, Failed> {
     let request = Request::put(calls::LEASE).body(body::full(remote.sign())).expect("a fixed target");
     let asked_at = Instant::now();
-    let answer = remote.ask(request, LOOKUP_LIMIT).await.map_err(|error| nobody(error.to_string()))?;
+    let answer =
+        remote.ask(request, limit).await.map_err(|error| Failed::Silent(reason(error.to_string())))?;
     let text = String::from_utf8_lossy(answer.body());
     match answer.status() {
         StatusCode::OK => {
@@ -107,15 +135,16 @@ async fn beat(remote: &Remote) -> Result<bool, Failed> {
             Ok(granted.taken_in)
         }
         status if status.is_client_error() => Err(Failed::Refused(text.into_owned())),
-        _ => {
-            remote.servers.prefer_next();
-            Err(nobody(text.into_owned()))
-        }
+        _ => Err(nobody(text.into_owned())),
     }
 }
 
-fn nobody(reason: String) -> Failed {
-    Failed::Away(JoinError::Nobody(vec![reason]))
+fn nobody(why: String) -> Failed {
+    Failed::Away(reason(why))
+}
+
+fn reason(why: String) -> JoinError {
+    JoinError::Nobody(vec![why])
 }
 
 fn attached(remote: &Remote, taken_in: bool) {

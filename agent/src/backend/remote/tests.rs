@@ -17,6 +17,8 @@ struct Registry {
     silent: bool,
     /// Whether it says that it knows no leader.
     unserved: bool,
+    /// What it says to everything, in place of what it got.
+    says: Option<String>,
     /// The ids of the requests.
     ids: Arc<Mutex<Vec<String>>>,
 }
@@ -35,7 +37,8 @@ impl Registry {
                 if registry.silent {
                     std::future::pending::<()>().await;
                 }
-                let mut answer = Response::new(body::full(sent));
+                let said = registry.says.clone().map_or(sent, Bytes::from);
+                let mut answer = Response::new(body::full(said));
                 if registry.unserved {
                     answer.headers_mut().insert(UNSERVED_HEADER, HeaderValue::from_static("1"));
                 }
@@ -166,6 +169,33 @@ async fn a_server_without_a_leader_is_left_for_another_within_a_second() {
     assert!(start.elapsed() < Duration::from_secs(1));
     remote.forward(write()).await.unwrap();
     assert_eq!(cannot.seen.load(Relaxed), 1, "the one that answers is asked first from then on");
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_left_for_another_with_all_that_wait_for_it() {
+    let serve = async |registry: &Registry| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        (listener.local_addr().unwrap(), registry.serve(listener))
+    };
+    // It takes everything and answers nothing, as a process that is stopped or a machine behind a cut cable.
+    let silent = Registry { silent: true, ..Registry::default() };
+    let lease = calls::Granted { version: calls::VERSION, ..calls::Granted::default() };
+    let well = Registry { says: Some(serde_json::to_string(&lease).unwrap()), ..Registry::default() };
+    let ((first, _one), (second, _other)) = (serve(&silent).await, serve(&well).await);
+    let remote = remote(first, Duration::from_secs(20));
+    remote.servers.set(&[first, second]);
+    let reader = remote.clone();
+    let reading = tokio::spawn(async move {
+        let read = Request::get("/v1/kv/a?index=7").body(body::empty()).unwrap();
+        reader.forward(read).await.map(drop)
+    });
+    while silent.seen.load(Relaxed) < 1 {
+        tokio::task::yield_now().await;
+    }
+    lease::take(&remote).await.unwrap();
+    assert_eq!(*remote.attachment.borrow(), Attachment::Attached, "the lease is kept at the other one");
+    reading.await.unwrap().unwrap();
+    assert_eq!((silent.seen.load(Relaxed), well.seen.load(Relaxed)), (2, 2));
 }
 
 #[tokio::test]
