@@ -1,12 +1,12 @@
 //! How one text differs from another, for people: unified, with secrets masked.
 
-use std::sync::LazyLock;
+use std::{
+    fmt::{self, Write},
+    sync::LazyLock,
+};
 
+use imara_diff::{Algorithm, Diff, InternedInput, Interner, Token, UnifiedDiffPrinter};
 use regex::{Captures, Regex};
-use similar::TextDiff;
-
-/// Lines around a change.
-const CONTEXT: usize = 3;
 
 /// Names of what is nobody's business, and the value after them.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
@@ -26,9 +26,50 @@ pub(crate) fn unified(before: &[u8], now: &[u8], name: &str) -> String {
         return String::new();
     }
     let (before, now) = (lines(before), lines(now));
-    let diff = TextDiff::from_lines(before.as_str(), now.as_str());
-    let text = diff.unified_diff().context_radius(CONTEXT).header(name, name).to_string();
-    masked(&text)
+    let input = InternedInput::new(before.as_str(), now.as_str());
+    let mut diff = Diff::compute(Algorithm::Histogram, &input);
+    diff.postprocess_lines(&input);
+    let hunks = Hunks(&input.interner);
+    masked(&format!("--- {name}\n+++ {name}\n{}", diff.unified_diff(&hunks, Default::default(), &input)))
+}
+
+/// Prints hunks as `diff -u` does, which tells of a last line that does not end.
+struct Hunks<'a>(&'a Interner<&'a str>);
+
+impl Hunks<'_> {
+    fn line(&self, f: &mut impl Write, mark: char, line: Token) -> fmt::Result {
+        let text = self.0[line];
+        write!(f, "{mark}{text}")?;
+        if text.ends_with('\n') { Ok(()) } else { f.write_str("\n\\ No newline at end of file\n") }
+    }
+}
+
+impl UnifiedDiffPrinter for Hunks<'_> {
+    fn display_header(
+        &self,
+        mut f: impl Write,
+        start_before: u32,
+        start_after: u32,
+        len_before: u32,
+        len_after: u32,
+    ) -> fmt::Result {
+        let range = |start: u32, len: u32| match len {
+            // The line before it, as there is none to name.
+            0 => format!("{start},0"),
+            1 => format!("{}", start + 1),
+            len => format!("{},{len}", start + 1),
+        };
+        writeln!(f, "@@ -{} +{} @@", range(start_before, len_before), range(start_after, len_after))
+    }
+
+    fn display_context_token(&self, mut f: impl Write, token: Token) -> fmt::Result {
+        self.line(&mut f, ' ', token)
+    }
+
+    fn display_hunk(&self, mut f: impl Write, before: &[Token], after: &[Token]) -> fmt::Result {
+        before.iter().try_for_each(|line| self.line(&mut f, '-', *line))?;
+        after.iter().try_for_each(|line| self.line(&mut f, '+', *line))
+    }
 }
 
 /// Text as it is; other bytes as a diff can show them.
@@ -64,6 +105,25 @@ mod tests {
         assert_eq!(diff, "--- /etc/f\n+++ /etc/f\n@@ -1,3 +1,3 @@\n a\n-b\n+x\n c\n");
         assert_eq!(unified(b"a", b"a", "f"), "");
         assert!(unified(b"\xff", b"a\n", "f").contains("+a"));
+    }
+
+    #[test]
+    fn hunks_are_told_as_diff_tells_them() {
+        let hunks =
+            |before: &str, now: &str| unified(before.as_bytes(), now.as_bytes(), "f")[12..].to_owned();
+        assert_eq!(hunks("", "a\n"), "@@ -0,0 +1 @@\n+a\n");
+        assert_eq!(hunks("a\n", "a"), "@@ -1 +1 @@\n-a\n+a\n\\ No newline at end of file\n");
+        let before: String = (0..20).map(|line| format!("{line}\n")).collect();
+        let now = before.replace("2\n3\n", "3\n").replace("\n15\n", "\nx\n");
+        let expected = "@@ -1,6 +1,5 @@\n 0\n 1\n-2\n 3\n 4\n 5\n@@ -13,7 +12,7 @@\n 12\n 13\n 14\n-15\n+x\n 16\n 17\n 18\n";
+        assert_eq!(hunks(&before, &now), expected);
+    }
+
+    #[test]
+    fn files_with_nothing_in_common_are_told_soon() {
+        let file = |word: &str| (0..30_000).map(|line| format!("{word} {line}\n")).collect::<String>();
+        let diff = unified(file("before").as_bytes(), file("now").as_bytes(), "f");
+        assert_eq!(diff.lines().count(), 60_003);
     }
 
     #[test]
