@@ -47,7 +47,7 @@ fn compile(place: &Place, target: &str, keep: &Path) -> anyhow::Result<PathBuf> 
     command.arg("--");
     link::for_rustc(&mut command, keep)?;
     run::run(&mut command)?;
-    Ok(place.package.join("..").join(target).join("release/ryo"))
+    Ok(place.target.join(target).join("release/ryo"))
 }
 
 /// For every crate: places that look the same from every folder, and no tables for unwinding, which ends in abort anyway.
@@ -58,6 +58,8 @@ fn flags(place: &Place) -> String {
         "-Cforce-unwind-tables=no".to_owned(),
         format!("--remap-path-prefix={home}/registry/src="),
         format!("--remap-path-prefix={}=", place.root.display()),
+        // Code that build scripts write is taken from here, which may be elsewhere.
+        format!("--remap-path-prefix={}=target", place.target.display()),
     ];
     flags.join("\x1f")
 }

@@ -16,6 +16,8 @@ use crate::run;
 pub(crate) struct Place {
     /// The project's folder.
     pub(crate) root: PathBuf,
+    /// Where cargo builds.
+    pub(crate) target: PathBuf,
     /// Where the binary goes and is taken from: `target/package`.
     pub(crate) package: PathBuf,
     /// Where packages and image go: the same, unless said otherwise.
@@ -36,9 +38,10 @@ impl Place {
             Err(_) => run::output(Command::new("git").current_dir(&root).args(["log", "-1", "--format=%ct"]))
                 .context("not a git checkout: set SOURCE_DATE_EPOCH")?,
         };
-        let package = root.join(target).join("package");
+        let target = root.join(target);
+        let package = target.join("package");
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self { root, out: package.clone(), package, version, epoch })
+        Ok(Self { root, target, out: package.clone(), package, version, epoch })
     }
 
     /// The static program.
