@@ -14,7 +14,7 @@ use hickory_proto::{
 use serde_json::Value;
 
 /// Far more than anything here takes.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Asks again and again until there is an answer; fails after `limit` with the last reason against it.
 #[expect(clippy::disallowed_methods, reason = "a plain thread that watches other processes")]

@@ -9,7 +9,7 @@
 //! | `set NAME=VALUE` | a variable of all commands; `HOSTNAME` and `PRIVATE_IP` are there |
 //! | `[NAME]` | on which machine what follows is done |
 //! | `$ COMMAND` | done once |
-//! | `? COMMAND` | asked until what comes out fits, half a minute at most |
+//! | `? COMMAND` | asked until what comes out fits, a minute at most |
 //! | `& COMMAND` | runs on, to the scene's end |
 //! | indented lines | more lines of the command |
 //! | `= CODE` | the exit code that the command must have; 0 when nothing is said |

@@ -17,7 +17,7 @@ use fleet::{Fleet, Part};
 use crate::{process::Process, stage::Stage};
 
 /// What may take long on a slow machine.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 type Scene = (&'static str, fn(&mut Fleet) -> anyhow::Result<()>);
 
