@@ -29,6 +29,62 @@ const BYTES_MAX: usize = 512 * 1024;
 /// Up to how many changed keys are looked up one by one.
 const CHANGES_MAX: usize = 16;
 
+/// Which questions need not be asked, since a prefix answers them.
+#[derive(Debug, Default)]
+pub(super) struct Covered {
+    /// Each question with its prefix.
+    by: HashMap<Arc<Query>, Arc<Query>>,
+    /// Each prefix with those of its questions that are prefixes too.
+    lists: HashMap<Arc<Query>, Vec<Arc<Query>>>,
+}
+
+impl Covered {
+    /// The prefix that answers a question.
+    pub(super) fn prefix_of(&self, query: &Query) -> Option<&Query> {
+        self.by.get(query).map(Arc::as_ref)
+    }
+
+    /// Whether a prefix answers a question.
+    pub(super) fn has(&self, query: &Query) -> bool {
+        self.by.contains_key(query)
+    }
+
+    /// Whether a prefix answers others.
+    pub(super) fn is_prefix(&self, query: &Query) -> bool {
+        self.lists.contains_key(query)
+    }
+
+    /// The questions of a prefix that changes of some keys concern.
+    fn concerned<'a>(&'a self, prefix: &'a Query, paths: &'a [String]) -> impl Iterator<Item = &'a Query> {
+        let (region, by) = (place(prefix).map(|(_, region)| region.clone()), &self.by);
+        let keys = paths.iter().filter_map(move |path| {
+            let key = Query::Key { path: path.clone(), region: region.clone()? };
+            by.get_key_value(&key).filter(|(_, by)| by.as_ref() == prefix).map(|(key, _)| key.as_ref())
+        });
+        let is_concerned = move |query: &&Query| {
+            prefix_text(query).is_some_and(|text| paths.iter().any(|path| path.starts_with(text)))
+        };
+        let lists = self.lists.get(prefix).into_iter().flatten().map(Arc::as_ref);
+        keys.chain(lists.filter(is_concerned))
+    }
+}
+
+impl FromIterator<(Query, Query)> for Covered {
+    fn from_iter<I: IntoIterator<Item = (Query, Query)>>(pairs: I) -> Self {
+        let mut covered = Self::default();
+        for (query, prefix) in pairs {
+            let known = covered.lists.get_key_value(&prefix).map(|(known, _)| Arc::clone(known));
+            let (query, prefix) = (Arc::new(query), known.unwrap_or_else(|| Arc::new(prefix)));
+            let lists = covered.lists.entry(Arc::clone(&prefix)).or_default();
+            if matches!(*query, Query::Prefix { .. }) {
+                lists.push(Arc::clone(&query));
+            }
+            covered.by.insert(query, prefix);
+        }
+        covered
+    }
+}
+
 /// What has changed below prefixes and has not been handed to the questions that they answer.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
@@ -78,9 +134,15 @@ fn changed(before: &[KeyPair], now: &[KeyPair]) -> Option<Vec<String>> {
     None
 }
 
-/// What a question asks for below a place in the registry's keys, and where.
+/// What a question asks for below a place in the registry's keys, and where; none for a name that the registry has another
+/// way of writing.
 fn place(query: &Query) -> Option<(&str, &Region)> {
     match query {
+        Query::Key { path: name, .. } | Query::Prefix { prefix: name, .. }
+            if name.starts_with('/') || name.contains("//") =>
+        {
+            None
+        }
         Query::Key { path, region } => Some((path, region)),
         Query::Prefix { prefix, region } => Some((prefix, region)),
         _ => None,
@@ -155,15 +217,15 @@ fn folders_above(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a folder holds so much, or so much beside what is asked for, that one by one is cheaper.
-pub(super) fn holds_too_much(folder: &Query, answer: &Answer, covered: &HashMap<Query, Query>) -> bool {
+pub(super) fn holds_too_much(folder: &Query, answer: &Answer, covered: &Covered) -> bool {
     let Answer::Pairs(pairs) = answer else { return false };
     let bytes: usize = pairs.iter().map(|pair| pair.path.len() + pair.value.len()).sum();
     if bytes > BYTES_MAX || pairs.len() <= BESIDE_MAX {
         return bytes > BYTES_MAX;
     }
-    let asked = || covered.iter().filter(|(_, prefix)| *prefix == folder).map(|(query, _)| query);
+    let asked = || covered.by.iter().filter(|(_, prefix)| ***prefix == *folder).map(|(query, _)| query);
     let keys: HashSet<&str> = asked().filter_map(|query| key_path(query)).collect();
-    let prefixes: Vec<&str> = asked().filter_map(|query| prefix_of(query)).collect();
+    let prefixes: Vec<&str> = asked().filter_map(|query| prefix_text(query)).collect();
     let is_asked = |path: &str| keys.contains(path) || prefixes.iter().any(|prefix| path.starts_with(prefix));
     pairs.iter().filter(|pair| !is_asked(&pair.path)).count() > BESIDE_MAX
 }
@@ -175,7 +237,7 @@ fn key_path(query: &Query) -> Option<&str> {
     }
 }
 
-fn prefix_of(query: &Query) -> Option<&str> {
+fn prefix_text(query: &Query) -> Option<&str> {
     match query {
         Query::Prefix { prefix, .. } => Some(prefix),
         _ => None,
@@ -190,7 +252,7 @@ pub(super) fn below_prefixes(
     used: &HashSet<&Query>,
     folders: &HashSet<Query>,
     denied: impl Fn(&Query) -> bool,
-) -> HashMap<Query, Query> {
+) -> Covered {
     let prefixes: Vec<&Query> = used
         .iter()
         .copied()
@@ -199,7 +261,7 @@ pub(super) fn below_prefixes(
         .collect();
     let covering = |query: &Query| {
         let above = prefixes.iter().copied().filter(|prefix| *prefix != query && covers(prefix, query));
-        above.min_by_key(|prefix| prefix_of(prefix).map(str::len)).cloned()
+        above.min_by_key(|prefix| prefix_text(prefix).map(str::len)).cloned()
     };
     used.iter().filter_map(|query| Some(((*query).clone(), covering(query)?))).collect()
 }
@@ -214,39 +276,28 @@ fn covers(prefix: &Query, query: &Query) -> bool {
 }
 
 /// What is new for covered questions whose prefix has been answered.
-pub(super) fn answers(
-    fresh: Fresh,
-    covered: &HashMap<Query, Query>,
-    known: &Answers,
-) -> Vec<(Query, Answer)> {
+pub(super) fn answers(fresh: Fresh, covered: &Covered, known: &Answers) -> Vec<(Query, Answer)> {
     if fresh.all {
         return all_answers(covered, known);
     }
     let mut found = Vec::new();
     for (prefix, paths) in &fresh.paths {
         let Some(Answer::Pairs(pairs)) = known.get(prefix).map(Arc::as_ref) else { continue };
-        let concerned = covered.iter().filter(|(query, by)| {
-            *by == prefix
-                && match query {
-                    Query::Key { path, .. } => paths.contains(path),
-                    Query::Prefix { prefix, .. } => paths.iter().any(|path| path.starts_with(prefix)),
-                    _ => false,
-                }
-        });
         let answer = |query: &Query| match query {
             Query::Prefix { prefix, .. } => below(prefix, pairs),
             query => key_answer(pairs.iter().find(|pair| Some(pair.path.as_str()) == key_path(query))),
         };
-        found.extend(concerned.map(|(query, _)| (query.clone(), answer(query))));
+        found.extend(covered.concerned(prefix, paths).map(|query| (query.clone(), answer(query))));
     }
     found
 }
 
-fn all_answers(covered: &HashMap<Query, Query>, known: &Answers) -> Vec<(Query, Answer)> {
+fn all_answers(covered: &Covered, known: &Answers) -> Vec<(Query, Answer)> {
     // By path, because a list of thousands may cover thousands of keys.
     let mut lists: HashMap<&Query, HashMap<&str, &KeyPair>> = HashMap::new();
     let mut found = Vec::new();
-    for (query, by) in covered {
+    for (query, by) in &covered.by {
+        let (query, by) = (query.as_ref(), by.as_ref());
         let Some(Answer::Pairs(pairs)) = known.get(by).map(Arc::as_ref) else { continue };
         let answer = match query {
             Query::Key { path, .. } => {
@@ -290,7 +341,8 @@ mod tests {
         let used = used.iter().collect();
         let folders = folders_of_many(&used, |query| denied.contains(query));
         let covered = below_prefixes(&used, &folders, |query| denied.contains(query));
-        let mut shown: Vec<String> = covered.iter().map(|(key, prefix)| format!("{key} {prefix}")).collect();
+        let mut shown: Vec<String> =
+            covered.by.iter().map(|(key, prefix)| format!("{key} {prefix}")).collect();
         shown.sort();
         shown
     }
@@ -320,7 +372,7 @@ mod tests {
     #[test]
     fn a_folder_with_much_else_in_it_is_not_asked_for() {
         let folder = Query::prefix("a/").unwrap();
-        let covered = HashMap::from([(Query::key("a/0").unwrap(), folder.clone())]);
+        let covered = Covered::from_iter([(Query::key("a/0").unwrap(), folder.clone())]);
         let pair = |i: usize| KeyPair { path: format!("a/{i}"), value: vec![0; 1024], ..KeyPair::default() };
         let holds = |range: std::ops::Range<usize>| {
             holds_too_much(&folder, &Answer::Pairs(range.map(pair).collect()), &covered)
@@ -335,7 +387,7 @@ mod tests {
             KeyPair { path: "acl/a".into(), key: "a".into(), value: b"x".to_vec(), ..KeyPair::default() };
         let (prefix, there, absent) =
             (Query::prefix("acl").unwrap(), Query::key("acl/a").unwrap(), Query::key("acl/b").unwrap());
-        let covered = HashMap::from([there.clone(), absent.clone()].map(|key| (key, prefix.clone())));
+        let covered = Covered::from_iter([there.clone(), absent.clone()].map(|key| (key, prefix.clone())));
         let mut known = Answers::default();
         assert_eq!(all_answers(&covered, &known), []);
         known.put(prefix, Answer::Pairs(vec![pair]));
@@ -378,7 +430,7 @@ mod tests {
         let now = Answer::Pairs(vec![pair("a/1", "y"), pair("a/2/b", "x"), pair("a/2/c", "x")]);
         let by = Query::prefix("a/").unwrap();
         let texts = ["a/1", "a/2/b", "a/3"].map(|key| Query::key(key).unwrap());
-        let covered: HashMap<_, _> = texts
+        let covered: Covered = texts
             .into_iter()
             .chain([Query::prefix("a/2").unwrap(), Query::prefix("a/4").unwrap()])
             .map(|query| (query, by.clone()))

@@ -118,7 +118,7 @@ pub(crate) struct Runner {
     /// Whether answers may be known that nobody asks for any more.
     forgets: bool,
     /// Keys and prefixes that are answered by the prefix above them, and that prefix.
-    covered: HashMap<Query, Query>,
+    covered: cover::Covered,
     /// What has changed below those since.
     underived: cover::Fresh,
     /// Folders that are asked for in place of their keys.
@@ -165,7 +165,7 @@ impl Runner {
             news,
             asks_else: true,
             forgets: false,
-            covered: HashMap::new(),
+            covered: cover::Covered::default(),
             underived: cover::Fresh::default(),
             folders: HashSet::new(),
             unsuitable: HashSet::new(),

@@ -54,10 +54,9 @@ impl Runner {
         self.folders = cover::folders_of_many(&used, |folder| self.unsuitable.contains(folder));
         self.folders.retain(|folder| !used.contains(folder));
         self.covered = cover::below_prefixes(&used, &self.folders, denied);
-        let covering: HashSet<&Query> = self.covered.values().collect();
-        self.folders.retain(|folder| covering.contains(folder));
+        self.folders.retain(|folder| self.covered.is_prefix(folder));
         let asked = used.into_iter().chain(&self.folders);
-        let asked = asked.filter(|query| !self.covered.contains_key(query)).collect();
+        let asked = asked.filter(|query| !self.covered.has(query)).collect();
         self.watches.follow(&asked);
         (self.forgets, self.underived.all) = (true, true);
     }
@@ -79,14 +78,14 @@ impl Runner {
             self.shares.as_ref().is_some_and(tells)
         };
         Arc::make_mut(&mut self.answers)
-            .retain(|query| watches.is_followed(query) || covered.contains_key(query) || is_told(query));
+            .retain(|query| watches.is_followed(query) || covered.has(query) || is_told(query));
         self.failing.retain(|query, _| watches.is_followed(query));
     }
 
     /// Whether every question has been answered or refused, so that all files and commands come in one pass.
     pub(super) fn is_settled(&self) -> bool {
         let is_open = |query: &Query| {
-            let asked_as = self.covered.get(query).unwrap_or(query);
+            let asked_as = self.covered.prefix_of(query).unwrap_or(query);
             self.answers.get(query).is_none() && !self.failing.contains_key(asked_as)
         };
         let open = |slot: &Slot| slot.asked.used.iter().any(is_open);
@@ -148,7 +147,7 @@ impl Runner {
             What::Answer(answer, after_break) => {
                 tracing::debug!(target: "watcher", "received {query}");
                 self.tell_answered(&query);
-                let is_for = |used: &Query| *used == query || self.covered.get(used) == Some(&query);
+                let is_for = |used: &Query| *used == query || self.covered.prefix_of(used) == Some(&query);
                 let believes = |slot: &Slot| slot.config.allow_empty && slot.asked.used.iter().any(is_for);
                 let believe = self.slots.iter().any(believes);
                 let known = self.answers.get(&query).map(Arc::as_ref);
@@ -223,7 +222,7 @@ impl Runner {
         if new {
             let Some(now) = self.answers.known(&query) else { return new };
             let was = before.as_ref().map(|known| known.answer().as_ref());
-            if matches!(query, Query::Prefix { .. }) && self.covered.values().any(|by| *by == query) {
+            if self.covered.is_prefix(&query) {
                 self.underived.note(&query, was, now.answer());
             }
             self.observers.tell(Event::Answered { query: &query, before: was, now: now.answer() });
