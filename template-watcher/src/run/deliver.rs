@@ -73,7 +73,7 @@ impl Runner {
                 Ok(()) => {
                     slot.rendered = true;
                     slot.tell_over();
-                    slot.settle(text);
+                    slot.settle(&text);
                 }
                 Err(reason) if now_or_never => return Err(RunError::Failed(wrong(reason))),
                 Err(reason) => drop(slot.tell(wrong(reason))),
@@ -81,7 +81,7 @@ impl Runner {
             return Ok(false);
         }
         if dry {
-            print(slot, text, self.config.dry_as_diff).map_err(|reason| RunError::Failed(wrong(reason)))?;
+            print(slot, &text, self.config.dry_as_diff).map_err(|reason| RunError::Failed(wrong(reason)))?;
             return Ok(false);
         }
         if slot.config.destination.is_none() {
@@ -111,7 +111,7 @@ impl Runner {
                 slot.try_later(text, CHECK_PAUSE);
                 Ok(false)
             }
-            Ok(fate @ (Fate::Written(_) | Fate::Unchanged)) => Ok(self.settle(index, fate, text)),
+            Ok(fate @ (Fate::Written(_) | Fate::Unchanged)) => Ok(self.settle(index, fate, &text)),
             Err(error) if now_or_never => Err(RunError::Failed(wrong(error.to_string()))),
             Err(error) => {
                 let reason = wrong(error.to_string());
@@ -124,9 +124,9 @@ impl Runner {
     }
 
     /// A text stands in its file; tells whether the file had another before.
-    fn settle(&mut self, index: usize, fate: Fate, text: Vec<u8>) -> bool {
+    fn settle(&mut self, index: usize, fate: Fate, text: &[u8]) -> bool {
         let slot = &mut self.slots[index];
-        slot.tell_written(&fate, &text, &self.observers);
+        slot.tell_written(&fate, text, &self.observers);
         slot.tell_over();
         slot.rendered = true;
         slot.counts = slot.config.expect.is_any().then(|| counts(&slot.asked.used, &self.answers));
@@ -144,7 +144,7 @@ impl Runner {
             tracing::warn!(target: "runner", "{:?} => {:?}: its command did not work before, it is run now", names.0, names.1);
         }
         if let Some(action) = slot.action.clone().filter(|_| is_written || is_left_undone || runs_first) {
-            let undo = slot.undo(fate, &text);
+            let undo = slot.undo(fate, text);
             let job = Job::new(action, names, slot.note.clone(), undo);
             self.actions.queue(job, Instant::now());
         }
@@ -243,14 +243,14 @@ pub(super) fn target<'a>(config: &'a TemplateConfig, path: &'a Path) -> Target<'
 }
 
 /// Prints what would be written, or how the file would change, if it differs from the file and from what was printed last.
-fn print(slot: &mut Slot, text: Vec<u8>, as_diff: bool) -> Result<(), String> {
+fn print(slot: &mut Slot, text: &[u8], as_diff: bool) -> Result<(), String> {
     let present = slot.config.destination.as_ref().and_then(|path| std::fs::read(path).ok());
-    if present.as_ref() != Some(&text) && slot.last.as_ref() != Some(&text) {
+    if present.as_deref() != Some(text) && !slot.is_last(text) {
         let name = slot.config.destination_name();
         let shown = if as_diff {
-            diff::unified(&present.unwrap_or_default(), &text, &name).into_bytes()
+            diff::unified(&present.unwrap_or_default(), text, &name).into_bytes()
         } else {
-            [format!("> {name}\n").as_bytes(), &text].concat()
+            [format!("> {name}\n").as_bytes(), text].concat()
         };
         let mut out = std::io::stdout().lock();
         out.write_all(&shown).and_then(|()| out.flush()).map_err(|e| format!("cannot print: {e}"))?;

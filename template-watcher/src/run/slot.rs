@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use indexmap::IndexSet;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::{
@@ -57,8 +58,8 @@ pub(super) struct Slot {
     timer: Option<Timer>,
     /// What was told last about this template, so that it is told once.
     pub(super) told: Option<String>,
-    /// The text that was dealt with last: in place or printed.
-    pub(super) last: Option<Vec<u8>>,
+    /// The digest of the text that was dealt with last, in place or printed: thousands of texts would take room.
+    last: Option<Digest>,
     again: Option<(Instant, Duration)>,
     /// The text that was taken back last, and the pause after it.
     taken_back: Option<(Vec<u8>, Duration)>,
@@ -68,6 +69,13 @@ pub(super) struct Slot {
     held: Option<Instant>,
     /// Its lines are the items of another template, instead of a file.
     pub(super) fan: Option<Fan>,
+}
+
+/// What tells texts apart.
+type Digest = [u8; 32];
+
+fn digest(text: &[u8]) -> Digest {
+    Sha256::digest(text).into()
 }
 
 /// Source and destination.
@@ -175,7 +183,7 @@ impl Slot {
         self.tell_evaluated(observers, &causes, seen);
         self.causes_so_far.extend(causes);
         self.timer = match (&outcome, self.config.wait.filter(|_| self.rendered)) {
-            (Outcome::Text(text), Some(wait)) if self.last.as_ref() != Some(text) => {
+            (Outcome::Text(text), Some(wait)) if !self.is_last(text) => {
                 let now = Instant::now();
                 let at_the_latest = self.timer.map_or(now + wait.max, |timer| timer.at_the_latest);
                 Some(Timer { due: (now + wait.min).min(at_the_latest), at_the_latest })
@@ -231,12 +239,17 @@ impl Slot {
         self.again.is_some()
     }
 
+    /// Whether this is the text that was dealt with last.
+    pub(super) fn is_last(&self, text: &[u8]) -> bool {
+        self.last.is_some_and(|last| last == digest(text))
+    }
+
     /// Its text has been dealt with.
-    pub(super) fn settle(&mut self, text: Vec<u8>) {
+    pub(super) fn settle(&mut self, text: &[u8]) {
         self.timer = None;
         self.again = None;
         self.held = None;
-        self.last = Some(text);
+        self.last = Some(digest(text));
     }
 
     /// A guard does not permit its text, which is kept; tells whether it has waited for long enough all the same.
