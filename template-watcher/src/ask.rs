@@ -19,9 +19,9 @@ use crate::{
 /// datacenters).
 pub(crate) fn request(query: &Query) -> Option<Request> {
     Some(match query {
-        Query::Key { path, region } => within(Request::get(Request::kv_path(path)), region),
+        Query::Key { path, region } => within(Request::get(Request::kv_path(&as_served(path))), region),
         Query::Prefix { prefix, region } => {
-            within(Request::get(Request::kv_path(prefix)).with("recurse", ""), region)
+            within(Request::get(Request::kv_path(&as_served(prefix))).with("recurse", ""), region)
         }
         Query::Service { name, tag, states, near, connect, region } => {
             let folder = if *connect { "/v1/health/connect" } else { "/v1/health/service" };
@@ -40,6 +40,17 @@ pub(crate) fn request(query: &Query) -> Option<Request> {
         Query::Mesh { what, name } => mesh(*what, name),
         Query::Datacenters { reachable_only: true } | Query::File { .. } => return None,
     })
+}
+
+/// A key with each row of slashes as one: where the registry would send us anyway.
+fn as_served(path: &str) -> String {
+    let mut served = String::with_capacity(path.len());
+    for c in path.trim_start_matches('/').chars() {
+        if c != '/' || !served.ends_with('/') {
+            served.push(c);
+        }
+    }
+    served
 }
 
 fn mesh(what: Mesh, name: &str) -> Request {

@@ -149,7 +149,7 @@ pub enum QueryError {
     /// A state that does not exist.
     #[error("{family}: invalid filter: {filter:?} in {text:?}")]
     Filter {
-        /// `health.service` or `health.connect`.
+        /// `health.service`, for `connect` too.
         family: &'static str,
         /// The unknown state.
         filter: String,
@@ -158,7 +158,7 @@ pub enum QueryError {
     },
     /// A parameter after `?` that does not exist.
     #[error(
-        "{family}: invalid query parameter key {key:?} in query {query:?}: use ns, partition, peer or sameness-group"
+        "{family}: invalid query parameter key {key:?} in query {query:?}: supported keys: ns,peer,partition,sameness-group"
     )]
     Parameter {
         /// `health.service`, `kv.get`, …
@@ -169,12 +169,10 @@ pub enum QueryError {
         query: String,
     },
     /// Two parameters that exclude each other.
-    #[error("{family}: cannot specify both peer and sameness-group in {query:?}")]
+    #[error("{family}: cannot specify both peer and sameness-group")]
     PeerAndGroup {
         /// `health.service`, …
         family: &'static str,
-        /// All of the query.
-        query: String,
     },
 }
 
@@ -203,7 +201,7 @@ impl Query {
 
     /// Reads the argument of `connect`, which is that of [`Query::service`].
     pub fn connect(text: &str) -> Result<Self, QueryError> {
-        Self::instances("health.connect", text, true)
+        Self::instances("health.service", text, true)
     }
 
     fn instances(family: &'static str, text: &str, connect: bool) -> Result<Self, QueryError> {
@@ -460,7 +458,7 @@ impl<'a> Parts<'a> {
             value.clone_into(field);
         }
         if !region.peer.is_empty() && !region.sameness_group.is_empty() {
-            return Err(QueryError::PeerAndGroup { family: self.family, query: query.to_owned() });
+            return Err(QueryError::PeerAndGroup { family: self.family });
         }
         Ok(region)
     }

@@ -66,6 +66,8 @@ fn corners_are_consul_templates() {
         (r#"{{ sprig_sortAlpha nil }}"#, Ok("[<nil>]")),
         (r#"{{ sprig_mulf -7 0 }}"#, Ok("0")),
         (r#"{{ spew_sdump "" }}{{ spew_sdump (sprig_list) }}"#, Ok("(string) \"\"\n([]interface {}) {\n}\n")),
+        (r#"{{ printf "%q" (loop 3) }}"#, Ok("%!q(<-chan int64=<-chan int64)")),
+        (r#"{{ sprig_camelcase "__a__b__" }}|{{ sprig_camelcase " x y-z" }}"#, Ok("__A_B__| XYZ")),
         (r#"{{ printf "%x %08b" 2.5 2.5 }}"#, Ok("0x1.4p+01 5629499534213120p-51")),
         (r#"{{ sprig_durationRound "1h" }} {{ sprig_durationRound "1500ms" }}"#, Ok("60m 1s")),
         (r#"{{ sprig_abbrevboth 12 10 "1234 5678 9123 4567" }}"#, Ok("...23 4567")),

@@ -55,6 +55,20 @@ fn parse_json(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     read_json(&string(&args[0]))
 }
 
+/// What Go says of the place of a character that should not be there.
+fn where_it_stands(error: &str) -> Option<&'static str> {
+    const PLACES: &[(&str, &str)] = &[
+        ("expected value", "looking for beginning of value"),
+        ("trailing characters", "after top-level value"),
+        ("key must be a string", "looking for beginning of object key string"),
+        ("expected `:`", "after object key"),
+        ("expected `,` or `}`", "after object key:value pair"),
+        ("expected `,` or `]`", "after array element"),
+        ("control character", "in string literal"),
+    ];
+    PLACES.iter().find(|(start, _)| error.starts_with(start)).map(|(_, place)| *place)
+}
+
 /// A value from JSON text.
 pub(super) fn read_json(text: &str) -> Result<Value, String> {
     if text.is_empty() {
@@ -69,7 +83,11 @@ pub(super) fn read_json(text: &str) -> Result<Value, String> {
                 .chars()
                 .nth(error.column().saturating_sub(1))
                 .map(|c| format!("invalid character '{c}'"));
-            Err(format!("{}: {error}", found.unwrap_or_else(|| "invalid JSON".to_owned())))
+            let found = found.unwrap_or_else(|| "invalid JSON".to_owned());
+            Err(match where_it_stands(&error.to_string()) {
+                Some(place) => format!("{found} {place}"),
+                None => format!("{found}: {error}"),
+            })
         }
     }
 }

@@ -44,6 +44,9 @@ impl Writer<'_> {
                 let fields = json_fields(record).into_iter();
                 self.object(fields.map(|(name, value)| (name.to_owned(), value)).collect(), depth)?;
             }
+            Value::Object(object) if object.text().is_some() => {
+                self.bytes(object.text().unwrap_or_default().as_bytes());
+            }
             other => return Err(format!("json: unsupported type: {}", other.ty())),
         }
         Ok(())

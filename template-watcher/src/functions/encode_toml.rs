@@ -17,7 +17,7 @@ pub(super) fn encode(value: &Value) -> Result<String, String> {
         return Err("reflect: call of reflect.Value.Type on zero Value".to_owned());
     }
     if is_list_of_tables(value) {
-        return Err("toTOML: toml: top-level values must be Go maps or structs".to_owned());
+        return Err("toml: top-level values must be Go maps or structs".to_owned());
     }
     let Some(entries) = entries(value) else { return inline(value) };
     let mut out = String::new();

@@ -173,9 +173,11 @@ fn looks_typed(text: &str) -> bool {
     let number = text.replace('_', "");
     let unsigned = number.trim_start_matches(['+', '-']);
     let radix = ["0x", "0o", "0b"].iter().any(|prefix| unsigned.starts_with(prefix) && unsigned.len() > 2);
+    let is_number_like = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
     WORDS.contains(&lower.as_str())
         || matches!(lower.as_str(), ".nan" | ".inf" | "+.inf" | "-.inf")
-        || (unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        || (is_number_like
+            && unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
             && (unsigned.parse::<f64>().is_ok() || radix || is_date(text) || is_sexagesimal(unsigned)))
 }
 

@@ -237,8 +237,9 @@ fn meta_part(record: &Struct, key: &str) -> Result<String, String> {
     match (value, number) {
         (Some(value), false) => Ok(value),
         (Some(value), true) => {
-            let number: i64 =
-                value.parse().map_err(|_| format!("byMeta: {key} is not an integer: {value:?}"))?;
+            let number: i64 = value.parse().map_err(|_| {
+                format!("cannot parse {value} as number : strconv.Atoi: parsing {value:?}: invalid syntax")
+            })?;
             Ok(format!("{number:05}"))
         }
         (None, true) => Ok("00000".to_owned()),
@@ -301,21 +302,23 @@ fn open_map(value: &Value) -> Option<Arc<Map>> {
 
 fn merge(args: &[Value], overlay_wins: bool) -> Result<Value, String> {
     if let (Value::Map(base), Value::Map(overlay)) = (&args[0], &args[1]) {
-        if base.nil {
-            return Ok(args[1].clone());
-        }
-        merge_into(base, overlay, overlay_wins);
+        let base = if base.nil { Arc::new(Map::new(base.ty, BTreeMap::new())) } else { Arc::clone(base) };
+        merge_into(&base, overlay, overlay_wins);
+        return Ok(Value::Map(base));
     }
     Ok(args[0].clone())
 }
 
-/// Adds the overlay's entries to the base, maps in maps too.
+/// Adds the overlay's entries to the base, maps in maps too. What is nil there is not added unless the overlay wins.
 pub(super) fn merge_into(base: &Arc<Map>, overlay: &Arc<Map>, overlay_wins: bool) {
     if Arc::ptr_eq(base, overlay) {
         return;
     }
     let entries: Vec<_> = overlay.entries().iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     for (key, value) in entries {
+        if value.is_nil() && !overlay_wins {
+            continue;
+        }
         let known = base.entries().get(&key).cloned();
         match (known, &value) {
             (Some(Value::Map(inner)), Value::Map(other)) if inner.ty == Type::ANY_MAP => {

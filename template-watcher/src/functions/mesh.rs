@@ -6,7 +6,7 @@
 use go_template::{Signature, StructType, Type, Value};
 use serde_json::Value as Json;
 
-use super::{Context, Row, data::data, string};
+use super::{Context, Row, data::data, shapes, string};
 use crate::query::{Mesh, Query};
 
 const TEXTS: &[Type] = &[Type::Str];
@@ -31,7 +31,9 @@ pub(super) const ROWS: &[Row] = &[
         |context, args| match string(&args[0]).as_str() {
             "" => Ok(Value::Nil),
             service => Ok(asked(context, Mesh::Leaf, service)?
-                .and_then(|found| found.first().map(|leaf| of_type(Type::Pointer(&LEAF), Some(leaf))))
+                .and_then(|found| {
+                    found.first().map(|leaf| shapes::of_json(Type::Pointer(&LEAF), Some(leaf), &MESH))
+                })
                 .unwrap_or(Value::Nil)),
         },
     )
@@ -169,8 +171,9 @@ static IMPORTED_SERVICE: StructType = StructType {
     fields: &[("Service", Type::Str), ("Namespace", Type::Str), ("SourcePartition", Type::Str)],
 };
 
-/// Fields that have another name in the registry's JSON.
-const JSON_NAMES: &[(&str, &str)] = &[("RootCertPEM", "RootCert"), ("PeeringState", "State")];
+/// How these records stand in the registry's JSON.
+const MESH: shapes::Reading =
+    shapes::Reading { names: &[("RootCertPEM", "RootCert"), ("PeeringState", "State")], text: time };
 
 fn asked(context: &Context<'_>, what: Mesh, name: &str) -> Result<Option<Vec<Json>>, String> {
     let query = Query::Mesh { what, name: name.to_owned() };
@@ -179,40 +182,7 @@ fn asked(context: &Context<'_>, what: Mesh, name: &str) -> Result<Option<Vec<Jso
 
 fn list(context: &Context<'_>, what: Mesh, name: &str, ty: Type) -> Result<Value, String> {
     let found = asked(context, what, name)?.unwrap_or_default();
-    Ok(of_type(ty, Some(&Json::Array(found))))
-}
-
-/// JSON as a value of this type; what is missing or of another kind is its zero value.
-fn of_type(ty: Type, json: Option<&Json>) -> Value {
-    let text = |json: &Json| json.as_str().map(|text| Value::from(time(text)));
-    let found = json.and_then(|json| match ty {
-        Type::Bool => json.as_bool().map(Value::Bool),
-        Type::Str => text(json),
-        Type::Uint(_) => json.as_u64().map(Value::uint),
-        Type::List(element) => json.as_array().map(|items| {
-            Value::list(element, items.iter().map(|item| of_type(*element, Some(item))).collect())
-        }),
-        Type::Map(_, element) => json.as_object().filter(|pairs| !pairs.is_empty()).map(|pairs| {
-            let pair = |(key, value): (&String, &Json)| {
-                (go_template::Key::text(key), of_type(*element, Some(value)))
-            };
-            Value::map(ty, pairs.iter().map(pair).collect())
-        }),
-        Type::Struct(record) => Some(Value::record(record, fields(record, json))),
-        Type::Pointer(record) => Some(Value::pointer(record, fields(record, json))),
-        _ => None,
-    });
-    found.unwrap_or_else(|| match ty {
-        Type::Struct(record) => Value::record(record, fields(record, &Json::Null)),
-        ty => Value::zero(ty),
-    })
-}
-
-fn fields(record: &'static StructType, json: &Json) -> Vec<Value> {
-    let name_of = |name: &'static str| {
-        JSON_NAMES.iter().find(|(field, _)| *field == name).map_or(name, |(_, in_json)| *in_json)
-    };
-    record.fields.iter().map(|(name, ty)| of_type(*ty, json.get(name_of(name)))).collect()
+    Ok(shapes::of_json(ty, Some(&Json::Array(found)), &MESH))
 }
 
 /// A time as Go prints it; any other text stays.

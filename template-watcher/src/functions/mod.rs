@@ -12,6 +12,7 @@ mod group;
 mod local;
 mod mesh;
 mod number;
+mod raw;
 mod reference;
 mod scratch;
 pub mod shapes;

@@ -1,5 +1,6 @@
 //! Numbers: arithmetic, reading them from text, counting.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use go_template::{Signature, Stream, Type, Value};
@@ -31,14 +32,10 @@ pub(super) const ROWS: &[Row] = &[
         combine(c, args, i64::wrapping_rem, u64::wrapping_rem, |_, _| None)
     })
     .example("{{ 10 | modulo 4 }}", "2"),
-    Row::pure("minimum", MATH, "The smaller one.", |c, args| {
-        combine(c, args, i64::min, u64::min, |a, b| Some(a.min(b)))
-    })
-    .example("{{ minimum 2 3 }}", "2"),
-    Row::pure("maximum", MATH, "The larger one.", |c, args| {
-        combine(c, args, i64::max, u64::max, |a, b| Some(a.max(b)))
-    })
-    .example("{{ maximum 2 3 }}", "3"),
+    Row::pure("minimum", MATH, "The smaller one.", |c, args| chosen(c, args, Ordering::Less))
+        .example("{{ minimum 2 3 }}", "2"),
+    Row::pure("maximum", MATH, "The larger one.", |c, args| chosen(c, args, Ordering::Greater))
+        .example("{{ maximum 2 3 }}", "3"),
     Row::pure(
         "parseBool",
         Signature::new(&[Type::Str], Type::Bool),
@@ -88,6 +85,9 @@ fn combine(
     floats: fn(f64, f64) -> Option<f64>,
 ) -> Result<Value, String> {
     let unknown = |value: &Value| {
+        if matches!(value, Value::Nil) {
+            return format!("{}: unknown type for <invalid reflect.Value> (<nil>)", context.name);
+        }
         let shown = go_template::fmt::sprintf(b"%q (%T)", &[value.clone(), value.clone()]);
         format!("{}: unknown type for {}", context.name, String::from_utf8_lossy(&shown))
     };
@@ -105,6 +105,22 @@ fn combine(
         }
         _ => Ok(Value::int64(ints(as_int(a), as_int(b)))),
     }
+}
+
+/// Of two numbers A and B, in the order of `combine`, the one that stands so to the other; in its own type.
+fn chosen(context: &Context<'_>, args: &[Value], wanted: Ordering) -> Result<Value, String> {
+    combine(context, args, |a, _| a, |a, _| a, |a, _| Some(a))?;
+    let (b, a) = (&args[0], &args[1]);
+    let order = match (a, b) {
+        (Value::Int(a, _), Value::Int(b, _)) => a.cmp(b),
+        (Value::Uint(a, _), Value::Uint(b, _)) => a.cmp(b),
+        _ => as_float(a).partial_cmp(&as_float(b)).unwrap_or(Ordering::Equal),
+    };
+    Ok(match if order == wanted { a } else { b } {
+        Value::Int(number, _) => Value::int64(*number),
+        Value::Uint(number, _) => Value::uint(*number),
+        other => other.clone(),
+    })
 }
 
 fn not_by_zero(args: &[Value]) -> Result<(), String> {
@@ -188,7 +204,8 @@ fn parse_float(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     }
 }
 
-fn underscores_part_digits(text: &str) -> bool {
+/// Whether each underscore of a number stands between digits.
+pub(super) fn underscores_part_digits(text: &str) -> bool {
     let digit = |c: Option<&u8>| c.is_some_and(u8::is_ascii_digit);
     let bytes = text.as_bytes();
     (0..bytes.len())
@@ -201,7 +218,8 @@ fn count(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
         Value::Int(i, _) => Ok(*i),
         Value::Uint(u, _) => Ok(i64::try_from(*u).unwrap_or(i64::MAX)),
         Value::Str(_) => parse_int(&string(value)),
-        other => Err(format!("loop: bad parameter type {}", other.ty())),
+        Value::Nil => Err("loop: bad argument type: <nil>".to_owned()),
+        other => Err(format!("loop: bad argument type: {}", other.ty())),
     };
     let (start, stop) = match args {
         [stop] => (0, bound(stop)?),

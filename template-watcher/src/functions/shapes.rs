@@ -6,6 +6,7 @@ use std::sync::Arc;
 use go_template::{Key, List, Struct, StructType, Type, Value};
 use registry_wire::catalog::{HealthCheck, Node, ServiceAddress, TextMap};
 use registry_wire::duration;
+use serde_json::Value as Json;
 
 use crate::answers::{Answer, CatalogNode, CatalogNodeService, CatalogSnippet, HealthService, KeyPair};
 
@@ -297,27 +298,57 @@ fn health_check(check: &HealthCheck) -> Value {
     )
 }
 
-fn definition(json: &serde_json::Map<String, serde_json::Value>) -> Value {
+fn definition(json: &serde_json::Map<String, Json>) -> Value {
     let nanoseconds = |name: &str| match json.get(name) {
-        Some(serde_json::Value::String(text)) => duration::parse_nanos(text).unwrap_or(0),
+        Some(Json::String(text)) => duration::parse_nanos(text).unwrap_or(0),
         Some(number) => number.as_i64().unwrap_or(0),
         None => 0,
     };
     let field = |(name, ty): &(&'static str, Type)| match (name.strip_suffix("Duration"), *ty) {
         (Some(name), _) => Value::from(duration::format_nanos(nanoseconds(name))),
         (None, Type::Int(_)) => Value::int64(nanoseconds(name)),
-        (None, Type::Bool) => Value::Bool(json.get(*name).and_then(|v| v.as_bool()).unwrap_or(false)),
-        (None, Type::Str) => Value::from(json.get(*name).and_then(|v| v.as_str()).unwrap_or_default()),
-        (None, ty) => match json.get(*name).and_then(|v| v.as_object()) {
-            Some(headers) => Value::map(ty, headers.iter().map(|(k, v)| (Key::text(k), header(v))).collect()),
-            None => Value::zero(ty),
-        },
+        (None, ty) => of_json(ty, json.get(*name), &Reading { names: &[], text: str::to_owned }),
     };
     Value::record(&DEFINITION, DEFINITION.fields.iter().map(field).collect())
 }
 
-fn header(values: &serde_json::Value) -> Value {
-    Value::strings(values.as_array().into_iter().flatten().filter_map(|value| value.as_str()))
+/// How records stand in the registry's JSON.
+pub(super) struct Reading {
+    /// Fields that have another name there.
+    pub(super) names: &'static [(&'static str, &'static str)],
+    /// What a text becomes.
+    pub(super) text: fn(&str) -> String,
+}
+
+/// JSON as a value of this type; what is missing or of another kind is its zero value.
+pub(super) fn of_json(ty: Type, json: Option<&Json>, reading: &Reading) -> Value {
+    let element_of = |element: &Type, json: &Json| of_json(*element, Some(json), reading);
+    let found = json.and_then(|json| match ty {
+        Type::Bool => json.as_bool().map(Value::Bool),
+        Type::Str => json.as_str().map(|text| Value::from((reading.text)(text))),
+        Type::Uint(_) => json.as_u64().map(Value::uint),
+        Type::List(element) => json
+            .as_array()
+            .map(|items| Value::list(element, items.iter().map(|item| element_of(element, item)).collect())),
+        Type::Map(_, element) => json.as_object().map(|pairs| {
+            let pair = |(key, value): (&String, &Json)| (Key::text(key), element_of(element, value));
+            Value::map(ty, pairs.iter().map(pair).collect())
+        }),
+        Type::Struct(record) => Some(Value::record(record, fields_of_json(record, json, reading))),
+        Type::Pointer(record) => Some(Value::pointer(record, fields_of_json(record, json, reading))),
+        _ => None,
+    });
+    found.unwrap_or_else(|| match ty {
+        Type::Struct(record) => Value::record(record, fields_of_json(record, &Json::Null, reading)),
+        ty => Value::zero(ty),
+    })
+}
+
+fn fields_of_json(record: &'static StructType, json: &Json, reading: &Reading) -> Vec<Value> {
+    let name_of = |name: &'static str| {
+        reading.names.iter().find(|(field, _)| *field == name).map_or(name, |(_, in_json)| *in_json)
+    };
+    record.fields.iter().map(|(name, ty)| of_json(*ty, json.get(name_of(name)), reading)).collect()
 }
 
 /// Service names as `services` gives them.

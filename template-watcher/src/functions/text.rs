@@ -6,6 +6,7 @@ use go_template::{Signature, Type, Value};
 use registry_wire::regexp;
 use sha2::{Digest, Sha256};
 
+use super::raw::{self, Texts};
 use super::{Context, Row, bytes, group, string};
 
 const ONE: Signature = Signature::new(&[Type::Str], Type::Str);
@@ -17,15 +18,16 @@ pub(super) const ROWS: &[Row] = &[
         .example(r#"{{ toLower "Ab" }}"#, "ab"),
     Row::pure("toUpper", ONE, "Upper case.", |_, args| map_text(&args[0], upper))
         .example(r#"{{ "Ab" | toUpper }}"#, "AB"),
-    Row::pure("toTitle", ONE, "Each word with a capital first.", |_, args| map_text(&args[0], title))
-        .example(r#"{{ toTitle "two words" }}"#, "Two Words"),
+    Row::pure("toTitle", ONE, "Each word with a capital first.", |_, args| {
+        raw::made([&args[0]], |[text]| title(text))
+    })
+    .example(r#"{{ toTitle "two words" }}"#, "Two Words"),
     Row::pure("trimSpace", ONE, "Without blanks around.", |_, args| {
         Ok(Value::from(trimmed(bytes(&args[0]))))
     })
     .example(r#"[{{ trimSpace "  a b " }}]"#, "[a b]"),
     Row::pure("trim", TWO, "`trim CHARS TEXT`: without these characters around.", |_, args| {
-        let cut = string(&args[0]);
-        map_text(&args[1], |text| text.trim_matches(|c| cut.contains(c)).to_owned())
+        raw::made([&args[0], &args[1]], |[cut, text]| text.trim_matches(|c| cut.contains(c)).to_owned())
     })
     .example(r#"{{ trim "/" "/a/b/" }}"#, "a/b"),
     Row::pure("trimPrefix", TWO, "`trimPrefix PREFIX TEXT`: without this beginning.", |_, args| {
@@ -46,7 +48,7 @@ pub(super) const ROWS: &[Row] = &[
         "regexMatch",
         Signature::new(&[Type::Str, Type::Str], Type::Bool),
         "`regexMatch PATTERN TEXT`: whether the pattern occurs.",
-        |_, args| Ok(Value::Bool(pattern(&string(&args[0]))?.is_match(bytes(&args[1])))),
+        |_, args| Ok(Value::Bool(pattern(bytes(&args[0]))?.is_match(bytes(&args[1])))),
     )
     .example(r#"{{ "web-12" | regexMatch "^web-[0-9]+$" }}"#, "true"),
     Row::pure(
@@ -54,9 +56,10 @@ pub(super) const ROWS: &[Row] = &[
         THREE,
         "`regexReplaceAll PATTERN TO TEXT`: every match replaced; `$1` and `${name}` are groups.",
         |_, args| {
-            let replaced =
-                pattern(&string(&args[0]))?.replace_all(bytes(&args[2]), bytes(&args[1])).into_owned();
-            Ok(Value::from(replaced))
+            let to = bytes(&args[1]);
+            Ok(Value::from(replaced(&pattern(bytes(&args[0]))?, bytes(&args[2]), |found, out| {
+                found.expand(to, out)
+            })))
         },
     )
     .example(r#"{{ "web-12" | regexReplaceAll "([a-z]+)-([0-9]+)" "$2.$1" }}"#, "12.web"),
@@ -64,7 +67,11 @@ pub(super) const ROWS: &[Row] = &[
         "split",
         Signature::new(&[Type::Str, Type::Str], Type::STRINGS),
         "`split SEPARATOR TEXT`: the parts, blanks around the text left out.",
-        |_, args| Ok(Value::strings(split(&string(&args[0]), string(&args[1]).trim()))),
+        |_, args| {
+            Ok(Value::strings(raw::parts([&args[0], &args[1]], |[separator, text]| {
+                split(separator, text.trim())
+            })))
+        },
     )
     .example(r#"{{ range split "," "a,b" }}[{{ . }}]{{ end }}"#, "[a][b]"),
     Row::pure(
@@ -154,6 +161,21 @@ fn upper_char(c: char) -> char {
     }
 }
 
+/// A letter at the beginning of a word: one whose upper case is several keeps only the first of them large, `Ss`.
+fn titled_char(c: char) -> String {
+    match c {
+        // Two letters in one have a form of their own for it.
+        'Ǆ'..='ǆ' => "ǅ".to_owned(),
+        'Ǉ'..='ǉ' => "ǈ".to_owned(),
+        'Ǌ'..='ǌ' => "ǋ".to_owned(),
+        'Ǳ'..='ǳ' => "ǲ".to_owned(),
+        c => {
+            let mut upper = c.to_uppercase();
+            upper.next().into_iter().chain(upper.flat_map(char::to_lowercase)).collect()
+        }
+    }
+}
+
 /// Lower case letter by letter, wherever in a word the letter stands.
 pub(super) fn lower(text: &str) -> String {
     text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
@@ -174,7 +196,11 @@ fn title(text: &str) -> String {
     for (at, c) in chars.iter().enumerate() {
         let word = is_word(*c) || (inside && joins(at));
         titled &= inside;
-        out.push(if word && !titled && c.is_alphabetic() { upper_char(*c) } else { *c });
+        if word && !titled && c.is_alphabetic() {
+            out.push_str(&titled_char(*c));
+        } else {
+            out.push(*c);
+        }
         titled |= word && c.is_alphabetic();
         inside = word;
     }
@@ -184,8 +210,12 @@ fn title(text: &str) -> String {
 /// Every part replaced; an empty part stands before each character and at the end.
 pub(super) fn replace_all(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     if from.is_empty() {
-        let text = String::from_utf8_lossy(text);
-        return text.replace("", &String::from_utf8_lossy(to)).into_bytes();
+        let mut out = to.to_vec();
+        for letter in letters(text) {
+            out.extend_from_slice(letter);
+            out.extend_from_slice(to);
+        }
+        return out;
     }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -207,11 +237,12 @@ pub(super) fn split(separator: &str, text: &str) -> Vec<String> {
 }
 
 fn split_to_map(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
-    let [pairs, sides] = [string(&args[0]), string(&args[1])];
-    let text = string(&args[2]);
-    let parts = split(&pairs, text.trim());
-    let entries = parts.iter().filter_map(|part| part.split_once(&sides));
-    let entries = entries.map(|(key, value)| (go_template::Key::text(key), Value::from(value)));
+    let texts = Texts::of([&args[0], &args[1], &args[2]]);
+    let [pairs, sides, text] = texts.get();
+    let parts = split(pairs, text.trim());
+    let entries = parts.iter().filter_map(|part| part.split_once(sides));
+    let entries =
+        entries.map(|(key, value)| (go_template::Key::text(texts.back(key)), Value::from(texts.back(value))));
     Ok(Value::map(Type::STR_MAP, entries.collect()))
 }
 
@@ -263,8 +294,48 @@ fn hmac_sha256(message: &[u8], key: &[u8]) -> Vec<u8> {
     Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize().to_vec()
 }
 
+/// The letters of a text; a byte that is no UTF-8 is one of its own.
+fn letters(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid();
+        let letters = valid.char_indices().map(move |(at, c)| &valid.as_bytes()[at..at + c.len_utf8()]);
+        letters.chain(chunk.invalid().chunks(1))
+    })
+}
+
+/// Whether a place is between two letters, not inside one: only there does Go find that nothing matches.
+pub(super) fn is_between_letters(text: &[u8], at: usize) -> bool {
+    let length = |start: usize| {
+        let letter = letters(&text[start..text.len().min(start + 4)]).next();
+        letter.map_or(0, <[u8]>::len)
+    };
+    (at.saturating_sub(3)..at).all(|start| length(start) <= at - start)
+}
+
+/// The text with all matches replaced by what `write` adds for each.
+pub(super) fn replaced(
+    pattern: &regex::bytes::Regex,
+    text: &[u8],
+    write: impl Fn(&regex::bytes::Captures<'_>, &mut Vec<u8>),
+) -> Vec<u8> {
+    let (mut out, mut from) = (Vec::with_capacity(text.len()), 0);
+    for found in pattern.captures_iter(text) {
+        let whole = found.get_match();
+        if whole.is_empty() && !is_between_letters(text, whole.start()) {
+            continue;
+        }
+        out.extend_from_slice(&text[from..whole.start()]);
+        write(&found, &mut out);
+        from = whole.end();
+    }
+    out.extend_from_slice(&text[from..]);
+    out
+}
+
 /// Compiles a pattern in Go's syntax, or says in Go's words what is wrong with it.
-pub(super) fn pattern(pattern: &str) -> Result<regex::bytes::Regex, String> {
+pub(super) fn pattern(pattern: &[u8]) -> Result<regex::bytes::Regex, String> {
+    let text = |_| format!("error parsing regexp: invalid UTF-8: `{}`", String::from_utf8_lossy(pattern));
+    let pattern = std::str::from_utf8(pattern).map_err(text)?;
     let translated = regexp::translate(pattern).map_err(|error| error.to_string())?;
     let built = regex::bytes::RegexBuilder::new(&translated).size_limit(regexp::PROGRAM_BYTES_MAX).build();
     built.map_err(|error| regexp::too_large(pattern, &error).to_string())
@@ -276,6 +347,6 @@ mod tests {
 
     #[test]
     fn words_are_titled_as_unicode_cuts_them() {
-        assert_eq!(title("hello wORLD o'neil x-y_z éa"), "Hello WORLD O'neil X-Y_z Éa");
+        assert_eq!(title("hello wORLD o'neil x-y_z éa ßa"), "Hello WORLD O'neil X-Y_z Éa Ssa");
     }
 }

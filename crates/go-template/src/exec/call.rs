@@ -11,7 +11,7 @@ fn not_callable(slot: &Slot, given: Given<'_, '_>) -> String {
     match &slot.value {
         Value::Nil => "call of nil".to_owned(),
         value => {
-            let written = given.words.first().map_or_else(|| slot.shown(), ToString::to_string);
+            let written = given.words.first().map_or_else(|| slot.shown(), |word| word.written());
             format!("non-function {written} of type {}", value.ty())
         }
     }

@@ -92,11 +92,14 @@ fn incompatible(a: &Value, b: &Value) -> String {
 }
 
 fn not_comparable(a: &Value, b: &Value) -> String {
-    let shown = |value: &Value| Slot::given(value.clone()).shown();
-    if a.ty() == b.ty() {
-        return format!("non-comparable type {}: {}", shown(b), b.ty());
+    // Go writes all but the last as `%s` does, which numbers do not go with.
+    let shown = |verb: &[u8], value: &Value| {
+        String::from_utf8_lossy(&crate::fmt::sprintf(verb, std::slice::from_ref(value))).into_owned()
+    };
+    if kind(a) == kind(b) {
+        return format!("non-comparable type {}: {}", shown(b"%s", b), b.ty());
     }
-    format!("non-comparable types {}: {}, {}: {}", shown(a), a.ty(), b.ty(), shown(b))
+    format!("non-comparable types {}: {}, {}: {}", shown(b"%s", a), a.ty(), b.ty(), shown(b"%v", b))
 }
 
 /// Whether the first comes before the second.

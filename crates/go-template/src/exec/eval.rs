@@ -87,11 +87,7 @@ impl<'t> Run<'t, '_> {
         if given.is_empty() {
             return Ok(());
         }
-        let written = match &word.kind {
-            OperandKind::Pipe(pipe) => pipe.to_string(),
-            _ => word.to_string(),
-        };
-        self.error(format!("can't give argument to non-function {written}"))
+        self.error(format!("can't give argument to non-function {}", word.written()))
     }
 
     /// A number where the type is open.

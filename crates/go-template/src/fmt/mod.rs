@@ -139,7 +139,8 @@ impl<'a> Printing<'a> {
             Some(arg) => {
                 self.next += 1;
                 let flags = &mut self.printer.flags;
-                if verb == 'v' {
+                // `%w` is for errors only, and reads its flags all the same.
+                if matches!(verb, 'v' | 'w') {
                     (flags.sharp_v, flags.sharp) = (flags.sharp, false);
                     (flags.plus_v, flags.plus) = (flags.plus, false);
                 }

@@ -23,8 +23,9 @@ impl Printer {
                 self.pad(text.as_bytes());
             }
             'U' => {
+                let bits = if negative { size.wrapping_neg() } else { size };
                 let mut text =
-                    format!("U+{:0width$X}", size, width = self.flags.precision.unwrap_or(4).max(4));
+                    format!("U+{:0width$X}", bits, width = self.flags.precision.unwrap_or(4).max(4));
                 if let Some(c) = character().filter(|c| self.flags.sharp && quote::is_printable(*c)) {
                     text.push_str(&format!(" '{c}'"));
                 }
@@ -39,7 +40,13 @@ impl Printer {
 
     fn digits(&mut self, negative: bool, size: u64, verb: char) {
         let flags = self.flags;
-        let mut digits = match verb {
+        if flags.precision == Some(0) && size == 0 {
+            self.flags.zero = false;
+            self.pad(b"");
+            self.flags.zero = flags.zero;
+            return;
+        }
+        let digits = match verb {
             'b' => format!("{size:b}"),
             'o' | 'O' => format!("{size:o}"),
             'x' => format!("{size:x}"),
@@ -48,10 +55,6 @@ impl Printer {
         };
         let signed = negative || flags.plus || flags.space;
         let wanted = match (flags.precision, flags.width) {
-            (Some(0), _) if size == 0 => {
-                digits.clear();
-                0
-            }
             (Some(precision), _) => precision,
             (None, Some(width)) if flags.zero && !flags.minus => width.saturating_sub(usize::from(signed)),
             _ => 0,
@@ -61,6 +64,7 @@ impl Printer {
         let prefix = match verb {
             'b' if flags.sharp => "0b",
             'o' if flags.sharp && !text.starts_with('0') => "0",
+            'O' if flags.sharp && !text.starts_with('0') => "0o0",
             'O' => "0o",
             'x' if flags.sharp => "0x",
             'X' if flags.sharp => "0X",

@@ -15,14 +15,22 @@ impl Printer {
     pub(super) fn argument(&mut self, arg: &Value, verb: char) {
         match (verb, arg) {
             ('T', Value::Nil) => self.pad(b"<nil>"),
-            ('T', arg) => self.pad(arg.ty().to_string().as_bytes()),
+            ('T', arg) => self.type_name(&arg.ty().to_string()),
             ('v', Value::Nil) => self.pad(b"<nil>"),
             (_, Value::Nil) => self.bad(verb, arg),
+            // For errors only, which no value is.
+            ('w', arg) => self.bad(verb, arg),
             // No address can be told but that of nothing.
             ('p', arg) if arg.is_nil() => self.pad(b"0x0"),
             ('p', arg) => self.bad(verb, arg),
             _ => self.value(arg, verb, 0),
         }
+    }
+
+    /// A type's name, which the precision cuts.
+    fn type_name(&mut self, name: &str) {
+        let cut = self.cut(name.as_bytes()).to_vec();
+        self.pad(&cut);
     }
 
     /// `%!d(string=x)`: the verb does not go with the value.
@@ -98,6 +106,8 @@ impl Printer {
                 let text = object.text().unwrap_or_else(|| format!("&{{{}}}", object.type_name()));
                 self.pad(text.as_bytes());
             }
+            // Its address would differ each time.
+            Value::Stream(_) if verb == 'v' => self.pad(value.ty().to_string().as_bytes()),
             _ => self.bad(verb, value),
         }
     }

@@ -141,6 +141,16 @@ impl fmt::Display for Command {
     }
 }
 
+impl Operand {
+    /// As it stands in the source, without parentheses around it.
+    pub(crate) fn written(&self) -> String {
+        match &self.kind {
+            OperandKind::Pipe(pipe) => pipe.to_string(),
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {

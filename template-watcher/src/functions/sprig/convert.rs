@@ -29,11 +29,11 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_fromJson",
         Signature::new(&[Type::Str], Type::Any),
         "A value from JSON; nil if it is wrong.",
-        |_, a| Ok(codec::read_json(&string(&a[0])).unwrap_or(Value::Nil)),
+        |_, a| Ok(read_json(&a[0]).unwrap_or(Value::Nil)),
     )
     .example(r#"{{ with sprig_fromJson "{\"a\":1}" }}{{ .a }}{{ end }}"#, "1"),
     Row::pure("sprig_mustFromJson", Signature::new(&[Type::Str], Type::Any), "A value from JSON.", |_, a| {
-        codec::read_json(&string(&a[0]))
+        read_json(&a[0])
     })
     .example(r#"{{ with sprig_mustFromJson "{\"a\":1}" }}{{ .a }}{{ end }}"#, "1"),
     Row::pure("sprig_kindOf", TO_TEXT, "The kind of a value: `string`, `slice`, `map`.", |_, a| {
@@ -144,6 +144,14 @@ fn in_largest_unit(nanos: u64) -> String {
     unit.map_or_else(|| "0s".to_owned(), |(unit, name)| format!("{}{name}", nanos / unit))
 }
 
+/// A value from JSON; nothing is no JSON here.
+fn read_json(text: &Value) -> Result<Value, String> {
+    match string(text).as_str() {
+        "" => Err("unexpected end of JSON input".to_owned()),
+        text => codec::read_json(text),
+    }
+}
+
 fn json(args: &[Value], escape: bool, pretty: bool) -> Result<Value, String> {
     encode_json::encode(&args[0], escape, pretty.then_some("  ")).map(Value::from)
 }
@@ -155,7 +163,8 @@ pub(super) fn type_name(value: &Value) -> String {
     }
 }
 
-fn kind(value: &Value) -> String {
+/// The kind of a value as Go's reflection names it.
+pub(super) fn kind(value: &Value) -> String {
     match value {
         Value::Nil => "invalid".to_owned(),
         Value::List(_) => "slice".to_owned(),
@@ -169,6 +178,10 @@ fn kind(value: &Value) -> String {
 
 fn url_parse(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let text = string(&args[0]);
+    let refused = |reason: &str| Err(format!("unable to parse url: parse {text:?}: {reason}"));
+    if text.contains(|c: char| c.is_ascii_control()) {
+        return refused("net/url: invalid control character in URL");
+    }
     let (rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (scheme, rest) = match rest.split_once(':') {
@@ -180,6 +193,9 @@ fn url_parse(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
             let slash = rest.find('/').unwrap_or(rest.len());
             (&rest[..slash], &rest[slash..], "")
         }
+        None if scheme.is_empty() && rest.split('/').next().is_some_and(|first| first.contains(':')) => {
+            return refused("first path segment in URL cannot contain colon");
+        }
         None if !scheme.is_empty() && !rest.starts_with('/') => ("", "", rest),
         None => ("", rest, ""),
     };
@@ -187,7 +203,7 @@ fn url_parse(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         Some((_, port)) if !host.starts_with('[') => {
-            return Err(format!("parse {text:?}: invalid port {port:?}"));
+            return refused(&format!("invalid port {:?} after host", format!(":{port}")));
         }
         _ => host,
     };

@@ -8,7 +8,7 @@ use go_template::{Key, Map, Signature, Type, Value};
 use super::MANY_ANY;
 use super::list::anys;
 use crate::functions::group::merge_into;
-use crate::functions::{Context, Row, shown, string};
+use crate::functions::{Context, Row, string};
 
 const MAP: Type = Type::ANY_MAP;
 const MAP_AND_TEXT: Signature = Signature::new(&[MAP, Type::Str], Type::Any);
@@ -35,6 +35,9 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "`MAP KEY VALUE`: sets it.",
         |_, a| {
             if let Value::Map(map) = &a[0] {
+                if map.nil {
+                    return Err("assignment to entry in nil map".to_owned());
+                }
                 map.entries_mut().insert(key(&a[1]), a[2].clone());
             }
             Ok(a[0].clone())
@@ -93,7 +96,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
 ];
 
 fn key(value: &Value) -> Key {
-    Key::text(shown(value))
+    Key::text(go_template::fmt::print(std::slice::from_ref(value)))
 }
 
 fn copy(value: &Value) -> BTreeMap<Key, Value> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use go_template::{List, Signature, Type, Value};
 
-use super::convert::type_name;
+use super::convert::kind;
 use super::number::int;
 use super::{ANY_TO_ANY, MANY_ANY};
 use crate::functions::group::items;
@@ -20,32 +20,32 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_tuple", TO_LIST, "A list of the arguments.", |_, a| Ok(anys(a.to_vec())))
         .example(r#"{{ sprig_tuple 1 "a" }}"#, "[1 a]"),
     Row::pure("sprig_first", ANY_TO_ANY, "The first element.", |_, a| {
-        Ok(of(a, 0)?.first().cloned().unwrap_or(Value::Nil))
+        Ok(of(a, 0, "find first on")?.first().cloned().unwrap_or(Value::Nil))
     })
     .example("{{ sprig_first (sprig_list 1 2 3) }}", "1"),
     Row::pure("sprig_last", ANY_TO_ANY, "The last element.", |_, a| {
-        Ok(of(a, 0)?.last().cloned().unwrap_or(Value::Nil))
+        Ok(of(a, 0, "find last on")?.last().cloned().unwrap_or(Value::Nil))
     })
     .example("{{ sprig_last (sprig_list 1 2 3) }}", "3"),
     Row::pure("sprig_rest", LIST, "All but the first.", |_, a| {
-        Ok(anys(of(a, 0)?.iter().skip(1).cloned().collect()))
+        Ok(anys(of(a, 0, "find rest on")?.iter().skip(1).cloned().collect()))
     })
     .example("{{ sprig_rest (sprig_list 1 2 3) }}", "[2 3]"),
     Row::pure("sprig_initial", LIST, "All but the last.", |_, a| {
-        let list = of(a, 0)?;
+        let list = of(a, 0, "find initial on")?;
         Ok(anys(list[..list.len().saturating_sub(1)].to_vec()))
     })
     .example("{{ sprig_initial (sprig_list 1 2 3) }}", "[1 2]"),
     Row::pure("sprig_append", LIST_AND_ONE, "The list and one more at its end.", |_, a| {
-        Ok(anys(of(a, 0)?.iter().chain([&a[1]]).cloned().collect()))
+        Ok(anys(of(a, 0, "push on")?.iter().chain([&a[1]]).cloned().collect()))
     })
     .example("{{ sprig_append (sprig_list 1 2) 3 }}", "[1 2 3]"),
     Row::pure("sprig_push", LIST_AND_ONE, "The list and one more at its end.", |_, a| {
-        Ok(anys(of(a, 0)?.iter().chain([&a[1]]).cloned().collect()))
+        Ok(anys(of(a, 0, "push on")?.iter().chain([&a[1]]).cloned().collect()))
     })
     .example("{{ sprig_push (sprig_list 1 2) 3 }}", "[1 2 3]"),
     Row::pure("sprig_prepend", LIST_AND_ONE, "One more before the list.", |_, a| {
-        Ok(anys([&a[1]].into_iter().chain(of(a, 0)?).cloned().collect()))
+        Ok(anys([&a[1]].into_iter().chain(of(a, 0, "prepend on")?).cloned().collect()))
     })
     .example("{{ sprig_prepend (sprig_list 1 2) 3 }}", "[3 1 2]"),
     Row::pure("sprig_concat", TO_LIST, "The lists one after the other.", |_, a| {
@@ -53,19 +53,20 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         for list in a {
             match list {
                 Value::List(list) => all.extend(list.items.iter().cloned()),
-                other => return Err(format!("Cannot concat type {} as list", type_name(other))),
+                Value::Nil => return Err(NIL.to_owned()),
+                other => return Err(format!("Cannot concat type {} as list", kind(other))),
             }
         }
         Ok(anys(all))
     })
     .example("{{ sprig_concat (sprig_list 1) (sprig_list 2 3) }}", "[1 2 3]"),
     Row::pure("sprig_reverse", LIST, "The list backwards.", |_, a| {
-        Ok(anys(of(a, 0)?.iter().rev().cloned().collect()))
+        Ok(anys(of(a, 0, "find reverse on")?.iter().rev().cloned().collect()))
     })
     .example("{{ sprig_reverse (sprig_list 1 2) }}", "[2 1]"),
     Row::pure("sprig_uniq", LIST, "Each element once.", |_, a| {
         let mut kept: Vec<Value> = Vec::new();
-        for item in of(a, 0)? {
+        for item in of(a, 0, "find uniq on")? {
             if !kept.iter().any(|known| equal(known, item)) {
                 kept.push(item.clone());
             }
@@ -77,15 +78,20 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_without",
         Signature::variadic(&[Type::Any, Type::Any], Type::ANYS),
         "The list without these elements.",
-        |_, a| Ok(anys(kept(of(a, 0)?, |item| !a[1..].iter().any(|gone| equal(gone, item))))),
+        |_, a| {
+            Ok(anys(kept(of(a, 0, "find without on")?, |item| !a[1..].iter().any(|gone| equal(gone, item)))))
+        },
     )
     .example("{{ sprig_without (sprig_list 1 2 3) 2 }}", "[1 3]"),
     Row::pure("sprig_compact", LIST, "The list without empty elements.", |_, a| {
-        Ok(anys(kept(of(a, 0)?, Value::truth)))
+        Ok(anys(kept(of(a, 0, "compact on")?, Value::truth)))
     })
     .example(r#"{{ sprig_compact (sprig_list 1 "" 0 2) }}"#, "[1 2]"),
     Row::pure("sprig_has", Signature::new(&[Type::Any, Type::Any], Type::Bool), "`ELEMENT LIST`.", |_, a| {
-        Ok(Value::Bool(of(a, 1)?.iter().any(|item| equal(item, &a[0]))))
+        if matches!(a[1], Value::Nil) {
+            return Ok(Value::Bool(false));
+        }
+        Ok(Value::Bool(of(a, 1, "find has on")?.iter().any(|item| equal(item, &a[0]))))
     })
     .example("{{ sprig_has 2 (sprig_list 1 2) }}", "true"),
     Row::pure(
@@ -113,8 +119,13 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         |_, a| Ok(Value::strings(texts(&a[0]))),
     )
     .example("{{ sprig_toStrings (sprig_list 1 true) }}", "[1 true]"),
-    Row::pure("sprig_slice", MANY_ANY, "`LIST [START [END]]`: a part of the list.", slice)
-        .example("{{ sprig_slice (sprig_list 1 2 3 4) 1 3 }}", "[2 3]"),
+    Row::pure(
+        "sprig_slice",
+        Signature::variadic(&[Type::Any, Type::Any], Type::Any),
+        "`LIST [START [END]]`: a part of the list.",
+        slice,
+    )
+    .example("{{ sprig_slice (sprig_list 1 2 3 4) 1 3 }}", "[2 3]"),
     Row::pure(
         "sprig_chunk",
         Signature::new(&[Type::INT, Type::Any], Type::List(&Type::ANYS)),
@@ -171,15 +182,19 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     .example(r#"{{ if keyExists "app/none" }}{{ sprig_fail "no name" }}{{ end }}fine"#, "fine"),
 ];
 
+/// What Go says of nil where a value must be.
+const NIL: &str = "runtime error: invalid memory address or nil pointer dereference";
+
 pub(super) fn anys(items: Vec<Value>) -> Value {
     Value::list(&Type::Any, items)
 }
 
-fn of(args: &[Value], position: usize) -> Result<&[Value], String> {
+/// The elements of a list; `doing` is what Sprig says it cannot do with anything else.
+fn of<'a>(args: &'a [Value], position: usize, doing: &str) -> Result<&'a [Value], String> {
     match &args[position] {
         list @ Value::List(_) => Ok(items(list)),
-        Value::Nil => Err("runtime error: invalid memory address or nil pointer dereference".to_owned()),
-        other => Err(format!("Cannot take elements of type {}; give a list", other.ty())),
+        Value::Nil => Err(NIL.to_owned()),
+        other => Err(format!("Cannot {doing} type {}", kind(other))),
     }
 }
 
@@ -217,8 +232,10 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
 }
 
 fn slice(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
-    let Some(Value::List(list)) = args.first() else {
-        return Err("list should be type of slice or array".to_owned());
+    let list = match args.first() {
+        Some(Value::List(list)) => list,
+        None | Some(Value::Nil) => return Err(NIL.to_owned()),
+        Some(other) => return Err(format!("list should be type of slice or array but {}", kind(other))),
     };
     let bound = |position: usize, otherwise: usize| {
         args.get(position).map_or(otherwise, |value| usize::try_from(int(value)).unwrap_or(0))
@@ -233,5 +250,8 @@ fn slice(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 fn chunk(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let size =
         usize::try_from(int(&args[0])).ok().filter(|size| *size > 0).ok_or("the size must be above 0")?;
-    Ok(Value::list(&Type::ANYS, of(args, 1)?.chunks(size).map(|chunk| anys(chunk.to_vec())).collect()))
+    Ok(Value::list(
+        &Type::ANYS,
+        of(args, 1, "chunk")?.chunks(size).map(|chunk| anys(chunk.to_vec())).collect(),
+    ))
 }

@@ -2,6 +2,7 @@
 //! (dates, random values, the environment) are left out, as consul-template leaves them out.
 
 mod convert;
+mod decimal;
 mod dict;
 mod list;
 mod number;

@@ -2,15 +2,19 @@
 
 use go_template::{IntKind, Signature, Type, Value};
 
+use super::decimal::Decimal;
+use crate::functions::number::underscores_part_digits;
 use crate::functions::{Context, Row, shown, string};
 
-const INTS: Signature = Signature::variadic(&[Type::Any], Type::INT64);
+const ANY_INTS: Signature = Signature::variadic(&[Type::Any], Type::INT64);
+const INTS: Signature = Signature::variadic(&[Type::Any, Type::Any], Type::INT64);
 const TWO_INTS: Signature = Signature::new(&[Type::Any, Type::Any], Type::INT64);
+const ANY_FLOATS: Signature = Signature::variadic(&[Type::Any], Type::Float);
 const FLOATS: Signature = Signature::variadic(&[Type::Any, Type::Any], Type::Float);
 const FLOAT: Signature = Signature::new(&[Type::Any], Type::Float);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
-    Row::pure("sprig_add", INTS, "The sum.", |_, a| fold(a, i64::wrapping_add))
+    Row::pure("sprig_add", ANY_INTS, "The sum.", |_, a| fold(a, i64::wrapping_add))
         .example("{{ sprig_add 1 2 3 }}", "6"),
     Row::pure("sprig_sub", TWO_INTS, "The first less the second.", |_, a| fold(a, i64::wrapping_sub))
         .example("{{ sprig_sub 5 2 }}", "3"),
@@ -32,17 +36,23 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         Ok(Value::int64(int(&a[0]).wrapping_add(1)))
     })
     .example("{{ sprig_add1 2 }}", "3"),
-    Row::pure("sprig_addf", FLOATS, "The sum of floats.", |_, a| fold_floats(a, |x, y| x + y))
-        .example("{{ sprig_addf 1.5 2 }}", "3.5"),
-    Row::pure("sprig_subf", FLOATS, "The difference of floats.", |_, a| fold_floats(a, |x, y| x - y))
-        .example("{{ sprig_subf 5 1.5 }}", "3.5"),
-    Row::pure("sprig_mulf", FLOATS, "The product of floats.", |_, a| fold_floats(a, |x, y| x * y))
-        .example("{{ sprig_mulf 1.5 2 }}", "3"),
+    Row::pure("sprig_addf", ANY_FLOATS, "The sum of floats.", |_, a| {
+        fold_decimals(a, Decimal::plus, |x, y| x + y)
+    })
+    .example("{{ sprig_addf 1.5 2 }}", "3.5"),
+    Row::pure("sprig_subf", FLOATS, "The difference of floats.", |_, a| {
+        fold_decimals(a, Decimal::minus, |x, y| x - y)
+    })
+    .example("{{ sprig_subf 5 1.5 }}", "3.5"),
+    Row::pure("sprig_mulf", FLOATS, "The product of floats.", |_, a| {
+        fold_decimals(a, Decimal::times, |x, y| x * y)
+    })
+    .example("{{ sprig_mulf 1.5 2 }}", "3"),
     Row::pure("sprig_divf", FLOATS, "The quotient of floats.", |_, a| {
         if a.iter().skip(1).any(|divisor| float(divisor) == 0.0) {
             return Err("decimal division by 0".to_owned());
         }
-        fold_floats(a, |x, y| x / y)
+        fold_decimals(a, Decimal::by, |x, y| x / y)
     })
     .example("{{ sprig_divf 3 2 }}", "1.5"),
     Row::pure("sprig_add1f", FLOAT, "One more, as a float.", |_, a| Ok(Value::Float(float(&a[0]) + 1.0)))
@@ -116,19 +126,35 @@ pub(super) fn int(value: &Value) -> i64 {
     match value {
         Value::Int(number, _) => *number,
         Value::Uint(number, _) => number.cast_signed(),
-        Value::Float(number) => *number as i64,
+        Value::Float(number) => cut(*number),
         Value::Bool(truth) => i64::from(*truth),
         Value::Str(_) => {
             let text = shown(value);
-            prefixed(&text).unwrap_or_else(|| text.parse::<f64>().map_or(0, |number| number as i64))
+            prefixed(without_zeros(&text)).unwrap_or(0)
         }
         _ => 0,
     }
 }
 
+/// A float without its places; what is out of range is the smallest number, as Go has it on this kind of machine.
+fn cut(number: f64) -> i64 {
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if (-END..END).contains(&number) { number as i64 } else { i64::MIN }
+}
+
+/// A text without places that are all nought: `2.0` is whole, `2.5` is no number here.
+fn without_zeros(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, places)) if !places.is_empty() && places.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    }
+}
+
 /// A whole number as Go source writes it: `0x10` and `010` are not decimal.
 fn prefixed(text: &str) -> Option<i64> {
+    let text = if underscores_part_digits(text) { &text.replace('_', "") } else { text };
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let digits = if sign.is_empty() { digits.strip_prefix('+').unwrap_or(digits) } else { digits };
     let (radix, digits) = match digits.get(..2).map(str::to_ascii_lowercase).as_deref() {
         Some("0x") => (16, &digits[2..]),
         Some("0o") => (8, &digits[2..]),
@@ -142,7 +168,7 @@ fn prefixed(text: &str) -> Option<i64> {
 fn float(value: &Value) -> f64 {
     match value {
         Value::Float(number) => *number,
-        Value::Str(_) => shown(value).parse().unwrap_or(0.0),
+        Value::Str(_) => shown(value).replace('_', "").parse().unwrap_or(0.0),
         Value::Uint(number, _) => *number as f64,
         other => int(other) as f64,
     }
@@ -150,6 +176,20 @@ fn float(value: &Value) -> f64 {
 
 fn fold(args: &[Value], combine: impl Fn(i64, i64) -> i64) -> Result<Value, String> {
     Ok(Value::int64(args.iter().map(int).reduce(combine).unwrap_or(0)))
+}
+
+/// Reckons in decimal numbers, or in floats where those have too many digits.
+fn fold_decimals(
+    args: &[Value],
+    exact: impl Fn(Decimal, Decimal) -> Option<Decimal>,
+    near: impl Fn(f64, f64) -> f64,
+) -> Result<Value, String> {
+    let mut numbers = args.iter().map(|arg| Decimal::of(float(arg)));
+    let first = numbers.next().unwrap_or(Decimal::of(0.0)).filter(|_| args.len() > 1);
+    match first.and_then(|first| numbers.try_fold(first, |sum, next| exact(sum, next?))) {
+        Some(sum) => Ok(Value::Float(sum.float() + 0.0)),
+        None => fold_floats(args, near),
+    }
 }
 
 fn fold_floats(args: &[Value], combine: impl Fn(f64, f64) -> f64) -> Result<Value, String> {

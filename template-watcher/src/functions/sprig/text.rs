@@ -3,7 +3,8 @@
 use go_template::{Key, Signature, Type, Value};
 
 use super::{TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
-use crate::functions::text::{lower, pattern, replace_all, trimmed, upper};
+use crate::functions::raw;
+use crate::functions::text::{is_between_letters, lower, pattern, replace_all, replaced, trimmed, upper};
 use crate::functions::{Context, Row, bytes, shown, string};
 
 const NUMBER_TEXT: Signature = Signature::new(&[Type::INT, Type::Str], Type::Str);
@@ -15,15 +16,15 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_trim", TEXT, "Without blanks around.", |_, a| Ok(Value::from(trimmed(bytes(&a[0])))))
         .example(r#"[{{ sprig_trim "  a " }}]"#, "[a]"),
     Row::pure("sprig_trimAll", TWO_TEXTS, "`CHARS TEXT`: without these characters around.", |_, a| {
-        two(a, |cut, s| s.trim_matches(|c| cut.contains(c)).to_owned())
+        kept(a, |cut, s| s.trim_matches(|c| cut.contains(c)).to_owned())
     })
     .example(r#"{{ sprig_trimAll "$" "$5.00$" }}"#, "5.00"),
     Row::pure("sprig_trimSuffix", TWO_TEXTS, "`SUFFIX TEXT`: without this end.", |_, a| {
-        two(a, |end, s| s.strip_suffix(end).unwrap_or(s).to_owned())
+        kept(a, |end, s| s.strip_suffix(end).unwrap_or(s).to_owned())
     })
     .example(r#"{{ sprig_trimSuffix "-x" "a-x" }}"#, "a"),
     Row::pure("sprig_trimPrefix", TWO_TEXTS, "`PREFIX TEXT`: without this beginning.", |_, a| {
-        two(a, |start, s| s.strip_prefix(start).unwrap_or(s).to_owned())
+        kept(a, |start, s| s.strip_prefix(start).unwrap_or(s).to_owned())
     })
     .example(r#"{{ sprig_trimPrefix "x-" "x-a" }}"#, "a"),
     Row::pure("sprig_upper", TEXT, "Upper case.", |_, a| one(a, upper))
@@ -76,18 +77,18 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_abbrevboth",
         Signature::new(&[Type::INT, Type::INT, Type::Str], Type::Str),
         "`OFFSET WIDTH TEXT`: the text cut to a width on both sides.",
-        |_, a| Ok(Value::from(abbreviated_on_both_sides(&string(&a[2]), size(&a[0]), size(&a[1])))),
+        |_, a| raw::made([&a[2]], |[text]| abbreviated_on_both_sides(text, size(&a[0]), size(&a[1]))),
     )
     .example(r#"{{ sprig_abbrevboth 5 10 "1234 5678 9123" }}"#, "...5678..."),
     Row::pure("sprig_wrap", NUMBER_TEXT, "Lines broken at a width.", |_, a| {
-        Ok(Value::from(wrapped(&string(&a[1]), size(&a[0]))))
+        raw::made([&a[1]], |[text]| wrapped(text, size(&a[0]), "\n", false))
     })
     .example(r#"{{ sprig_wrap 5 "hello big world" }}"#, "hello\nbig\nworld"),
     Row::pure(
         "sprig_wrapWith",
         Signature::new(&[Type::INT, Type::Str, Type::Str], Type::Str),
         "The same with a text in place of each newline.",
-        |_, a| Ok(Value::from(wrapped_with(&string(&a[2]), size(&a[0]), &string(&a[1])))),
+        |_, a| raw::made([&a[2], &a[1]], |[text, newline]| wrapped(text, size(&a[0]), newline, true)),
     )
     .example(r#"{{ sprig_wrapWith 5 "/" "hello big world" }}"#, "hello/big/world"),
     Row::pure("sprig_contains", TWO_TEXTS_TO_BOOL, "`PART TEXT`: whether the text has the part.", |_, a| {
@@ -117,60 +118,85 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_split",
         Signature::new(&[Type::Str, Type::Str], Type::STR_MAP),
         "`SEPARATOR TEXT`: the parts as `._0`, `._1` and so on.",
-        |_, a| Ok(numbered(parted(&string(&a[0]), &string(&a[1])).iter().map(String::as_str))),
+        |_, a| Ok(numbered(raw::parts([&a[0], &a[1]], |[separator, text]| parted(separator, text)))),
     )
     .example(r#"{{ $p := sprig_split "," "a,b" }}{{ $p._1 }}"#, "b"),
     Row::pure(
         "sprig_splitn",
         Signature::new(&[Type::Str, Type::INT, Type::Str], Type::STR_MAP),
         "`SEPARATOR COUNT TEXT`: the same, so many parts at most.",
-        |_, a| Ok(numbered(string(&a[2]).splitn(size(&a[1]), &string(&a[0])))),
+        |_, a| {
+            let most = limit(&a[1]);
+            Ok(numbered(raw::parts([&a[0], &a[2]], |[separator, text]| {
+                parted_at_most(separator, text, most)
+            })))
+        },
     )
     .example(r#"{{ $p := sprig_splitn "," 2 "a,b,c" }}{{ $p._1 }}"#, "b,c"),
     Row::pure(
         "sprig_splitList",
         Signature::new(&[Type::Str, Type::Str], Type::STRINGS),
         "`SEPARATOR TEXT`: the parts as a list.",
-        |_, a| Ok(Value::strings(parted(&string(&a[0]), &string(&a[1])))),
+        |_, a| Ok(Value::strings(raw::parts([&a[0], &a[1]], |[separator, text]| parted(separator, text)))),
     )
     .example(r#"{{ sprig_splitList "," "a,b" }}"#, "[a b]"),
     Row::pure(
         "sprig_regexMatch",
         TWO_TEXTS_TO_BOOL,
         "`PATTERN TEXT`: whether the pattern occurs.",
-        |_, a| Ok(Value::Bool(pattern(&string(&a[0])).is_ok_and(|re| re.is_match(bytes(&a[1]))))),
+        |_, a| Ok(Value::Bool(pattern(bytes(&a[0])).is_ok_and(|re| re.is_match(bytes(&a[1]))))),
     )
     .example(r#"{{ sprig_regexMatch "^a+$" "aaa" }}"#, "true"),
-    Row::pure("sprig_regexFind", TWO_TEXTS, "`PATTERN TEXT`: the first match.", |_, a| {
-        let found = pattern(&string(&a[0]))?.find(bytes(&a[1])).map(|found| found.as_bytes().to_vec());
+    Row::pure("sprig_regexFind", TWO_TEXTS, "`PATTERN TEXT`: the first match.", |context, a| {
+        let found = compiled(context, &a[0])?.find(bytes(&a[1])).map(|found| found.as_bytes().to_vec());
         Ok(Value::from(found.unwrap_or_default()))
     })
     .example(r#"{{ sprig_regexFind "[0-9]+" "a12b3" }}"#, "12"),
-    Row::pure("sprig_regexFindAll", REGEX_LIST, "`PATTERN TEXT COUNT`: the matches.", |_, a| {
-        let found = pattern(&string(&a[0]))?;
-        Ok(Value::strings(found.find_iter(bytes(&a[1])).take(limit(&a[2])).map(|found| found.as_bytes())))
+    Row::pure("sprig_regexFindAll", REGEX_LIST, "`PATTERN TEXT COUNT`: the matches.", |context, a| {
+        let pattern = compiled(context, &a[0])?;
+        let found = matches(&pattern, bytes(&a[1])).take(limit(&a[2]));
+        Ok(Value::strings(found.map(|found| found.as_bytes())))
     })
     .example(r#"{{ sprig_regexFindAll "[0-9]+" "a12b3" -1 }}"#, "[12 3]"),
-    Row::pure("sprig_regexSplit", REGEX_LIST, "`PATTERN TEXT COUNT`: the parts between matches.", |_, a| {
-        let pattern = pattern(&string(&a[0]))?;
-        Ok(Value::strings(split_by(&pattern, bytes(&a[1]), limit(&a[2]))))
-    })
+    Row::pure(
+        "sprig_regexSplit",
+        REGEX_LIST,
+        "`PATTERN TEXT COUNT`: the parts between matches.",
+        |context, a| {
+            let pattern = compiled(context, &a[0])?;
+            Ok(Value::strings(split_by(&pattern, bytes(&a[1]), limit(&a[2]))))
+        },
+    )
     .example(r#"{{ sprig_regexSplit "[0-9]+" "a12b3c" -1 }}"#, "[a b c]"),
-    Row::pure("sprig_regexReplaceAll", THREE_TEXTS, "`PATTERN TEXT TO`: every match replaced.", |_, a| {
-        Ok(Value::from(pattern(&string(&a[0]))?.replace_all(bytes(&a[1]), bytes(&a[2])).into_owned()))
-    })
+    Row::pure(
+        "sprig_regexReplaceAll",
+        THREE_TEXTS,
+        "`PATTERN TEXT TO`: every match replaced.",
+        |context, a| {
+            let to = bytes(&a[2]);
+            Ok(Value::from(replaced(&compiled(context, &a[0])?, bytes(&a[1]), |found, out| {
+                found.expand(to, out)
+            })))
+        },
+    )
     .example(r#"{{ sprig_regexReplaceAll "a(x*)b" "axxb" "${1}" }}"#, "xx"),
-    Row::pure("sprig_regexReplaceAllLiteral", THREE_TEXTS, "The same, `$` taken as it is.", |_, a| {
-        let to = regex::bytes::NoExpand(bytes(&a[2]));
-        Ok(Value::from(pattern(&string(&a[0]))?.replace_all(bytes(&a[1]), to).into_owned()))
+    Row::pure("sprig_regexReplaceAllLiteral", THREE_TEXTS, "The same, `$` taken as it is.", |context, a| {
+        let to = bytes(&a[2]);
+        Ok(Value::from(replaced(&compiled(context, &a[0])?, bytes(&a[1]), |_, out| {
+            out.extend_from_slice(to)
+        })))
     })
     .example(r#"{{ sprig_regexReplaceAllLiteral "a(x*)b" "axxb" "${1}" }}"#, "${1}"),
-    Row::pure("sprig_regexQuoteMeta", TEXT, "The text as a pattern for itself.", |_, a| one(a, quoted_meta))
-        .example(r#"{{ sprig_regexQuoteMeta "1.2" }}"#, r#"1\.2"#),
-    Row::pure("sprig_base", TEXT, "The last part of a path.", |_, a| one(a, base))
+    Row::pure("sprig_regexQuoteMeta", TEXT, "The text as a pattern for itself.", |_, a| {
+        raw::made([&a[0]], |[text]| quoted_meta(text))
+    })
+    .example(r#"{{ sprig_regexQuoteMeta "1.2" }}"#, r#"1\.2"#),
+    Row::pure("sprig_base", TEXT, "The last part of a path.", |_, a| raw::made([&a[0]], |[path]| base(path)))
         .example(r#"{{ sprig_base "/etc/ryo/a.hcl" }}"#, "a.hcl"),
-    Row::pure("sprig_dir", TEXT, "A path without its last part.", |_, a| one(a, folder))
-        .example(r#"{{ sprig_dir "/etc/ryo/a.hcl" }}"#, "/etc/ryo"),
+    Row::pure("sprig_dir", TEXT, "A path without its last part.", |_, a| {
+        raw::made([&a[0]], |[path]| folder(path))
+    })
+    .example(r#"{{ sprig_dir "/etc/ryo/a.hcl" }}"#, "/etc/ryo"),
     Row::pure("sprig_ext", TEXT, "The ending of a file name, with its dot.", |_, a| {
         one(a, |s| {
             let name = s.rsplit('/').next().unwrap_or_default();
@@ -178,8 +204,10 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         })
     })
     .example(r#"{{ sprig_ext "/etc/ryo/a.hcl" }}"#, ".hcl"),
-    Row::pure("sprig_clean", TEXT, "The shortest path that means the same.", |_, a| one(a, clean))
-        .example(r#"{{ sprig_clean "/etc/../etc//ryo" }}"#, "/etc/ryo"),
+    Row::pure("sprig_clean", TEXT, "The shortest path that means the same.", |_, a| {
+        raw::made([&a[0]], |[path]| clean(path))
+    })
+    .example(r#"{{ sprig_clean "/etc/../etc//ryo" }}"#, "/etc/ryo"),
     Row::pure(
         "sprig_isAbs",
         Signature::new(&[Type::Str], Type::Bool),
@@ -195,8 +223,28 @@ fn one(args: &[Value], change: impl Fn(&str) -> String) -> Result<Value, String>
     Ok(Value::from(change(&string(&args[0]))))
 }
 
-fn two(args: &[Value], change: impl Fn(&str, &str) -> String) -> Result<Value, String> {
-    Ok(Value::from(change(&string(&args[0]), &string(&args[1]))))
+/// What is left of the second text.
+fn kept(args: &[Value], change: impl Fn(&str, &str) -> String) -> Result<Value, String> {
+    raw::made([&args[0], &args[1]], |[one, two]| change(one, two))
+}
+
+/// A pattern. The functions that Sprig lets panic have Go's words before the error.
+fn compiled(context: &Context<'_>, text: &Value) -> Result<regex::bytes::Regex, String> {
+    pattern(bytes(text)).map_err(|error| {
+        if context.name.starts_with("sprig_must") {
+            return error;
+        }
+        let quoted = go_template::fmt::sprintf(b"%#q", std::slice::from_ref(text));
+        format!("regexp: Compile({}): {error}", String::from_utf8_lossy(&quoted))
+    })
+}
+
+/// The matches as Go finds them: none inside a letter.
+fn matches<'t>(
+    pattern: &regex::bytes::Regex,
+    text: &'t [u8],
+) -> impl Iterator<Item = regex::bytes::Match<'t>> {
+    pattern.find_iter(text).filter(|found| !found.is_empty() || is_between_letters(text, found.start()))
 }
 
 fn test(args: &[Value], holds: impl Fn(&str, &str) -> bool) -> Result<Value, String> {
@@ -258,15 +306,33 @@ fn separated(text: &str, mark: char) -> String {
     out
 }
 
+/// What joins words; before the first and after the last word it stays.
+fn is_joint(c: char) -> bool {
+    matches!(c, '_' | '-') || c.is_whitespace()
+}
+
 fn camel(text: &str) -> String {
-    let words = text.split(['_', '-', ' ', '.']).filter(|word| !word.is_empty());
-    words
-        .map(|word| {
-            let mut chars = word.chars();
-            let first = chars.next().map(|c| upper(c.encode_utf8(&mut [0; 4]))).unwrap_or_default();
-            first + chars.as_str()
-        })
-        .collect()
+    let name = text.trim_matches(is_joint);
+    let (before, after) = match text.find(name) {
+        Some(at) => (&text[..at], &text[at + name.len()..]),
+        None => ("", ""),
+    };
+    let (mut joined, mut starts, mut is_parted) = (String::with_capacity(text.len()), true, false);
+    for c in name.chars() {
+        if is_joint(c) {
+            // One of several is taken away.
+            joined.extend(is_parted.then_some(c));
+            (starts, is_parted) = (true, true);
+        } else {
+            if starts {
+                joined.push_str(&upper(c.encode_utf8(&mut [0; 4])));
+            } else {
+                joined.push(c);
+            }
+            (starts, is_parted) = (false, false);
+        }
+    }
+    format!("{before}{joined}{after}")
 }
 
 fn swapped(text: &str) -> String {
@@ -313,9 +379,12 @@ fn repeat(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 fn substr(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let text = bytes(&args[2]);
     let (start, end) = (size(&args[0]), limit(&args[1]).min(text.len()));
+    if let (Value::Int(..0, _), Value::Int(end @ ..0, _)) = (&args[0], &args[1]) {
+        return Err(format!("runtime error: slice bounds out of range [:{end}]"));
+    }
     match text.get(start..end) {
         Some(part) => Ok(Value::from(part)),
-        None => Err(format!("slice bounds out of range [{start}:{end}]")),
+        None => Err(format!("runtime error: slice bounds out of range [{start}:{end}]")),
     }
 }
 
@@ -331,12 +400,14 @@ fn trunc(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 }
 
 fn abbrev(args: &[Value]) -> Result<Value, String> {
-    let (width, text) = (size(&args[0]), string(&args[1]));
-    if width < 4 || text.chars().count() <= width {
-        return Ok(Value::from(text));
-    }
-    let kept: String = text.chars().take(width - 3).collect();
-    Ok(Value::from(format!("{kept}...")))
+    let width = size(&args[0]);
+    raw::made([&args[1]], |[text]| {
+        if width < 4 || text.chars().count() <= width {
+            return text.to_owned();
+        }
+        let kept: String = text.chars().take(width - 3).collect();
+        format!("{kept}...")
+    })
 }
 
 /// The parts of a text; without a separator its letters, as in Go.
@@ -345,6 +416,16 @@ fn parted(separator: &str, text: &str) -> Vec<String> {
         "" => text.chars().map(String::from).collect(),
         separator => text.split(separator).map(str::to_owned).collect(),
     }
+}
+
+/// The same, so many parts at most: the last one has the rest.
+fn parted_at_most(separator: &str, text: &str, most: usize) -> Vec<String> {
+    if !separator.is_empty() {
+        return text.splitn(most, separator).map(str::to_owned).collect();
+    }
+    let rest = text.char_indices().nth(most.saturating_sub(1)).map_or("", |(at, _)| &text[at..]);
+    let letters = text[..text.len() - rest.len()].chars().map(String::from);
+    letters.chain((!rest.is_empty() && most > 0).then(|| rest.to_owned())).collect()
 }
 
 /// The text with what means something in a pattern escaped.
@@ -362,7 +443,7 @@ fn split_by<'t>(pattern: &regex::bytes::Regex, text: &'t [u8], most: usize) -> V
         return vec![text];
     }
     let (mut parts, mut from, mut to) = (Vec::new(), 0, 0);
-    for found in pattern.find_iter(text) {
+    for found in matches(pattern, text) {
         if parts.len() + 1 == most {
             break;
         }
@@ -395,35 +476,8 @@ fn abbreviated_on_both_sides(text: &str, offset: usize, width: usize) -> String 
     format!("...{}", part(letters.len() + 3 - width, letters.len()))
 }
 
-/// Lines broken at the last blanks that fit; longer words stay whole.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut out = String::new();
-    for (number, line) in text.split('\n').enumerate() {
-        if number > 0 {
-            out.push('\n');
-        }
-        let mut column = 0;
-        let mut blanks = 0;
-        for word in line.split(' ') {
-            let length = word.chars().count();
-            if column > 0 && column + blanks + length > width {
-                out.extend(std::iter::repeat_n(' ', blanks.saturating_sub(1)));
-                out.push('\n');
-                column = 0;
-            } else {
-                out.extend(std::iter::repeat_n(' ', blanks));
-                column += blanks;
-            }
-            out.push_str(word);
-            column += length;
-            blanks = 1;
-        }
-    }
-    out
-}
-
-/// Lines broken at blanks, longer words too; blanks at the end of the text stay.
-fn wrapped_with(text: &str, width: usize, newline: &str) -> String {
+/// Lines broken at blanks, long words too or not; blanks at the end of the text stay.
+fn wrapped(text: &str, width: usize, newline: &str, long_words: bool) -> String {
     let (width, newline) = (width.max(1), if newline.is_empty() { "\n" } else { newline });
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::new();
@@ -434,24 +488,27 @@ fn wrapped_with(text: &str, width: usize, newline: &str) -> String {
             continue;
         }
         let end = at + width;
-        match chars[at..=end].iter().rposition(|c| *c == ' ') {
-            Some(blank) => {
-                out.extend(&chars[at..at + blank]);
-                at += blank + 1;
-            }
-            None => {
-                out.extend(&chars[at..end]);
-                at = end;
-            }
-        }
+        let blank = chars[at..=end].iter().rposition(|c| *c == ' ').map(|blank| at + blank);
+        let next = || chars[end..].iter().position(|c| *c == ' ').map(|blank| end + blank);
+        let (to, from) = match blank {
+            Some(blank) => (blank, blank + 1),
+            None if long_words => (end, end),
+            None => match next() {
+                Some(blank) => (blank, blank + 1),
+                None => break,
+            },
+        };
+        out.extend(&chars[at..to]);
         out.push_str(newline);
+        at = from;
     }
     out.extend(&chars[at..]);
     out
 }
 
-fn numbered<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
-    let entries = parts.enumerate().map(|(at, part)| (Key::text(format!("_{at}")), Value::from(part)));
+fn numbered(parts: Vec<Vec<u8>>) -> Value {
+    let entries =
+        parts.into_iter().enumerate().map(|(at, part)| (Key::text(format!("_{at}")), Value::from(part)));
     Value::map(Type::STR_MAP, entries.collect())
 }
 

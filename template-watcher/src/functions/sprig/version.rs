@@ -20,8 +20,13 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure(
         "sprig_semverCompare",
         TWO_TEXTS_TO_BOOL,
-        "`CONSTRAINT VERSION`: whether the version meets `>=1.2`, `~1.2`, `^1`, `1.x`, with `,` for and, `||` for or.",
-        |_, a| meets(&string(&a[0]), &Version::read(&string(&a[1]))?).map(Value::Bool),
+        "`CONSTRAINT VERSION`: whether the version meets `>=1.2`, `~1.2`, `^1`, `1.x`, `1.2 - 1.4`, with `,` for and, `||` for or.",
+        |_, a| {
+            let alternatives = constraints(&string(&a[0]))?;
+            let version = Version::read(&string(&a[1]))?;
+            let is_met = alternatives.iter().any(|all| all.iter().all(|one| one.is_met_by(&version)));
+            Ok(Value::Bool(is_met))
+        },
     )
 .example(r#"{{ sprig_semverCompare "^1.2" "1.4.0" }}"#, "true"),
 ];
@@ -31,22 +36,22 @@ struct Version {
     prerelease: String,
     metadata: String,
     written: String,
-    /// How many of the numbers were written.
-    given: usize,
 }
 
 impl Version {
+    /// Reads a version, of which the last two numbers may be missing, as `v1.2-rc.1+build5`.
     fn read(text: &str) -> Result<Self, String> {
         let invalid = || "Invalid Semantic Version".to_owned();
-        let body = text.strip_prefix('v').unwrap_or(text);
-        let (body, metadata) = body.split_once('+').unwrap_or((body, ""));
-        let (body, prerelease) = body.split_once('-').unwrap_or((body, ""));
+        let (body, prerelease, metadata) = parts(text).ok_or_else(invalid)?;
         let mut numbers = [0; 3];
-        let parts: Vec<&str> = body.split('.').collect();
-        if parts.len() > 3 {
+        let written: Vec<&str> = body.split('.').collect();
+        if written.len() > 3 || !written.iter().all(|part| is_number(part)) {
             return Err(invalid());
         }
-        for (number, part) in numbers.iter_mut().zip(&parts) {
+        if prerelease.split('.').any(|part| part.len() > 1 && part.starts_with('0') && is_number(part)) {
+            return Err("Version segment starts with 0".to_owned());
+        }
+        for (number, part) in numbers.iter_mut().zip(&written) {
             *number = part.parse().map_err(|_| invalid())?;
         }
         Ok(Version {
@@ -54,7 +59,6 @@ impl Version {
             prerelease: prerelease.to_owned(),
             metadata: metadata.to_owned(),
             written: text.to_owned(),
-            given: parts.len(),
         })
     }
 
@@ -68,6 +72,27 @@ impl Version {
             }
         })
     }
+}
+
+/// The numbers, the prerelease and the metadata of a written version; none when an identifier is not made of what it may be.
+fn parts(text: &str) -> Option<(&str, &str, &str)> {
+    let identifiers = |text: &str| {
+        text.split('.')
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    };
+    let (rest, metadata) = match text.split_once('+') {
+        Some((rest, metadata)) => (rest, identifiers(metadata).then_some(metadata)?),
+        None => (text, ""),
+    };
+    let (numbers, prerelease) = match rest.split_once('-') {
+        Some((numbers, prerelease)) => (numbers, identifiers(prerelease).then_some(prerelease)?),
+        None => (rest, ""),
+    };
+    Some((numbers.strip_prefix('v').unwrap_or(numbers), prerelease, metadata))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The parts of a prerelease in the order of the specification: numbers by size, before texts.
@@ -116,49 +141,146 @@ impl Object for Version {
     }
 }
 
-fn meets(constraint: &str, version: &Version) -> Result<bool, String> {
-    for alternative in constraint.split("||") {
-        let mut all = true;
-        for part in alternative.split([',', ' ']).filter(|part| !part.is_empty()) {
-            all &= meets_one(part, version)?;
-        }
-        if all {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// What a version is compared with, and how.
+struct Constraint {
+    operator: String,
+    version: Version,
+    /// How many of the numbers were written, up to a wildcard.
+    given: usize,
 }
 
-fn meets_one(constraint: &str, version: &Version) -> Result<bool, String> {
-    let split = constraint.find(|c: char| !"=<>!~^".contains(c)).unwrap_or(constraint.len());
-    let (operator, wanted) = constraint.split_at(split);
-    let parts: Vec<&str> = wanted.split('.').take_while(|part| !matches!(*part, "x" | "X" | "*")).collect();
-    if parts.is_empty() {
-        return Ok(true);
-    }
-    let wanted = Version::read(&parts.join(".")).map_err(|_| format!("improper constraint: {constraint}"))?;
-    if !version.prerelease.is_empty() && wanted.prerelease.is_empty() {
-        return Ok(operator == "!=");
-    }
-    let order = version.cmp(&wanted);
-    let same = |count: usize| version.numbers[..count] == wanted.numbers[..count];
-    Ok(match operator {
-        "" | "=" if wanted.given < 3 => same(wanted.given),
-        "" | "=" => order.is_eq(),
-        "!=" if wanted.given < 3 => !same(wanted.given),
-        "!=" => order.is_ne(),
-        ">" if wanted.given < 3 => order.is_gt() && !same(wanted.given),
-        ">" => order.is_gt(),
-        ">=" | "=>" => order.is_ge(),
-        "<" => order.is_lt(),
-        "<=" | "=<" if wanted.given < 3 => order.is_lt() || same(wanted.given),
-        "<=" | "=<" => order.is_le(),
-        "~" | "~>" => order.is_ge() && same(wanted.given.min(2)),
-        "^" => {
-            let leading =
-                wanted.numbers.iter().position(|number| *number > 0).map_or(wanted.given, |at| at + 1);
-            order.is_ge() && same(leading.min(3))
+/// Reads alternatives of constraints that all must be met.
+fn constraints(text: &str) -> Result<Vec<Vec<Constraint>>, String> {
+    let improper = |alternative: &str| format!("improper constraint: {alternative}");
+    text.split("||").map(|one| all_of(one).ok_or_else(|| improper(one))).collect()
+}
+
+fn all_of(alternative: &str) -> Option<Vec<Constraint>> {
+    let mut all = Vec::new();
+    for part in alternative.split(',') {
+        let mut words = part.split_whitespace().peekable();
+        words.peek()?;
+        while let Some(word) = words.next() {
+            let mut written = word.to_owned();
+            if word.chars().all(is_operator) {
+                written += words.next()?;
+            }
+            if words.next_if(|next| *next == "-").is_some() {
+                all.push(Constraint::read(&format!(">={written}"))?);
+                written = format!("<={}", words.next()?);
+            }
+            all.push(Constraint::read(&written)?);
         }
-        _ => return Err(format!("improper constraint: {constraint}")),
-    })
+    }
+    Some(all)
+}
+
+fn is_operator(c: char) -> bool {
+    "=<>!~^".contains(c)
+}
+
+impl Constraint {
+    fn read(text: &str) -> Option<Self> {
+        let (operator, wanted) = text.split_at(text.find(|c| !is_operator(c)).unwrap_or(text.len()));
+        let operator = match operator {
+            "=>" => ">=",
+            "=<" => "<=",
+            "~>" => "~",
+            "" | "=" | "!=" | ">" | "<" | ">=" | "<=" | "~" | "^" => operator,
+            _ => return None,
+        };
+        let (numbers, prerelease, _) = parts(wanted)?;
+        let numbers: Vec<&str> = numbers.split('.').collect();
+        let is_wild = |part: &&str| matches!(*part, "x" | "X" | "*");
+        if numbers.len() > 3 || !numbers.iter().all(|part| is_wild(part) || is_number(part)) {
+            return None;
+        }
+        let given = numbers.iter().take_while(|part| !is_wild(part)).count();
+        let written = if given == 0 { "0".to_owned() } else { numbers[..given].join(".") };
+        let version = Version { prerelease: prerelease.to_owned(), ..Version::read(&written).ok()? };
+        Some(Constraint { operator: operator.to_owned(), version, given })
+    }
+
+    fn is_met_by(&self, version: &Version) -> bool {
+        let wanted = &self.version;
+        if !version.prerelease.is_empty() && wanted.prerelease.is_empty() {
+            return self.operator == "!=" && (self.given == 3 || !self.has_same(version));
+        }
+        let order = version.cmp(wanted);
+        match self.operator.as_str() {
+            "" | "=" if self.given == 3 => order.is_eq(),
+            "!=" if self.given == 3 => order.is_ne(),
+            "!=" => !self.has_same(version),
+            ">" if matches!(self.given, 1 | 2) => order.is_gt() && !self.has_same(version),
+            ">" => order.is_gt(),
+            ">=" => order.is_ge(),
+            "<" => order.is_lt(),
+            "<=" if self.given == 3 => order.is_le(),
+            "<=" => order.is_lt() || self.has_same(version),
+            "^" => order.is_ge() && self.is_compatible(version),
+            // `~`, and `=` with numbers left open
+            _ => order.is_ge() && self.is_close(version),
+        }
+    }
+
+    /// Whether the numbers that were written are those of the version.
+    fn has_same(&self, version: &Version) -> bool {
+        version.numbers[..self.given] == self.version.numbers[..self.given]
+    }
+
+    /// `~`: the same but for the last number; nought lets all in.
+    fn is_close(&self, version: &Version) -> bool {
+        let count = self.given.min(2);
+        let is_nought = self.version.numbers == [0; 3] && matches!(self.given, 0 | 3);
+        is_nought || version.numbers[..count] == self.version.numbers[..count]
+    }
+
+    /// `^`: the same up to the first number that is not nought, or the last one written.
+    fn is_compatible(&self, version: &Version) -> bool {
+        let numbers = &self.version.numbers;
+        let last = if self.given == 0 { 3 } else { self.given };
+        let count = numbers[..last].iter().position(|number| *number > 0).map_or(last, |at| at + 1);
+        version.numbers[..count] == numbers[..count]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn met(constraint: &str, version: &str) -> Result<bool, String> {
+        let version = Version::read(version)?;
+        Ok(constraints(constraint)?.iter().any(|all| all.iter().all(|one| one.is_met_by(&version))))
+    }
+
+    #[test]
+    fn versions_meet_constraints() {
+        let yes = ["1.2 - 1.4 1.4.9", "> 1.2 <2 1.3", "* 1.3", "!=1.2.x 1.3", "!=1.2.3 1.2.3-a", "^0 0.5"];
+        let more =
+            ["^0.0 0.0.9", "~1 1.9", "~0.0.0 9", "^1.2.0-0 1.3.0-rc1", "1.2.3||1.2.4 1.2.4", "1.x.3 1.5.0"];
+        let no =
+            ["1.2 - 1.4 1.5", ">1 1.3", ">1.2 1.2.9", "<=1.2 1.3", "!=1.x 1.3", "^0.0.3 0.0.4", "^0.2.3 0.3"];
+        let less =
+            ["~1.2 1.3", "* 1.3.0-a", ">=1.2.0 1.3.0-rc1", "1.2.3 1.2.4 1.2.3", ">=1.2, != 1.3.0 || 5 1.3.0"];
+        for (cases, expected) in [(&yes[..], true), (&more, true), (&no, false), (&less, false)] {
+            for case in cases {
+                let (constraint, version) = case.rsplit_once(' ').unwrap();
+                assert_eq!(met(constraint, version), Ok(expected), "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_version_or_constraint_is_refused() {
+        for wrong in ["1.2.3-a..b", "1.2.3+", " 1.2", "1.2.3.4", ""] {
+            assert!(Version::read(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(Version::read("1.2.3-01").is_err_and(|error| error.ends_with("starts with 0")));
+        for wrong in ["", "==1", "1.2.3.4", "1 ||", ">>", "1,,2", "- 1"] {
+            assert!(
+                constraints(wrong).is_err_and(|error| error.starts_with("improper constraint")),
+                "{wrong:?}"
+            );
+        }
+    }
 }
