@@ -51,10 +51,11 @@ fn summary(tally: &Tally) {
 
 #[expect(clippy::print_stdout, reason = "the runner's report")]
 fn told(report: &faults::Report) {
-    let faults::Report { faults, left_out, answered, unanswered, locks, slowest, falsely } = report;
+    let faults::Report { faults, left_out, answered, unanswered, locks, slowest_write, slowest, falsely } =
+        report;
     let left_out: String = left_out.iter().map(|what| format!(" ({what})")).collect();
     println!(
-        "{faults} faults{left_out}; {answered} operations answered, {unanswered} not; {locks} locks taken; well again within \
-         {slowest:.1?}; {falsely} agents falsely critical; what was seen has an order"
+        "{faults} faults{left_out}; {answered} operations answered, {unanswered} not; {locks} locks taken; writes went on within {slowest_write:.1?}, \
+         after repairs at each server within {slowest:.1?}; {falsely} agents falsely critical; what was seen has an order"
     );
 }

@@ -81,17 +81,19 @@ impl Fault {
         }
     }
 
+    /// Makes it; gives the servers that go on without the others, if they are most of all.
     pub(super) fn make(
         self,
         servers: &mut Servers,
         agents: &mut Agents,
         watch: &Watch,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<usize>> {
         let leader = servers.leader().unwrap_or(0);
         let (second, third) = ((leader + 1) % SERVERS, (leader + 2) % SERVERS);
+        let one = rand::random_range(0..SERVERS);
         match self {
             Self::KillLeader => servers.nodes[leader].kill(),
-            Self::KillOne => servers.nodes[rand::random_range(0..SERVERS)].kill(),
+            Self::KillOne => servers.nodes[one].kill(),
             Self::KillTwo => {
                 servers.nodes[leader].kill();
                 servers.nodes[second].kill();
@@ -118,6 +120,12 @@ impl Fault {
             Self::SlowOther => servers.slow_down(second)?,
             Self::Agent(how) => watch.trouble(agents.disturb(how)?),
         }
-        Ok(())
+        Ok(match self {
+            Self::KillOne => (0..SERVERS).filter(|server| *server != one).collect(),
+            Self::KillTwo => vec![third],
+            Self::StopOther | Self::FullOther | Self::SlowOther | Self::Bridge => vec![leader, third],
+            Self::Agent(_) => (0..SERVERS).collect(),
+            _ => vec![second, third],
+        })
     }
 }

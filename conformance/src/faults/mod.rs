@@ -34,6 +34,9 @@ use servers::{SERVERS, Servers};
 /// How long servers may take to be well again after a fault is repaired, and agents after that.
 const WELL_MAX: Duration = Duration::from_secs(60);
 
+/// How long writes may stop at servers that nothing was done to, as long as they are most of all.
+const WRITES_MAX: Duration = Duration::from_secs(10);
+
 /// How it went.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -47,7 +50,9 @@ pub struct Report {
     pub unanswered: usize,
     /// How often a lock was taken.
     pub locks: usize,
-    /// The longest time from a repair until the servers took writes again.
+    /// The longest time from a fault that leaves most of the servers alone until these took a write.
+    pub slowest_write: Duration,
+    /// The longest time from a repair until each server took writes again.
     pub slowest: Duration,
     /// How often an agent was shown as critical though nothing was done to it.
     pub falsely: usize,
@@ -55,7 +60,7 @@ pub struct Report {
 
 /// Runs the program's servers and agents with faults for a time and judges what was seen.
 ///
-/// Errors when they are not well again within a minute after a repair, when many agents are called critical for nothing, and when
+/// Errors when most of the servers are left alone and take no write within ten seconds, when they are not well again within a minute after a repair, when many agents are called critical for nothing, and when
 /// what clients saw has no order; then with the operations of that key.
 pub fn run(options: &Options) -> anyhow::Result<Report> {
     history::self_check().map_err(anyhow::Error::msg)?;
@@ -63,7 +68,8 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
     let bin = bin.with_context(|| format!("there is no {}", options.bin.display()))?;
     let place = Place::new((0..SERVERS as u8).map(|server| 11 + server).chain(agents::hosts()))?;
     let mut servers = Servers::start(&bin, &place)?;
-    servers.await_well(WELL_MAX)?;
+    servers.await_votes(WELL_MAX)?;
+    servers.await_writes(WELL_MAX)?;
     let addresses = servers.nodes.iter().map(|node| node.address).collect();
     let mut agents = Agents::start(&bin, &place, addresses)?;
     let load = Load::new(servers.addresses());
@@ -135,16 +141,24 @@ fn once(
     watch: &Watch,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    fault.make(servers, agents, watch)?;
+    let alone = fault.make(servers, agents, watch)?;
+    let went_on = servers.await_write(&alone, WRITES_MAX)?;
+    report.slowest_write = report.slowest_write.max(went_on.unwrap_or_default());
     pause(Duration::from_millis(rand::random_range(500..6_000)));
     servers.repair()?;
     agents.repair()?;
     let start = Instant::now();
-    servers.await_well(WELL_MAX)?;
+    servers.await_writes(WELL_MAX)?;
     let took = start.elapsed();
     report.slowest = report.slowest.max(took);
+    servers.await_votes(WELL_MAX)?;
+    let voted = start.elapsed();
     agents.await_well(&servers.addresses(), WELL_MAX)?;
-    say(&format!("{fault:?}: writes again after {took:.1?}, agents well after {:.1?}", start.elapsed()));
+    let went_on = went_on.map_or("nobody was to take any".to_owned(), |went_on| format!("{went_on:.1?}"));
+    say(&format!(
+        "{fault:?}: writes went on after {went_on}; repaired, at each server after {took:.1?}, three vote after {voted:.1?}, agents well after {:.1?}",
+        start.elapsed()
+    ));
     report.falsely += watch.all_well().with_context(|| servers.told())?;
     Ok(())
 }

@@ -23,6 +23,8 @@ use crate::{
 pub(super) const SERVERS: usize = 3;
 /// How often somebody is asked who is waited for.
 const EVERY: Duration = Duration::from_millis(50);
+/// How long one of several tries at a write may take.
+const ONE_WRITE: Duration = Duration::from_secs(1);
 
 /// The servers, their disks and networks. Killed when they are dropped.
 #[derive(Debug)]
@@ -101,8 +103,40 @@ impl Servers {
         told.into_iter().next()
     }
 
-    /// Waits until all three vote, and each passes a write on.
-    pub(super) fn await_well(&mut self, limit: Duration) -> anyhow::Result<()> {
+    /// Waits until one of these, which go on alone, has taken a write; gives how long that took. `None` at once when they are too few.
+    pub(super) fn await_write(&self, alone: &[usize], limit: Duration) -> anyhow::Result<Option<Duration>> {
+        if alone.len() * 2 < SERVERS {
+            return Ok(None);
+        }
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            for server in alone {
+                if self.nodes[*server].ask("PUT", "/v1/kv/well", ONE_WRITE).is_some() {
+                    return Ok(Some(start.elapsed()));
+                }
+            }
+            pause(EVERY);
+        }
+        bail!("no write within {limit:?} at servers that should go on: {}", self.told());
+    }
+
+    /// Waits until each passes a write on.
+    pub(super) fn await_writes(&mut self, limit: Duration) -> anyhow::Result<()> {
+        self.await_each(limit, takes_write)
+    }
+
+    /// Waits until all three vote. One that was dead for some seconds has lost its vote, and has it again once it was well for ten.
+    pub(super) fn await_votes(&mut self, limit: Duration) -> anyhow::Result<()> {
+        self.await_each(limit, knows_three)?;
+        self.filled.clear();
+        Ok(())
+    }
+
+    fn await_each(
+        &mut self,
+        limit: Duration,
+        is_well: impl Fn(SocketAddr) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let end = Instant::now() + limit;
         for at in self.addresses() {
             while let Err(why) = is_well(at) {
@@ -113,7 +147,6 @@ impl Servers {
                 self.revive()?;
             }
         }
-        self.filled.clear();
         Ok(())
     }
 
@@ -177,11 +210,16 @@ impl Servers {
     }
 }
 
-/// Whether a server knows three voters and takes a write.
-fn is_well(at: SocketAddr) -> anyhow::Result<()> {
+/// Whether a server knows three voters.
+fn knows_three(at: SocketAddr) -> anyhow::Result<()> {
     let raft = client::get(at, "/v1/operator/raft/configuration")?.text();
     let voters = raft.matches("\"Voter\":true").count() + raft.matches("\"Voter\": true").count();
     ensure!(voters == SERVERS, "{voters} voters: {raft}");
+    Ok(())
+}
+
+/// Whether a server takes a write, or passes it on to who does.
+fn takes_write(at: SocketAddr) -> anyhow::Result<()> {
     let put = Request::with_body("PUT", "/v1/kv/well", "1").send(at, Duration::from_secs(10))?;
     ensure!(put.status == 200, "{}: {}", put.status, put.text());
     Ok(())
