@@ -18,6 +18,7 @@ mod exec;
 mod figures;
 mod front_door;
 mod identity;
+mod keyring;
 mod local;
 mod supervisor;
 mod sync;
@@ -28,6 +29,7 @@ mod watches;
 pub use agent::{Agent, StartError, start, start_client};
 pub use banner::banner;
 pub use identity::{CONSUL_VERSION, NodeIdError, node_id};
+pub use keyring::{KeyringError, keyring};
 pub use tls::TlsError;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

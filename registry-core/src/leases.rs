@@ -15,7 +15,7 @@ use std::{
 };
 
 use daemon::Shutdown;
-use link::calls::{Departed, Granted, Lease, Member, VERSION};
+use link::calls::{Departed, Granted, KeysSeen, Lease, Member, VERSION};
 use registry_state::{
     Action, Caseless, CoordinateUpdate, Deregister, Outcome,
     read::{CoordinateOf, Read as _},
@@ -240,6 +240,20 @@ impl Leases {
             member::of_lease(&lease, if alive { Standing::Alive } else { Standing::Failed })
         });
         std::iter::once(member::of_lease(&own, Standing::Alive)).chain(shown).collect()
+    }
+
+    /// A node has said, with its sign of life, which keys it has.
+    pub(crate) fn has_keys(&self, node: &str, keys: KeysSeen) {
+        self.table().has_keys(node, keys);
+    }
+
+    /// The nodes that are there beside this one: the name, whether it is a server, and which keys it has said to have.
+    pub(crate) fn keys(&self) -> Vec<(String, bool, Option<KeysSeen>)> {
+        let table = self.table();
+        let told = |(lease, keys): (&Lease, Option<&KeysSeen>)| {
+            (lease.node.clone(), lease.server.is_some(), keys.cloned())
+        };
+        table.keys().map(told).collect()
     }
 
     /// Watches over the leases while this server leads, until shutdown.

@@ -9,6 +9,7 @@ mod copies;
 mod embedded;
 mod figures;
 pub mod http;
+mod keys;
 mod leadership;
 pub mod leases;
 mod links;
@@ -85,6 +86,9 @@ pub enum StartError {
     /// The node has no id.
     #[error(transparent)]
     NodeId(#[from] agent::NodeIdError),
+    /// The kept keys cannot be used.
+    #[error(transparent)]
+    Keyring(#[from] agent::KeyringError),
     /// The agent in front of the registry cannot start.
     #[error(transparent)]
     Agent(#[from] agent::StartError),
@@ -110,6 +114,8 @@ pub struct Registry {
     listeners: Mutex<Option<Listeners>>,
     /// Held by the one restore that may run.
     restoring: Arc<Semaphore>,
+    /// Held by the one change of keys that may run.
+    changing_keys: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -195,6 +201,7 @@ impl Registry {
             wan,
             listeners,
             restoring: Arc::new(Semaphore::new(1)),
+            changing_keys: tokio::sync::Mutex::default(),
             tasks,
         }))
     }
@@ -284,6 +291,11 @@ impl Registry {
         if let Some(roots) = &self.mesh_roots {
             roots.take_over(root);
         }
+    }
+
+    /// Held while keys change.
+    pub(crate) fn changing_keys(&self) -> &tokio::sync::Mutex<()> {
+        &self.changing_keys
     }
 
     /// What it was started with.

@@ -21,9 +21,10 @@ impl ServerNode {
         // Without a data folder each call makes a new id, and both must have the same.
         let id = agent::node_id(&config)?;
         config.node_id = Some(id.clone());
+        let keys = agent::keyring(&config)?;
         // First of all, so that what happens at the start is counted.
         let measuring = telemetry::install().start(config.telemetry.clone(), &shutdown);
-        let registry = Registry::start(Settings::of(&config, id), shutdown.clone()).await?;
+        let registry = Registry::start(Settings::of(&config, id, keys), shutdown.clone()).await?;
         let routes = http::router(registry.clone(), http::Settings::of(&config));
         let routes = http::forward::to_leader(registry.clone(), Arc::new(routes));
         let routes = http::limit::within(config.limits.requests, routes);

@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use crate::{
     Consistency, LeaseRefused, Options, Registry, StartError, Wait, WriteFailed,
     http::{datacenter, forward, shape},
+    keys,
     servers::Refused,
 };
 
@@ -133,7 +134,8 @@ const CALL_HOLD_MS: u64 = 1500;
 
 /// Answers a call that is ours alone: here, or by the leader where only that one can.
 pub(crate) async fn internal(registry: &Registry, mut request: Request<Body>) -> Response<Body> {
-    if request.uri().path().starts_with(calls::WAN) {
+    let path = request.uri().path();
+    if path.starts_with(calls::WAN) && path != calls::WAN_KEYRING {
         return crate::wan::answer(registry, request).await;
     }
     if let Some(datacenter) = datacenter::named_in(&request)
@@ -142,7 +144,7 @@ pub(crate) async fn internal(registry: &Registry, mut request: Request<Body>) ->
         return datacenter::elsewhere(registry, &datacenter, request).await;
     }
     let path = request.uri().path();
-    let leaders = [calls::LEASE, calls::EVENT, calls::MEMBERS];
+    let leaders = [calls::LEASE, calls::EVENT, calls::MEMBERS, calls::WAN_KEYRING];
     let leaders_all = [calls::FORCE_LEAVE, calls::PRUNE];
     if !leaders.contains(&path) && !leaders_all.iter().any(|call| path.starts_with(call)) {
         return here(registry, request).await;
@@ -178,6 +180,10 @@ async fn here(registry: &Registry, request: Request<Body>) -> Response<Body> {
             Err(answer) => answer,
         },
         (&Method::PUT, calls::EVENT) => fire_event(registry, body).await,
+        (&Method::PUT, calls::WAN_KEYRING) => match read(body, "a question about keys").await {
+            Ok(asked) => json(&keys::here(registry, &asked).await),
+            Err(answer) => answer,
+        },
         (&Method::GET, _) if path.starts_with(calls::EVENTS) => {
             events(registry, &path[calls::EVENTS.len()..]).await
         }
@@ -229,7 +235,7 @@ fn stats(registry: &Registry) -> serde_json::Value {
         members.iter().filter(|member| member.status == status).count().to_string()
     };
     let leader = registry.leadership().leader().unwrap_or_default();
-    let encrypted = settings.encrypt.is_some().to_string();
+    let encrypted = settings.keys.is_some().to_string();
     serde_json::json!({
         "raft": {
             "state": progress.state,
@@ -317,8 +323,13 @@ async fn keep(registry: &Registry, mut lease: Lease) -> Response<Body> {
         Err(refused) => return refusal(&refused),
     }
     let known_root = lease.mesh_root.take();
+    let (seen, told) = (lease.keys.take(), lease.keys_told.take());
+    let (node, server) = (lease.node.clone(), lease.server.is_some());
     match registry.leases().keep(lease).await {
-        Ok(granted) => {
+        Ok(mut granted) => {
+            if let Some(seen) = seen {
+                (granted.keys, granted.keys_wanted) = keys::heard(registry, &node, server, seen, told).await;
+            }
             let root = known_root.and_then(|known| registry.mesh_root().filter(|root| root.id != known));
             let mesh_root = root.and_then(|root| serde_json::to_value(root).ok());
             json(&Granted { mesh_root, ..granted })

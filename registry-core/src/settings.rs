@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use link::Network;
+use link::{Keyring, Network};
 use registry_state::Autopilot;
 
 use crate::{Clock, Disk, Pace};
@@ -49,8 +49,8 @@ pub struct Settings {
     pub leave_drain: Duration,
     /// How long a question or write waits for a leader before it fails: `rpc_hold_timeout`.
     pub hold: Duration,
-    /// The shared key, which every peer proves on [`Settings::network`]; `None` asks nobody.
-    pub encrypt: Option<link::Key>,
+    /// The keys of [`Settings::network`], of which every peer proves one; `None` asks nobody.
+    pub keys: Option<Keyring>,
     /// How many links one address may have; `None` for as many as there are places.
     pub links_per_client: Option<usize>,
     /// Whether the registry's own place in the space of round trips is written: not with `disable_coordinates`.
@@ -78,8 +78,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings that a server's configuration means; `node_id` is the configured id or the one kept in the data folder.
-    pub fn of(config: &agent::config::Config, node_id: impl Into<String>) -> Self {
+    /// The settings that a server's configuration means; `node_id` is the configured id or the one kept in the data folder, `keys`
+    /// are the kept or configured ones.
+    pub fn of(config: &agent::config::Config, node_id: impl Into<String>, keys: Option<Keyring>) -> Self {
         let at = |ip, port: Option<u16>| port.map(|port| SocketAddr::new(ip, port));
         let usual = Self::new(config.node_name.clone(), node_id);
         Self {
@@ -105,14 +106,14 @@ impl Settings {
             retry_max: config.retry_max,
             leave_drain: config.leave_drain_time,
             hold: config.rpc_hold_timeout,
-            encrypt: config.encrypt.clone(),
             links_per_client: config.limits.rpc_max_conns_per_client,
             coordinates: config.coordinates,
             mesh: config.mesh.clone(),
             pace: Pace::times(config.raft_multiplier),
             autopilot: config.autopilot.as_ref().map(autopilot),
             reap_after: config.reconnect_timeout.unwrap_or(usual.reap_after),
-            network: link::network(config.encrypt.clone()),
+            network: link::network(keys.clone()),
+            keys,
             wan: crate::wan::Settings::of(config),
             ..usual
         }
@@ -150,7 +151,7 @@ impl Settings {
             retry_max: 0,
             leave_drain: Duration::from_secs(5),
             hold: Duration::from_secs(7),
-            encrypt: None,
+            keys: None,
             links_per_client: None,
             coordinates: true,
             mesh: None,

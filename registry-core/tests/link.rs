@@ -132,6 +132,7 @@ async fn an_agent_elsewhere_runs_prepared_queries_as_itself_and_for_its_client()
                 datacenter: "dc1".to_owned(),
                 network: link::network(None),
             },
+            keys: None,
             retry_interval: Duration::from_secs(1),
             retry_max: 0,
             remember: Duration::from_secs(60),

@@ -9,6 +9,7 @@ use std::{
 
 use daemon::Shutdown;
 use http_api::listen::{BindError, Secure};
+use link::Network;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -28,6 +29,7 @@ use crate::{
     exec::Exec,
     front_door::{self, Door},
     identity::{NodeIdError, identity, lease, node_id},
+    keyring::{KeyringError, keyring},
     local::Local,
     supervisor::Supervisor,
     sync::Sync,
@@ -46,6 +48,9 @@ pub enum StartError {
     /// There is no id for the node.
     #[error(transparent)]
     NodeId(#[from] NodeIdError),
+    /// The kept keys cannot be used.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
     /// A service, check or watch of the files cannot be used.
     #[error("{0}")]
     Definition(String),
@@ -90,13 +95,16 @@ pub async fn start(
 /// Starts an agent whose registry is elsewhere, to be found at the configured addresses.
 pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, StartError> {
     let id = node_id(&config)?;
+    let keys = keyring(&config)?;
+    let network = link::network(keys.clone());
     let settings = Settings {
         lease: lease(&config, &id),
         joins: Joins {
             targets: config.retry_join.clone(),
             datacenter: config.datacenter.clone(),
-            network: link::network(config.encrypt.clone()),
+            network: network.clone(),
         },
+        keys,
         retry_interval: config.retry_interval,
         retry_max: config.retry_max,
         remember: config.dns_last_known,
@@ -105,7 +113,7 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
     let mut tasks = telemetry::install().start(config.telemetry.clone(), &shutdown);
     let end = Shutdown::default();
     let (remote, keeping) = Remote::start(settings, end.clone());
-    tasks.extend(answer_joins(&config, &remote, &shutdown));
+    tasks.extend(answer_joins(&config, network, &remote, &shutdown));
     let lease = Lease { remote: remote.clone(), keeping, end: end.clone() };
     let started = assemble(config, id, remote, Some(lease), tasks, shutdown.clone()).await;
     if started.is_err() {
@@ -118,11 +126,15 @@ pub async fn start_client(config: Config, shutdown: Shutdown) -> Result<Agent, S
 /// Tells those who join through this agent where its registry is.
 ///
 /// A port that is taken costs only that: a node's services matter more than who may join through it.
-fn answer_joins(config: &Config, remote: &Arc<Remote>, shutdown: &Shutdown) -> Option<JoinHandle<()>> {
+fn answer_joins(
+    config: &Config,
+    network: Arc<dyn Network>,
+    remote: &Arc<Remote>,
+    shutdown: &Shutdown,
+) -> Option<JoinHandle<()>> {
     let address = SocketAddr::new(config.serf_lan, config.ports.serf_lan?);
     let remote = Arc::downgrade(remote);
     let directions = move || remote.upgrade()?.directions();
-    let network = link::network(config.encrypt.clone());
     let shutdown = shutdown.clone();
     Some(tokio::spawn(async move {
         match link::bind(&*network, address, &shutdown).await {

@@ -79,7 +79,7 @@ const ROWS: &[Row] = &[
     ("datacenter", Text, "datacenter", "The name of the datacenter."),
     ("default-query-time", Text, "default_query_time", "How long a blocking query waits."),
     ("disable-host-node-id", Bool, "disable_host_node_id", "Accepted: the node's id is always random."),
-    ("disable-keyring-file", Bool, "disable_keyring_file", "Accepted: there is no keyring file."),
+    ("disable-keyring-file", Bool, "disable_keyring_file", "Keep no keys on disk: start with -encrypt."),
     ("dns-port", Int, "ports.dns", "The DNS port."),
     ("domain", Text, "domain", "The DNS domain."),
     ("enable-local-script-checks", Bool, "enable_local_script_checks", "Run script checks from files."),

@@ -112,8 +112,10 @@ pub struct Config {
     pub autopilot: Option<Autopilot>,
     /// How long a request waits for a leader.
     pub rpc_hold_timeout: Duration,
-    /// The shared key, which every peer must prove; `None` asks nobody.
+    /// The shared key that the node begins with; `None` begins with none.
     pub encrypt: Option<link::Key>,
+    /// Whether the keys are kept in the data folder: not with `disable_keyring_file`.
+    pub keyring_file: bool,
     /// `connect.ca_config.cluster_id` when `connect.enabled` is set; empty when only that is.
     pub mesh: Option<String>,
     /// `disable_remote_exec = false`: whether others may run commands here.

@@ -2,7 +2,7 @@
 //!
 //! A program speaks its own version and the one before; what it does not know in a body it leaves alone.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use http::HeaderName;
 use registry_wire::coordinate::Coordinate;
@@ -155,6 +155,8 @@ pub const WAN_PRUNE: &str = "/internal/wan/prune/";
 pub const WAN_LEAVE: &str = "/internal/wan/leave";
 /// `GET` this and an index: all configuration entries of this datacenter as MessagePack, once they have changed after the index.
 pub const WAN_CONFIG: &str = "/internal/wan/config/";
+/// `PUT`: lists or changes the keys of this datacenter, as [`KeyringAsked`] says; the answer is a [`KeyringReport`].
+pub const WAN_KEYRING: &str = "/internal/wan/keyring";
 /// The id of the node that is meant, on calls to servers of other datacenters: another one that has its address by now
 /// answers 409.
 pub const WAN_TARGET_HEADER: HeaderName = HeaderName::from_static("x-ryo-wan-target");
@@ -206,6 +208,61 @@ pub struct WanNews {
     pub servers: Vec<WanServer>,
 }
 
+/// What is to be done with the keys of a datacenter: `{"install":"pUqJ…"}`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyringAsked {
+    /// Says which there are.
+    List,
+    /// Lets in who has this key, in base64.
+    Install(String),
+    /// Calls with this key from now on.
+    Use(String),
+    /// Lets in nobody any more who has only this key.
+    Remove(String),
+}
+
+/// The nodes of a datacenter that are there, and what became of a question or change of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyringReport {
+    /// The datacenter.
+    pub datacenter: String,
+    /// Its nodes.
+    pub nodes: Vec<NodeKeys>,
+    /// Why no node was asked at all, for other reasons than its keys: `No cluster leader`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unasked: Option<String>,
+}
+
+/// One node's keys.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeKeys {
+    /// The node's name.
+    pub node: String,
+    /// Whether it is a server.
+    pub server: bool,
+    /// Its keys in base64, the primary one first, as far as the leader knows them too.
+    pub keys: Vec<String>,
+    /// Whether it has done what was asked, or has refused it.
+    pub answered: bool,
+    /// Why it has refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl fmt::Debug for NodeKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, answered, refused, .. } = self;
+        f.debug_struct("NodeKeys")
+            .field("node", node)
+            .field("answered", answered)
+            .field("refused", refused)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What an address belongs to: `{"node":"web1"}` or `{"service":"web"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -249,10 +306,46 @@ pub struct Lease {
     /// From a server that shows a mesh's root certificate: the id of the one it knows, empty for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh_root: Option<String>,
+    /// Which keys the node has, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeysSeen>,
+    /// From a server: its keys, which the leader has asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_told: Option<KeysTold>,
+}
+
+/// Which keys a node has, without telling them: `{"version":3,"ids":["5d2e81f07a33c9be"]}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeysSeen {
+    /// How often they have changed in this datacenter.
+    pub version: u64,
+    /// What they are called, the primary one first.
+    pub ids: Vec<String>,
+}
+
+/// Keys themselves. What travels here is protected by the keys that hold now.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeysTold {
+    /// How often they have changed in this datacenter.
+    pub version: u64,
+    /// In base64, the primary one first.
+    pub keys: Vec<String>,
+}
+
+impl fmt::Debug for KeysTold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeysTold").field("version", &self.version).finish_non_exhaustive()
+    }
 }
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_false(truth: &bool) -> bool {
+    !truth
 }
 
 /// A node that has left, as a leader tells it to the servers one of which may lead next.
@@ -289,6 +382,12 @@ pub struct Granted {
     /// For a server: the root certificate of the mesh, as servers keep it, when that is not the one it knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh_root: Option<serde_json::Value>,
+    /// The keys that hold from now on, when the holder has others: it says which it has at once again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeysTold>,
+    /// For a server: its keys have changed more often than the leader's, which would like to know them.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keys_wanted: bool,
 }
 
 /// A node as `/v1/agent/members` shows it.

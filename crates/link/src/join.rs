@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    Accept, Key, KeyFault, Network, Stream,
+    Accept, KeyFault, Keyring, Network, Stream,
     keyed::{proved, refuse, shows_key},
     unproven::Unproven,
 };
@@ -54,7 +54,7 @@ const KEY_WANTED: &[u8] = br#"{"encrypt":true}"#;
 pub async fn ask(network: &dyn Network, address: SocketAddr) -> io::Result<Directions> {
     let asked = async {
         let mut stream = network.connect(address).await?;
-        if network.key().is_none() {
+        if network.keys().is_none() {
             // Nothing follows: who requires a key knows at once that there is none.
             stream.shutdown().await?;
         }
@@ -79,10 +79,10 @@ fn read(address: SocketAddr, line: &[u8]) -> io::Result<Directions> {
     })
 }
 
-/// Tells everyone who connects to `listener`, and proves its key, where to go, if `directions` knows, until shutdown.
+/// Tells everyone who connects to `listener`, and proves one of its keys, where to go, if `directions` knows, until shutdown.
 pub async fn answer(listener: impl Accept, directions: impl Fn() -> Option<Directions>, shutdown: Shutdown) {
     let mut end = pin!(shutdown.requested());
-    let key = listener.key().cloned();
+    let keys = listener.keys().cloned();
     let (unproven, mut answering) = (Unproven::default(), JoinSet::new());
     loop {
         let accepted = tokio::select! {
@@ -98,17 +98,17 @@ pub async fn answer(listener: impl Accept, directions: impl Fn() -> Option<Direc
         let line = directions().map_or_else(Vec::new, |directions| {
             serde_json::to_vec(&directions).expect("directions are plain data")
         });
-        let (unproven, key) = (unproven.clone(), key.clone());
+        let (unproven, keys) = (unproven.clone(), keys.clone());
         answering.spawn(async move {
             // Its end, its key or its hurry: the asker sees it, and the log hears of keys.
-            let _ = unproven.settle(peer, tell(stream, key.as_ref(), &line)).await;
+            let _ = unproven.settle(peer, tell(stream, keys.as_ref(), &line)).await;
         });
     }
 }
 
 /// Answers one connection. Errors with a [`KeyFault`] when the keys do not fit.
-async fn tell(mut stream: Stream, key: Option<&Key>, line: &[u8]) -> io::Result<()> {
-    let Some(key) = key else {
+async fn tell(mut stream: Stream, keys: Option<&Keyring>, line: &[u8]) -> io::Result<()> {
+    let Some(keys) = keys else {
         stream.write_all(line).await?;
         stream.shutdown().await?;
         // The asker has its answer; what it had to say itself tells whether it wanted a key.
@@ -122,7 +122,7 @@ async fn tell(mut stream: Stream, key: Option<&Key>, line: &[u8]) -> io::Result<
         refuse(&mut stream, KEY_WANTED).await;
         return Err(KeyFault::TheirsMissing.into());
     }
-    let mut stream = proved(stream, key).await?;
+    let (mut stream, _) = proved(stream, keys).await?;
     stream.write_all(line).await?;
     stream.shutdown().await
 }

@@ -1,12 +1,12 @@
-//! The shared key of a fleet: `encrypt` in the configuration. Who does not prove it is no peer.
+//! A shared key of a fleet: `encrypt` in the configuration. Who proves none that is [installed](crate::Keyring) is no peer.
 //!
 //! From the key both ends derive one Ed25519 key pair (HKDF with SHA-256, RFC 5869), show it to each other as a raw public key
-//! (RFC 7250: no certificate, no date, no name) in TLS 1.3, and accept no other. It proves that a peer belongs to the fleet, not which
-//! of its nodes it is.
+//! (RFC 7250: no certificate, no date, no name) in TLS 1.3. It proves that a peer belongs to the fleet, not which of its nodes it
+//! is. The caller chooses the key and names it, by a part of its public half's hash, where TLS has the server's name.
 
 use std::{fmt, io, sync::Arc};
 
-use ring::hkdf;
+use ring::{digest, hkdf};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     ServerConfig, SignatureScheme,
@@ -17,7 +17,7 @@ use rustls::{
     crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms},
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
     server::{
-        AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage,
+        ClientHello, NoServerSessionStorage, ResolvesServerCert,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     sign::CertifiedKey,
@@ -33,6 +33,10 @@ const PKCS8_HEAD: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 /// An Ed25519 seed.
 const SEED_BYTES: usize = 32;
+/// So much of a hash tells keys apart, and nothing of what they are.
+const ID_BYTES: usize = 8;
+/// What the name begins with that a caller asks for.
+const NAME_HEAD: &str = "key-";
 
 /// A text that is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +46,7 @@ pub struct BadKey;
 /// What does not fit between this node and a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum KeyFault {
-    /// Both have a key, and they differ.
+    /// Both have keys, and none in common.
     #[error("its encrypt key is another one than this node's")]
     Other,
     /// This node has a key, the peer has none.
@@ -66,13 +70,14 @@ impl From<KeyFault> for io::Error {
     }
 }
 
-/// The key, ready for both ends of a connection; clones share it. It is never printed.
+/// One key; clones share it. It is never printed.
 #[derive(Clone)]
 pub struct Key(Arc<Inner>);
 
 struct Inner {
     secret: Box<[u8]>,
-    acceptor: TlsAcceptor,
+    id: String,
+    own: Arc<CertifiedKey>,
     connector: TlsConnector,
 }
 
@@ -82,6 +87,14 @@ impl fmt::Debug for Key {
     }
 }
 
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret() == other.secret()
+    }
+}
+
+impl Eq for Key {}
+
 impl Key {
     /// The key that these 16, 24 or 32 bytes are.
     ///
@@ -90,30 +103,49 @@ impl Key {
         if !LENGTHS.contains(&secret.len()) {
             return Err(BadKey);
         }
-        let provider = Arc::new(crypto::ring::default_provider());
-        let own = own_key(secret);
-        let spki = own.end_entity_cert().expect("it was just made with one").to_vec();
-        let same = Arc::new(Same { spki, algorithms: provider.signature_verification_algorithms });
-        let own = Arc::new(own);
-        Ok(Self(Arc::new(Inner {
-            secret: secret.into(),
-            acceptor: Arc::new(server(provider.clone(), same.clone(), own.clone())).into(),
-            connector: Arc::new(client(provider, same, own)).into(),
-        })))
+        let own = Arc::new(own_key(secret));
+        let same = Arc::new(Installed::new(std::iter::once(spki(&own).to_vec()).collect()));
+        let hash = digest::digest(&digest::SHA256, spki(&own));
+        let id = hash.as_ref()[..ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
+        let connector = Arc::new(client(same, own.clone())).into();
+        Ok(Self(Arc::new(Inner { secret: secret.into(), id, own, connector })))
     }
 
-    /// The secret itself, for `/v1/operator/keyring`; not for the log.
+    /// The secret itself, for `/v1/operator/keyring` and the file of keys; not for the log.
     pub fn secret(&self) -> &[u8] {
         &self.0.secret
     }
 
-    pub(crate) fn acceptor(&self) -> &TlsAcceptor {
-        &self.0.acceptor
+    /// What nodes call the key when they speak of it without telling it: `5d2e81f07a33c9be`.
+    pub fn id(&self) -> &str {
+        &self.0.id
     }
 
+    /// The caller's end, which takes no other key than this.
     pub(crate) fn connector(&self) -> &TlsConnector {
         &self.0.connector
     }
+
+    /// What a caller asks for in place of the server's name.
+    pub(crate) fn server_name(&self) -> ServerName<'static> {
+        ServerName::try_from(format!("{NAME_HEAD}{}", self.id())).expect("hexadecimal digits are a name")
+    }
+
+    /// Whether a peer has shown this key.
+    pub(crate) fn is_shown(&self, shown: &CertificateDer<'_>) -> bool {
+        shown.as_ref() == spki(&self.0.own)
+    }
+}
+
+/// The listener's end: any of these keys lets a caller in; it shows the one that the caller names, else the first.
+pub(crate) fn acceptor(keys: &[Key]) -> TlsAcceptor {
+    let installed = Installed::new(keys.iter().map(|key| spki(&key.0.own).to_vec()).collect());
+    let shown = keys.iter().map(|key| (format!("{NAME_HEAD}{}", key.id()), key.0.own.clone())).collect();
+    Arc::new(server(Arc::new(installed), Arc::new(Shown(shown)))).into()
+}
+
+fn spki(key: &CertifiedKey) -> &[u8] {
+    key.end_entity_cert().expect("it was made with one")
 }
 
 /// What an error of a handshake says about keys.
@@ -143,20 +175,24 @@ fn own_key(secret: &[u8]) -> CertifiedKey {
     CertifiedKey::new(vec![CertificateDer::from(spki)], key)
 }
 
-fn server(provider: Arc<CryptoProvider>, same: Arc<Same>, own: Arc<CertifiedKey>) -> ServerConfig {
-    let mut config = ServerConfig::builder_with_provider(provider)
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(crypto::ring::default_provider())
+}
+
+fn server(installed: Arc<Installed>, shown: Arc<Shown>) -> ServerConfig {
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider knows TLS 1.3")
-        .with_client_cert_verifier(same)
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(own)));
+        .with_client_cert_verifier(installed)
+        .with_cert_resolver(shown);
     // Every connection proves the key anew, and nothing is kept of those that ended.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config
 }
 
-fn client(provider: Arc<CryptoProvider>, same: Arc<Same>, own: Arc<CertifiedKey>) -> ClientConfig {
-    let mut config = ClientConfig::builder_with_provider(provider)
+fn client(same: Arc<Installed>, own: Arc<CertifiedKey>) -> ClientConfig {
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider knows TLS 1.3")
         .dangerous()
@@ -166,16 +202,36 @@ fn client(provider: Arc<CryptoProvider>, same: Arc<Same>, own: Arc<CertifiedKey>
     config
 }
 
-/// Accepts the one public key that follows from the secret.
+/// The keys that a listener can show, by their names.
 #[derive(Debug)]
-struct Same {
-    spki: Vec<u8>,
+struct Shown(Vec<(String, Arc<CertifiedKey>)>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = self.0.iter().find(|(name, _)| hello.server_name() == Some(name));
+        // Callers of before keyrings name nothing.
+        named.or(self.0.first()).map(|(_, key)| key.clone())
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+/// Accepts the public keys that follow from the secrets.
+#[derive(Debug)]
+struct Installed {
+    spkis: Vec<Vec<u8>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Same {
-    fn is(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
-        match shown.as_ref() == self.spki {
+impl Installed {
+    fn new(spkis: Vec<Vec<u8>>) -> Self {
+        Self { spkis, algorithms: provider().signature_verification_algorithms }
+    }
+
+    fn has(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
+        match self.spkis.iter().any(|spki| shown.as_ref() == spki) {
             true => Ok(()),
             false => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
@@ -223,7 +279,7 @@ macro_rules! raw_public_key {
     };
 }
 
-impl ServerCertVerifier for Same {
+impl ServerCertVerifier for Installed {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
@@ -232,20 +288,20 @@ impl ServerCertVerifier for Same {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.is(shown).map(|()| ServerCertVerified::assertion())
+        self.has(shown).map(|()| ServerCertVerified::assertion())
     }
 
     raw_public_key!();
 }
 
-impl ClientCertVerifier for Same {
+impl ClientCertVerifier for Installed {
     fn verify_client_cert(
         &self,
         shown: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.is(shown).map(|()| ClientCertVerified::assertion())
+        self.has(shown).map(|()| ClientCertVerified::assertion())
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

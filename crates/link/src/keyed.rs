@@ -1,8 +1,7 @@
-//! A network whose peers must prove the shared key: TLS around the connections of another network.
+//! A network whose peers must prove a shared key: TLS around the connections of another network.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
@@ -10,7 +9,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 
 use crate::{
-    Accept, BoxFuture, Connection, Key, Listener, Network, Stream, Tcp,
+    Accept, BoxFuture, Connection, Key, Keyring, Listener, Network, Stream, Tcp,
     key::{self, KeyFault},
 };
 
@@ -25,49 +24,56 @@ const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
 /// What somebody who is refused may have sent already: read, for a socket closed over it would take the reason along.
 const REFUSED_BYTES_MAX: u64 = 64 << 10;
 
-/// The network of the machine; with a key, every peer must prove it.
-pub fn network(key: Option<Key>) -> Arc<dyn Network> {
-    match key {
-        Some(key) => Arc::new(Keyed { network: Arc::new(Tcp), key }),
+/// The network of the machine; with keys, every peer must prove one of them.
+pub fn network(keys: Option<Keyring>) -> Arc<dyn Network> {
+    match keys {
+        Some(keys) => Arc::new(Keyed { network: Arc::new(Tcp), keys }),
         None => Arc::new(Tcp),
     }
 }
 
-/// Another network, on which every peer must prove the key.
+/// Another network, on which every peer must prove a key.
 #[derive(Debug)]
 pub struct Keyed {
     /// What carries the bytes.
     pub network: Arc<dyn Network>,
-    /// What peers must prove.
-    pub key: Key,
+    /// Of these, peers must prove one.
+    pub keys: Keyring,
 }
 
 impl Network for Keyed {
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Stream>> {
         Box::pin(async move {
-            let stream = self.network.connect(address).await?;
-            let name = ServerName::try_from("link").expect("a name of letters");
-            let secret = self.key.connector().connect(name, stream).await.map_err(named)?;
-            Ok(Box::new(TlsStream::Client(secret)) as Stream)
+            let mut refused = KeyFault::Other.into();
+            // With the primary key; who was away while it became that may know another one only.
+            for key in self.keys.now().all() {
+                let stream = self.network.connect(address).await?;
+                match key.connector().connect(key.server_name(), stream).await.map_err(named) {
+                    Ok(secret) => return Ok(Box::new(TlsStream::Client(secret)) as Stream),
+                    Err(error) if KeyFault::of(&error) == Some(KeyFault::Other) => refused = error,
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(refused)
         })
     }
 
     fn bind(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Listener>> {
         Box::pin(async move {
             let listener = self.network.bind(address).await?;
-            Ok(Box::new(KeyedListener { listener, key: self.key.clone() }) as Listener)
+            Ok(Box::new(KeyedListener { listener, keys: self.keys.clone() }) as Listener)
         })
     }
 
-    fn key(&self) -> Option<&Key> {
-        Some(&self.key)
+    fn keys(&self) -> Option<&Keyring> {
+        Some(&self.keys)
     }
 }
 
 /// Gives connections before the proof: it takes a round trip, in which others are accepted.
 struct KeyedListener {
     listener: Listener,
-    key: Key,
+    keys: Keyring,
 }
 
 impl Accept for KeyedListener {
@@ -79,8 +85,8 @@ impl Accept for KeyedListener {
         self.listener.local_addr()
     }
 
-    fn key(&self) -> Option<&Key> {
-        Some(&self.key)
+    fn keys(&self) -> Option<&Keyring> {
+        Some(&self.keys)
     }
 }
 
@@ -90,14 +96,14 @@ impl Connection for TlsStream<Stream> {
     }
 }
 
-/// An accepted connection of a peer that speaks first, once it has spoken and proved the key where there is one. A peer that is
-/// refused is told why.
+/// An accepted connection of a peer that speaks first, once it has spoken and proved a key where there are some, and that key. A
+/// peer that is refused is told why.
 ///
 /// Errors with a [`KeyFault`] when the peer has another key or none. The caller bounds the time.
-pub(crate) async fn opened(mut stream: Stream, key: Option<&Key>) -> io::Result<Stream> {
+pub(crate) async fn opened(mut stream: Stream, keys: Option<&Keyring>) -> io::Result<(Stream, Option<Key>)> {
     let shows_key = shows_key(&mut stream).await.ok_or(io::ErrorKind::UnexpectedEof)?;
-    match (key, shows_key) {
-        (None, false) => Ok(stream),
+    match (keys, shows_key) {
+        (None, false) => Ok((stream, None)),
         (None, true) => {
             refuse(&mut stream, NO_KEY_HERE).await;
             Err(KeyFault::OursMissing.into())
@@ -106,14 +112,17 @@ pub(crate) async fn opened(mut stream: Stream, key: Option<&Key>) -> io::Result<
             refuse(&mut stream, KEY_WANTED).await;
             Err(KeyFault::TheirsMissing.into())
         }
-        (Some(key), true) => proved(stream, key).await,
+        (Some(keys), true) => proved(stream, keys).await.map(|(stream, key)| (stream, Some(key))),
     }
 }
 
 /// The same for a peer that has begun a handshake.
-pub(crate) async fn proved(stream: Stream, key: &Key) -> io::Result<Stream> {
-    let secret = key.acceptor().accept(stream).await.map_err(named)?;
-    Ok(Box::new(TlsStream::Server(secret)))
+pub(crate) async fn proved(stream: Stream, keys: &Keyring) -> io::Result<(Stream, Key)> {
+    let keys = keys.now();
+    let secret = keys.acceptor().accept(stream).await.map_err(named)?;
+    let shown = secret.get_ref().1.peer_certificates().and_then(|shown| keys.shown(shown));
+    let key = shown.expect("the handshake lets nobody through who shows no key");
+    Ok((Box::new(TlsStream::Server(secret)), key))
 }
 
 /// Whether a peer's first byte begins a handshake; `None` when it has ended without a word.

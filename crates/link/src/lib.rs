@@ -4,7 +4,7 @@
 //! calls. [`serve()`] is the listener's end, [`Link`] the caller's, [`Servers`] a caller with several registries to choose
 //! from; [`calls`] are the shapes of the calls that are ours alone, and [`join`] is the question of where to go.
 //!
-//! With a [`Key`] every connection is TLS, and both ends prove the key before anything else is said.
+//! With a [`Keyring`] every connection is TLS, and both ends prove a [`Key`] of it before anything else is said.
 //!
 //! What a call means is decided by whoever hands `serve` its handler. Multiplexing and flow control are hyper's.
 
@@ -13,6 +13,7 @@ pub mod calls;
 pub mod join;
 mod key;
 mod keyed;
+mod keyring;
 mod link;
 mod network;
 mod resolve;
@@ -24,6 +25,7 @@ mod wire;
 pub use bind::bind;
 pub use key::{BadKey, Key, KeyFault};
 pub use keyed::{Keyed, network};
+pub use keyring::{KEYS_MAX, Keep, KeyRefused, Keyring, Keys};
 pub use link::{Link, LinkError, Unanswered};
 pub use network::{Accept, BoxFuture, Connection, Listener, Network, Stream, Tcp};
 pub use resolve::resolve;

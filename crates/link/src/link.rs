@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{KeyFault, Network, Tcp, wire};
+use crate::{Key, KeyFault, Network, Tcp, wire};
 
 /// The first pause after a connection could not be made; doubled with each further failure.
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
@@ -84,6 +84,8 @@ enum State {
 struct Connected {
     sender: SendRequest<Body>,
     tasks: Tasks,
+    /// The key that was the primary one.
+    key: Option<Key>,
 }
 
 /// The tasks that move a connection's bytes; it ends with them.
@@ -135,7 +137,7 @@ impl Link {
     pub fn give_up(&self) {
         // Who holds it is dialling already.
         if let Ok(mut state) = self.state.try_lock()
-            && matches!(*state, State::Connected(_))
+            && matches!(*state, State::Connected(..))
         {
             *state = State::Idle;
         }
@@ -162,15 +164,18 @@ impl Link {
     /// A connection that is open now.
     pub(crate) async fn connected(&self) -> Result<SendRequest<Body>, LinkError> {
         let mut state = self.state.lock().await;
+        let primary = self.network.keys().map(|keys| keys.now().primary().clone());
         let failures = match &*state {
-            State::Connected(open) if !open.sender.is_closed() => return Ok(open.sender.clone()),
+            State::Connected(open) if !open.sender.is_closed() && open.key == primary => {
+                return Ok(open.sender.clone());
+            }
             State::Connected(_) | State::Idle => 0,
             State::Away { next_try, reason, .. } if Instant::now() < *next_try => {
                 return Err(self.no_connection(reason.clone()));
             }
             State::Away { failures, .. } => *failures,
         };
-        match self.dial().await {
+        match self.dial(primary).await {
             Ok(connected) => {
                 let sender = connected.sender.clone();
                 *state = State::Connected(connected);
@@ -223,7 +228,7 @@ impl Link {
         Uri::from_parts(parts).map_err(|_| LinkError::Target(target.to_string().into()))
     }
 
-    async fn dial(&self) -> io::Result<Connected> {
+    async fn dial(&self, key: Option<Key>) -> io::Result<Connected> {
         let tasks = Tasks::default();
         let dialled = async {
             let stream = self.network.connect(self.address).await?;
@@ -248,7 +253,7 @@ impl Link {
                 tracing::debug!(target: "agent.link", %address, %error, "the link ended");
             }
         });
-        Ok(Connected { sender, tasks })
+        Ok(Connected { sender, tasks, key })
     }
 
     fn no_connection(&self, reason: Arc<str>) -> LinkError {

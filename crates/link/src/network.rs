@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::Key;
+use crate::Keyring;
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -24,8 +24,8 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// Listens at `address`; port 0 takes a free one.
     fn bind(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Listener>>;
 
-    /// The key that every peer must prove, if one must.
-    fn key(&self) -> Option<&Key> {
+    /// The keys of which every peer must prove one, if they must.
+    fn keys(&self) -> Option<&Keyring> {
         None
     }
 }
@@ -44,8 +44,8 @@ pub trait Accept: Send + Sync {
     /// Where it listens.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
-    /// The key that those who connect must prove, if they must.
-    fn key(&self) -> Option<&Key> {
+    /// The keys of which those who connect must prove one, if they must.
+    fn keys(&self) -> Option<&Keyring> {
         None
     }
 }
@@ -95,8 +95,8 @@ impl Accept for Listener {
         (**self).local_addr()
     }
 
-    fn key(&self) -> Option<&Key> {
-        (**self).key()
+    fn keys(&self) -> Option<&Keyring> {
+        (**self).keys()
     }
 }
 

@@ -17,18 +17,19 @@ use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::{Accept, Key, Stream, keyed::opened, unproven::Unproven, wire};
+use crate::{Accept, Key, Keyring, Stream, keyed::opened, unproven::Unproven, wire};
 
 /// Peers that may be connected at once; a fleet of ours has hundreds of agents at most.
 const CONNECTIONS_MAX: usize = 10_000;
-/// How long calls may take to end once shutdown was asked for.
+/// How long calls may take to end once shutdown was asked for, or the key is gone with which they came.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// Accepts links on `listener` and answers every call by `handler`, until shutdown. An address may have at most
 /// `per_client` of them, where that is given; further ones are closed at once.
 ///
 /// `handler` gets the peer's address and the request; when the peer goes away its future is dropped. Returns once all
-/// connections have ended, at most two seconds after shutdown was asked for. Peers must prove the listener's key.
+/// connections have ended, at most two seconds after shutdown was asked for. Peers must prove one of the
+/// listener's keys, and are let go when that one is removed.
 pub async fn serve<H, F>(listener: impl Accept, per_client: Option<usize>, handler: H, shutdown: Shutdown)
 where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
@@ -36,7 +37,7 @@ where
 {
     let mut connections = JoinSet::new();
     let mut clients = Clients { per_client: per_client.unwrap_or(CONNECTIONS_MAX), ..Clients::default() };
-    let (unproven, key) = (Unproven::default(), listener.key().cloned());
+    let (unproven, keys) = (Unproven::default(), listener.keys().cloned());
     let mut end = pin!(shutdown.requested());
     let mut failing = false;
     loop {
@@ -54,11 +55,13 @@ where
                     metrics::counter!("rpc.accept_conn").increment(1);
                     let ip = peer.ip().to_canonical();
                     if clients.admits(ip) {
-                        let (unproven, key) = (unproven.clone(), key.clone());
+                        let (unproven, keys) = (unproven.clone(), keys.clone());
                         let (handler, shutdown) = (handler.clone(), shutdown.clone());
                         connections.spawn(async move {
-                            if let Some(stream) = settled(stream, peer, &unproven, key.as_ref(), &shutdown).await {
-                                connection(stream, peer, handler, shutdown).await;
+                            let settled = settled(stream, peer, &unproven, keys.as_ref(), &shutdown).await;
+                            if let Some((stream, key)) = settled {
+                                let lost = lost(keys, key);
+                                connection(stream, peer, handler, lost, shutdown).await;
                             }
                             ip
                         });
@@ -119,15 +122,15 @@ async fn settled(
     stream: Stream,
     peer: SocketAddr,
     unproven: &Unproven,
-    key: Option<&Key>,
+    keys: Option<&Keyring>,
     shutdown: &Shutdown,
-) -> Option<Stream> {
+) -> Option<(Stream, Option<Key>)> {
     let settled = tokio::select! {
-        settled = unproven.settle(peer, opened(stream, key)) => settled,
+        settled = unproven.settle(peer, opened(stream, keys)) => settled,
         () = shutdown.requested() => return None,
     };
     match settled {
-        Ok(stream) => Some(stream),
+        Ok(settled) => Some(settled),
         Err(error) => {
             tracing::debug!(target: "agent.server", %peer, %error, "a link was not made");
             None
@@ -135,8 +138,21 @@ async fn settled(
     }
 }
 
-async fn connection<H, F>(stream: Stream, peer: SocketAddr, handler: H, shutdown: Shutdown)
-where
+/// Returns once the key is no longer installed with which somebody came in.
+async fn lost(keys: Option<Keyring>, key: Option<Key>) {
+    match keys.zip(key) {
+        Some((keys, key)) => keys.lost(&key).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn connection<H, F>(
+    stream: Stream,
+    peer: SocketAddr,
+    handler: H,
+    lost: impl Future<Output = ()>,
+    shutdown: Shutdown,
+) where
     H: Fn(SocketAddr, Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -164,6 +180,11 @@ where
         () = shutdown.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = lost => {
+            connection.as_mut().graceful_shutdown();
+            // Who knows the new key calls again with it; who does not has no more time than that.
+            timeout(DRAIN_LIMIT, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

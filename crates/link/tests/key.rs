@@ -27,7 +27,7 @@ use tokio::{
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 fn link_to(address: SocketAddr, key: Option<Key>) -> Link {
-    Link::over(link::network(key), address)
+    Link::over(link::network(key.map(Into::into)), address)
 }
 
 fn key(byte: u8) -> Option<Key> {
@@ -42,7 +42,7 @@ struct Server {
 }
 
 async fn server(key: Option<Key>) -> Server {
-    let network = link::network(key);
+    let network = link::network(key.map(Into::into));
     let listener = network.bind(ANY).await.unwrap();
     let link = listener.local_addr().unwrap();
     let under_way = Arc::new(AtomicUsize::new(0));
@@ -95,7 +95,7 @@ async fn two_ends_with_one_key_understand_each_other() {
     for secret in [&[1; 16][..], &[2; 24], &[3; 32]] {
         let key = Some(Key::new(secret).unwrap());
         let server = server(key.clone()).await;
-        let told = join::ask(&*link::network(key.clone()), server.joins).await.unwrap();
+        let told = join::ask(&*link::network(key.clone().map(Into::into)), server.joins).await.unwrap();
         assert_eq!(told.server, server.link);
         assert_eq!(echoed(&link_to(server.link, key)).await.unwrap(), "said");
     }
@@ -111,7 +111,8 @@ async fn who_has_another_key_or_none_is_refused_and_knows_why() {
     for (ours, theirs) in [(key(1), key(2)), (key(1), None), (None, key(2))] {
         let server = server(theirs.clone()).await;
         let expected = fault(&ours, &theirs);
-        let refused = join::ask(&*link::network(ours.clone()), server.joins).await.unwrap_err();
+        let refused =
+            join::ask(&*link::network(ours.clone().map(Into::into)), server.joins).await.unwrap_err();
         assert_eq!(KeyFault::of(&refused), Some(expected), "{refused}");
         let error = echoed(&link_to(server.link, ours)).await.unwrap_err();
         assert!(error.to_string().ends_with(&expected.to_string()), "{error}");
@@ -176,7 +177,7 @@ async fn who_connects_and_stalls_stops_nobody() {
         }
         let began = Instant::now();
         assert_eq!(echoed(&link_to(server.link, key.clone())).await.unwrap(), "said");
-        join::ask(&*link::network(key.clone()), server.joins).await.unwrap();
+        join::ask(&*link::network(key.clone().map(Into::into)), server.joins).await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
 }

@@ -8,8 +8,8 @@ use std::{fmt::Debug, fs, path::PathBuf};
 
 use link::{
     calls::{
-        AddressOwner, Begin, Departed, Granted, Hello, Lease, Member, ServerSeen, ServerTags, WanNews,
-        WanServer, status,
+        AddressOwner, Begin, Departed, Granted, Hello, KeyringReport, KeysSeen, KeysTold, Lease, Member,
+        NodeKeys, ServerSeen, ServerTags, WanNews, WanServer, status,
     },
     join::Directions,
 };
@@ -42,6 +42,25 @@ fn what_datacenters_say_to_each_other() {
     let coordinate = Some(Coordinate::origin());
     let (from, servers) = (wan_server(), vec![wan_server()]);
     understood("wan-news", &WanNews { version: 2, from, coordinate, digest: 77, servers });
+}
+
+#[test]
+fn what_is_said_of_keys() {
+    let (version, ids, keys) =
+        (3, vec!["5d2e81f07a33c9be".into()], vec!["AAECAwQFBgcICQoLDA0ODw==".to_owned()]);
+    let seen = Some(KeysSeen { version, ids });
+    let told = Some(KeysTold { version, keys: keys.clone() });
+    let lease = Lease { server: Some(tags()), keys: seen, keys_told: told.clone(), ..lease() };
+    understood("lease-with-keys", &lease);
+    understood("granted-with-keys", &Granted { keys: told, keys_wanted: true, ..granted() });
+    let node =
+        |node: &str| NodeKeys { node: node.into(), server: true, keys: keys.clone(), ..NodeKeys::default() };
+    let nodes = vec![
+        NodeKeys { answered: true, ..node("s1") },
+        NodeKeys { answered: true, refused: Some("not there".into()), ..node("s2") },
+    ];
+    let report = KeyringReport { datacenter: "dc1".into(), nodes, unasked: Some("No cluster leader".into()) };
+    understood("keyring-report", &report);
 }
 
 /// What was written once means the same, and what a later release adds does no harm.
@@ -80,6 +99,8 @@ fn lease() -> Lease {
         server: None,
         departed_mark: 0,
         mesh_root: None,
+        keys: None,
+        keys_told: None,
     }
 }
 
@@ -106,6 +127,8 @@ fn granted() -> Granted {
         taken_in: true,
         departed: Some(vec![Departed { lease: lease(), listed_ms: 600_000 }]),
         mesh_root: Some(serde_json::json!({"id": "9e:f5"})),
+        keys: None,
+        keys_wanted: false,
     }
 }
 

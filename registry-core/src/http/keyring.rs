@@ -1,24 +1,23 @@
-//! `/v1/operator/keyring`: the shared key, which is the configuration's `encrypt` and cannot be changed here.
+//! `/v1/operator/keyring`: the keys that nodes share. Each datacenter's leader changes its own; the answer tells of all.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use http::Method;
-use http_api::{Answer, ApiError, Call};
-use link::{
-    Key,
-    calls::{self, Member, status},
-};
+use http::{Method, Request};
+use http_api::{Answer, ApiError, Call, body};
+use link::calls::{self, KeyringAsked, KeyringReport, NodeKeys};
 use registry_wire::{base64, json::Unknown};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::Api;
+use crate::{keys, wan};
 
 /// How many others may pass a request on, at most.
 const RELAY_FACTOR_MAX: i64 = 5;
-/// What a node says that has no key.
-const EMPTY: &str = "Keyring is empty (encryption not enabled)";
-/// The same to a change.
-const NOTHING_TO_CHANGE: &str = "No keyring to modify (encryption not enabled)";
+/// How long another datacenter may take: its nodes have to say that they have what they were told.
+const REPORT_LIMIT: Duration = Duration::from_secs(12);
+/// The longest report; ten thousand nodes have some 2 MB.
+const REPORT_BYTES_MAX: usize = 64 << 20;
 
 /// `GET`, `POST`, `PUT` and `DELETE`.
 pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> {
@@ -41,121 +40,137 @@ pub(super) async fn serve(api: Api, mut call: Call) -> Result<Answer, ApiError> 
             "Invalid use of local-only: local-only can only be set for list requests",
         ));
     }
-    let pools = pools(&api, !local_only).await;
-    let fault = match (&api.registry().settings().encrypt, base64::decode(&body.key)) {
-        // A text that is no key is refused before any node is asked.
-        (_, Err(text)) if changes => Fault::Text(text.to_string()),
-        (None, _) => Fault::Nodes(if changes { NOTHING_TO_CHANGE } else { EMPTY }.to_owned()),
-        (Some(own), Ok(key)) if changes => match change(&call.method, &key, own)? {
-            Some(why) => Fault::Nodes(why),
-            None => return Ok(Answer::done()),
-        },
-        (Some(own), _) => return Ok(Answer::json(&shown(&pools, own))),
+    // A text that is no key is refused before any node is asked.
+    let text = base64::decode(&body.key).err().filter(|_| changes).map(|fault| fault.to_string());
+    let asked = match (&call.method, text.is_some()) {
+        (_, true) | (&Method::GET, _) => KeyringAsked::List,
+        (&Method::POST, _) => KeyringAsked::Install(body.key),
+        (&Method::PUT, _) => KeyringAsked::Use(body.key),
+        _ => KeyringAsked::Remove(body.key),
     };
-    Err(ApiError::internal(failures(&pools, &fault)))
-}
-
-/// What a change of the keyring comes to, where there is a key: `None` is done, for it is so already; else each node's words.
-///
-/// The key is the configuration's and holds for as long as the program runs, so that a second one cannot be installed.
-fn change(method: &Method, key: &[u8], own: &Key) -> Result<Option<String>, ApiError> {
-    let is_own = key == own.secret();
-    let fault = match *method {
-        Method::POST => Key::new(key).err().map(|unfit| unfit.to_string()),
-        Method::PUT => (!is_own).then(|| "Requested key is not in the keyring".to_owned()),
-        _ => is_own.then(|| "Removing the primary key is not allowed".to_owned()),
-    };
-    if *method == Method::POST && fault.is_none() && !is_own {
-        return Err(ApiError::absent(
-            "a second key beside the configured one (to change it, set \"encrypt\" on every node and restart them)",
-        ));
+    let pools = pools(
+        reports(&api, &asked, !local_only).await,
+        !local_only && api.registry().settings().serf_wan.is_some(),
+    );
+    let failures = failures(&pools, text.as_deref());
+    match (failures, asked) {
+        (Some(failures), _) => Err(ApiError::internal(failures)),
+        (None, KeyringAsked::List) => Ok(Answer::json(&pools.iter().map(Pool::shown).collect::<Vec<_>>())),
+        (None, _) => Ok(Answer::done()),
     }
-    Ok(fault)
 }
 
-/// Nodes that share a key.
+/// What became of it in this datacenter and, beyond local questions, in all others.
+async fn reports(api: &Api, asked: &KeyringAsked, everywhere: bool) -> Vec<KeyringReport> {
+    let registry = api.registry();
+    let mut reports = vec![keys::here(registry, asked).await];
+    if !everywhere || registry.settings().serf_wan.is_none() {
+        return reports;
+    }
+    let sent = serde_json::to_vec(asked).expect("texts are JSON");
+    for datacenter in registry.wan().datacenters().split_off(1) {
+        let request =
+            Request::put(calls::WAN_KEYRING).body(body::full(sent.clone())).expect("a fixed target");
+        let there = async {
+            let answer =
+                registry.wan().call(&datacenter, request).await.map_err(|error| error.to_string())?;
+            wan::read::<KeyringReport>(answer, REPORT_BYTES_MAX).await.map_err(|error| error.to_string())
+        };
+        let there =
+            timeout(REPORT_LIMIT, there).await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        reports.push(match there {
+            Ok(report) => report,
+            Err(why) => KeyringReport { datacenter, unasked: Some(why), ..KeyringReport::default() },
+        });
+    }
+    reports
+}
+
+/// Nodes that share keys, and what they answered.
 struct Pool {
     wan: bool,
     datacenter: String,
-    members: Vec<String>,
+    nodes: Vec<NodeKeys>,
+    unasked: Option<String>,
 }
 
-/// This datacenter's nodes and, beyond local questions, the servers of all datacenters and the nodes of each.
-async fn pools(api: &Api, everywhere: bool) -> Vec<Pool> {
-    let (registry, settings) = (api.registry(), api.registry().settings());
-    let lan = |datacenter: &str, members| Pool { wan: false, datacenter: datacenter.to_owned(), members };
-    let own = lan(&settings.datacenter, alive(registry.leases().members()));
-    if !everywhere || settings.serf_wan.is_none() {
-        return vec![own];
+/// The servers of all datacenters, and the nodes of each.
+fn pools(reports: Vec<KeyringReport>, wan: bool) -> Vec<Pool> {
+    let mut pools = Vec::new();
+    if let Some(own) = reports.first().filter(|_| wan) {
+        let servers = |report: &KeyringReport| {
+            let servers: Vec<_> = report.nodes.iter().filter(|node| node.server).cloned().collect();
+            let named =
+                |node: NodeKeys| NodeKeys { node: format!("{}.{}", node.node, report.datacenter), ..node };
+            servers.into_iter().map(named).collect::<Vec<_>>()
+        };
+        let nodes = reports.iter().flat_map(servers).collect();
+        pools.push(Pool { wan, datacenter: own.datacenter.clone(), nodes, unasked: None });
     }
-    let servers = alive(registry.wan().members());
-    let mut pools = vec![Pool { wan: true, datacenter: settings.datacenter.clone(), members: servers }, own];
-    for datacenter in &registry.wan().datacenters()[1..] {
-        // One that does not answer is left out, like a node that does not.
-        if let Some(members) = registry.wan().get(datacenter, calls::MEMBERS).await {
-            pools.push(lan(datacenter, alive(members)));
-        }
-    }
+    pools.extend(reports.into_iter().map(|report| {
+        let KeyringReport { datacenter, nodes, unasked } = report;
+        Pool { wan: false, datacenter, nodes, unasked }
+    }));
     pools
 }
 
-fn alive(members: Vec<Member>) -> Vec<String> {
-    members.into_iter().filter(|member| member.status == status::ALIVE).map(|member| member.name).collect()
-}
+impl Pool {
+    fn name(&self) -> String {
+        if self.wan { "WAN".to_owned() } else { format!("{} (LAN)", self.datacenter) }
+    }
 
-/// The keys of each pool: every node of it has the one.
-fn shown(pools: &[Pool], own: &Key) -> Vec<PoolKeys> {
-    let key = base64::encode(own.secret());
-    let of = |pool: &Pool| {
-        let keys = BTreeMap::from([(key.clone(), pool.members.len())]);
-        PoolKeys {
-            wan: pool.wan,
-            datacenter: pool.datacenter.clone(),
-            segment: "",
-            primary_keys: keys.clone(),
-            keys,
-            num_nodes: pool.members.len(),
+    /// How many nodes have each key.
+    fn shown(&self) -> PoolKeys<'_> {
+        let (mut keys, mut primary_keys) = (BTreeMap::new(), BTreeMap::new());
+        for node in &self.nodes {
+            node.keys.iter().for_each(|key| *keys.entry(&**key).or_default() += 1);
+            node.keys.first().into_iter().for_each(|key| *primary_keys.entry(&**key).or_default() += 1);
         }
-    };
-    pools.iter().map(of).collect()
+        let (wan, datacenter, num_nodes) = (self.wan, &*self.datacenter, self.nodes.len());
+        PoolKeys { wan, datacenter, segment: "", keys, primary_keys, num_nodes }
+    }
+
+    /// What went wrong, line by line.
+    fn failures(&self) -> Vec<String> {
+        let (name, count) = (self.name(), self.nodes.len());
+        if let Some(why) = &self.unasked {
+            return vec![format!("{name} error: {why}")];
+        }
+        let refused = |node: &NodeKeys| node.refused.as_ref().map(|why| format!("{}: {why}", node.node));
+        let refused: Vec<_> = self.nodes.iter().filter_map(refused).collect();
+        let answered = self.nodes.iter().filter(|node| node.answered).count();
+        if !refused.is_empty() {
+            let head = format!("{name} error: {}/{count} nodes reported failure", refused.len());
+            return std::iter::once(head).chain(refused).collect();
+        }
+        (answered < count)
+            .then(|| format!("{name} error: {answered}/{count} nodes reported success"))
+            .into_iter()
+            .collect()
+    }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct PoolKeys {
+struct PoolKeys<'a> {
     #[serde(rename = "WAN")]
     wan: bool,
-    datacenter: String,
+    datacenter: &'a str,
     segment: &'static str,
-    keys: BTreeMap<String, usize>,
-    primary_keys: BTreeMap<String, usize>,
+    keys: BTreeMap<&'a str, usize>,
+    primary_keys: BTreeMap<&'a str, usize>,
     num_nodes: usize,
 }
 
-/// Why a question about the keyring fails.
-enum Fault {
-    /// The key is no base64.
-    Text(String),
-    /// Every node says this.
-    Nodes(String),
-}
-
-/// What each pool of members answered, as one text.
-fn failures(pools: &[Pool], fault: &Fault) -> String {
-    let mut lines = Vec::new();
-    for pool in pools {
-        let name = if pool.wan { "WAN".to_owned() } else { format!("{} (LAN)", pool.datacenter) };
-        match fault {
-            Fault::Text(text) => lines.push(format!("{name} error: {text}")),
-            Fault::Nodes(why) => {
-                let count = pool.members.len();
-                lines.push(format!("{name} error: {count}/{count} nodes reported failure"));
-                lines.extend(pool.members.iter().map(|member| format!("{member}: {why}")));
-            }
-        }
-    }
+/// What went wrong in all pools as one text, `None` when nothing did; or that the key's text is none.
+fn failures(pools: &[Pool], text: Option<&str>) -> Option<String> {
+    let lines: Vec<_> = match text {
+        Some(why) => pools.iter().map(|pool| format!("{} error: {why}", pool.name())).collect(),
+        None => pools.iter().flat_map(Pool::failures).collect(),
+    };
     let errors = if lines.len() == 1 { "error" } else { "errors" };
-    format!("{} {errors} occurred:\n\t* {}\n\n", lines.len(), lines.join("\n\t* "))
+    (!lines.is_empty())
+        .then(|| format!("{} {errors} occurred:\n\t* {}\n\n", lines.len(), lines.join("\n\t* ")))
 }
 
 #[derive(Default, Deserialize)]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use link::calls::{Departed, Lease, status};
+use link::calls::{Departed, KeysSeen, Lease, status};
 use tokio::time::Instant;
 
 /// How a node stands.
@@ -57,6 +57,8 @@ impl Due {
 struct Row {
     lease: Lease,
     due: Due,
+    /// Which keys it has said to have.
+    keys: Option<KeysSeen>,
 }
 
 /// What a sign of life tells.
@@ -97,13 +99,14 @@ impl Table {
             Some(_) => Sign::Known,
             None => Sign::Joined,
         };
-        self.0.insert(name, Row { lease: lease.clone(), due: Due::Silent(end) });
+        let keys = self.0.remove(&name).and_then(|row| row.keys);
+        self.0.insert(name, Row { lease: lease.clone(), due: Due::Silent(end), keys });
         Ok(sign)
     }
 
     /// A node known from the catalog; a row that is there already stays.
     pub(super) fn adopt(&mut self, lease: Lease, due: Due) {
-        let row = self.0.entry(key(&lease.node)).or_insert_with(|| Row { lease, due });
+        let row = self.0.entry(key(&lease.node)).or_insert_with(|| Row { lease, due, keys: None });
         if due.standing() == Standing::Alive && row.due.standing() != Standing::Alive {
             // The catalog shows it alive, so a sign of life must come or its silence be written again.
             row.due = due;
@@ -213,8 +216,21 @@ impl Table {
         self.0.retain(|_, row| row.due.standing() != Standing::Left);
         for Departed { lease, listed_ms } in departed {
             let due = Due::Unlisted(now.checked_add(Duration::from_millis(listed_ms)).unwrap_or(now));
-            self.0.entry(key(&lease.node)).or_insert(Row { lease, due });
+            self.0.entry(key(&lease.node)).or_insert(Row { lease, due, keys: None });
         }
+    }
+
+    /// A node has said which keys it has.
+    pub(super) fn has_keys(&mut self, node: &str, keys: KeysSeen) {
+        if let Some(row) = self.0.get_mut(&key(node)) {
+            row.keys = Some(keys);
+        }
+    }
+
+    /// The nodes that are there, and which keys each has said to have.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&Lease, Option<&KeysSeen>)> {
+        let alive = self.0.values().filter(|row| row.due.standing() == Standing::Alive);
+        alive.map(|row| (&row.lease, row.keys.as_ref()))
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {

@@ -1,10 +1,18 @@
 //! Belonging to a cluster: a server keeps a lease at the leader as every agent does, and says with it who it is and where. The
 //! leader takes in those it does not know, and describes those anew that have moved.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
-use link::calls::{self, Granted, Lease, ServerSeen};
+use link::{
+    Keyring,
+    calls::{self, Granted, KeysTold, Lease, ServerSeen},
+};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -28,9 +36,9 @@ impl Servers {
         let mut told = false;
         loop {
             let pause = match self.sign_of_life().await {
-                Ok(()) => {
+                Ok(says_more) => {
                     told = false;
-                    BEAT
+                    if says_more { Duration::ZERO } else { BEAT }
                 }
                 // Without a leader there is nobody to say it to, and the log tells that elsewhere.
                 Err(error) if self.leadership.knows_leader() && !std::mem::replace(&mut told, true) => {
@@ -43,11 +51,12 @@ impl Servers {
         }
     }
 
-    async fn sign_of_life(&self) -> Result<(), CallFailed> {
+    /// Whether there is more to say at once, about keys.
+    async fn sign_of_life(&self) -> Result<bool, CallFailed> {
         if self.leadership.is_serving() || self.identity.cluster().is_empty() || self.state().leaving {
-            return Ok(());
+            return Ok(false);
         }
-        let mut last = Ok(());
+        let mut last = Ok(false);
         for address in self.ways_to_leader() {
             let address = link::resolve(&address).await?;
             match self.call(address, Method::PUT, calls::LEASE, &self.lease()).await {
@@ -60,12 +69,23 @@ impl Servers {
                     if let Some((roots, root)) = self.mesh_roots.as_ref().zip(root) {
                         roots.take_over(root);
                     }
-                    return Ok(());
+                    return Ok(self.follow_keys(granted.keys, granted.keys_wanted).await);
                 }
                 Err(error) => last = Err(error),
             }
         }
         last
+    }
+
+    /// Does as the leader says about keys. Whether it waits for word of that.
+    async fn follow_keys(&self, told: Option<KeysTold>, wanted: bool) -> bool {
+        let Some(keys) = &self.settings.keys else { return false };
+        // What was asked for is said once.
+        let asks = wanted && !self.tell_keys.swap(wanted, Relaxed);
+        match told {
+            Some(told) => keys.clone().follow(told).await,
+            None => asks,
+        }
     }
 
     /// Where the leader is, or somebody who may know it.
@@ -88,6 +108,10 @@ impl Servers {
         if let Some(server) = &mut lease.server {
             server.id = self.identity.server();
             server.cluster = self.identity.cluster().to_string();
+        }
+        if let Some(keys) = self.settings.keys.as_ref().map(Keyring::now) {
+            lease.keys = Some(keys.seen());
+            lease.keys_told = self.tell_keys.swap(false, Relaxed).then(|| keys.told());
         }
         lease
     }

@@ -77,6 +77,8 @@ pub(crate) struct Servers {
     state: Mutex<State>,
     /// Whether this server has given up looking for others: `retry_max`.
     gave_up: AtomicBool,
+    /// Whether the leader wants to know this server's keys.
+    tell_keys: AtomicBool,
     /// Something became known that finding or beginning may go on with.
     news: Notify,
     shutdown: Shutdown,
@@ -128,7 +130,7 @@ impl Servers {
         let Parts { links, mesh_roots, shutdown, .. } = parts;
         let state = Mutex::new(State { targets: settings.join.clone(), ..State::default() });
         let boot_ms = settings.clock.now_ms();
-        let (news, gave_up) = (Notify::new(), AtomicBool::new(false));
+        let (news, gave_up, tell_keys) = (Notify::new(), AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(Self {
             settings,
             identity,
@@ -142,6 +144,7 @@ impl Servers {
             boot_ms,
             state,
             gave_up,
+            tell_keys,
             news,
             shutdown,
         })

@@ -34,10 +34,11 @@ pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), 
     let mut refused = false;
     while !shutdown.is_requested() {
         let pause = match beat(&remote).await {
-            Ok(taken_in) => {
+            Ok(beaten) => {
                 (failures, refused) = (0, false);
-                attached(&remote, taken_in);
-                BEAT
+                attached(&remote, beaten.taken_in);
+                // The registry waits to hear that its keys are here.
+                if beaten.new_keys { Duration::ZERO } else { BEAT }
             }
             Err(Failed::Refused(reason)) => {
                 if !std::mem::replace(&mut refused, true) {
@@ -67,7 +68,7 @@ pub(super) async fn keep(remote: Arc<Remote>, shutdown: Shutdown) -> Result<(), 
 /// Errors when the registry refuses this node.
 pub(super) async fn take(remote: &Remote) -> Result<(), JoinError> {
     match beat(remote).await {
-        Ok(taken_in) => attached(remote, taken_in),
+        Ok(beaten) => attached(remote, beaten.taken_in),
         Err(Failed::Refused(reason)) => return Err(JoinError::Nobody(vec![reason])),
         Err(Failed::Away(_) | Failed::Silent(_)) => {}
     }
@@ -81,8 +82,16 @@ enum Failed {
     Refused(String),
 }
 
-/// One sign of life; looks for registries first when none is known or none answered. Whether the catalog took us in anew.
-async fn beat(remote: &Remote) -> Result<bool, Failed> {
+/// What a sign of life has brought.
+struct Beaten {
+    /// The catalog took us in anew.
+    taken_in: bool,
+    /// Other keys hold here from now on.
+    new_keys: bool,
+}
+
+/// One sign of life; looks for registries first when none is known or none answered.
+async fn beat(remote: &Remote) -> Result<Beaten, Failed> {
     let attached = matches!(*remote.attachment.borrow(), Attachment::Attached);
     if !attached || remote.servers.addresses().is_empty() {
         match remote.settings.joins.find().await {
@@ -97,10 +106,10 @@ async fn beat(remote: &Remote) -> Result<bool, Failed> {
     loop {
         let limit = if others > 0 { BEAT } else { LOOKUP_LIMIT };
         match say(remote, limit, attached).await {
-            Ok(taken_in) => {
+            Ok(beaten) => {
                 // It is not the network: whoever waits for these waits in vain, and another server answers.
                 silent.iter().for_each(|link: &Arc<Link>| link.cut());
-                return Ok(taken_in);
+                return Ok(beaten);
             }
             Err(Failed::Silent(_)) if others > 0 => silent.extend(remote.servers.preferred()),
             Err(Failed::Away(_)) if others > 0 => {}
@@ -112,7 +121,7 @@ async fn beat(remote: &Remote) -> Result<bool, Failed> {
 }
 
 /// Tells one server that we live, the one that is asked first or the next that can be reached.
-async fn say(remote: &Remote, limit: Duration, attached: bool) -> Result<bool, Failed> {
+async fn say(remote: &Remote, limit: Duration, attached: bool) -> Result<Beaten, Failed> {
     let request = Request::put(calls::LEASE).body(body::full(remote.sign())).expect("a fixed target");
     let asked_at = Instant::now();
     let answer =
@@ -132,7 +141,11 @@ async fn say(remote: &Remote, limit: Duration, attached: bool) -> Result<bool, F
             if let Some(registry) = granted.coordinate.filter(|_| attached) {
                 remote.coordinates.measured(&registry, granted.located, asked_at.elapsed());
             }
-            Ok(granted.taken_in)
+            let new_keys = match (&remote.settings.keys, granted.keys) {
+                (Some(keys), Some(told)) => keys.clone().follow(told).await,
+                _ => false,
+            };
+            Ok(Beaten { taken_in: granted.taken_in, new_keys })
         }
         status if status.is_client_error() => Err(Failed::Refused(text.into_owned())),
         _ => Err(nobody(text.into_owned())),

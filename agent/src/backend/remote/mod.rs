@@ -23,7 +23,7 @@ use http_api::{Body, body};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use link::{
-    LinkError, Servers, Unanswered,
+    Keyring, LinkError, Servers, Unanswered,
     calls::{self, HOLD_HEADER, Lease, REQUEST_HEADER, UNSERVED_HEADER},
     join::Directions,
 };
@@ -69,6 +69,8 @@ pub struct Settings {
     pub lease: Lease,
     /// Where registries may be found.
     pub joins: Joins,
+    /// The keys of the network that they are on, which follow the registry's; `None` where it asks for none.
+    pub keys: Option<Keyring>,
     /// The longest pause between two attempts to join: `retry_interval`.
     pub retry_interval: Duration,
     /// After how many failed attempts to join for the first time to give up: `retry_max`; 0 is never.
@@ -135,8 +137,9 @@ impl Remote {
 
     /// Who we are, as a call's body.
     fn sign(&self) -> Vec<u8> {
-        let lease = self.lease.read().unwrap_or_else(PoisonError::into_inner);
-        serde_json::to_vec(&*lease).expect("a lease is plain data")
+        let mut lease = self.lease.read().unwrap_or_else(PoisonError::into_inner).clone();
+        lease.keys = self.settings.keys.as_ref().map(|keys| keys.now().seen());
+        serde_json::to_vec(&lease).expect("a lease is plain data")
     }
 
     /// Follows whether a registry holds our lease.

@@ -57,6 +57,7 @@ fn remote(server: SocketAddr, hold: Duration) -> Arc<Remote> {
         settings: Settings {
             lease: Lease::default(),
             joins: Joins { targets: Vec::new(), datacenter: "dc1".into(), network: link::network(None) },
+            keys: None,
             retry_interval: Duration::from_secs(1),
             retry_max: 0,
             remember: Duration::ZERO,

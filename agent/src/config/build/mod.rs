@@ -144,6 +144,7 @@ fn assemble(
         autopilot: servers::autopilot(r)?,
         rpc_hold_timeout: r.duration("performance.rpc_hold_timeout", Duration::from_secs(7)),
         encrypt: None,
+        keyring_file: !r.bool("disable_keyring_file", false),
         mesh: r
             .bool("connect.enabled", false)
             .then(|| r.text("connect.ca_config.cluster_id").unwrap_or_default().to_owned()),
