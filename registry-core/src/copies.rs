@@ -1,7 +1,7 @@
 //! What belongs to the primary datacenter and is read everywhere: configuration entries, intentions among them. Each other datacenter keeps a
 //! copy, so that reads need nobody else; what is written goes to the primary (`http/datacenter.rs`) and comes back as a copy.
 
-use std::{sync::Weak, time::Duration};
+use std::{collections::BTreeMap, sync::Weak, time::Duration};
 
 use daemon::Shutdown;
 use http::{Request, Response, StatusCode};
@@ -9,7 +9,7 @@ use http_api::{Body, body};
 use link::calls;
 use registry_state::{
     Action, Caseless, ConfigDelete, ConfigEntry, ConfigPut, Index, Outcome,
-    read::{ConfigGet, ConfigList, Read as _},
+    read::{ConfigList, Read as _},
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
@@ -87,22 +87,20 @@ async fn follow_once(registry: &Registry, primary: &str, after: Index) -> Result
 }
 
 async fn take_over(registry: &Registry, theirs: Vec<ConfigEntry>) -> Result<(), String> {
-    let (ours, _) = ConfigList::default().run(&registry.store().state());
-    let key = |entry: &ConfigEntry| (entry.kind.clone(), entry.name.to_lowercase());
-    let gone = ours.iter().filter(|ours| !theirs.iter().any(|theirs| key(theirs) == key(&ours.value)));
-    let mut actions: Vec<Action> = gone
+    let (found, _) = ConfigList::default().run(&registry.store().state());
+    let key = |entry: &ConfigEntry| (entry.kind.clone(), Caseless::new(&entry.name));
+    let mut ours: BTreeMap<_, _> = found.iter().map(|ours| (key(&ours.value), &ours.value)).collect();
+    // What stays of ours is theirs no longer.
+    let others: Vec<_> = theirs.into_iter().filter(|entry| ours.remove(&key(entry)) != Some(entry)).collect();
+    let mut actions: Vec<Action> = ours
+        .into_values()
         .map(|gone| {
-            let (kind, name) = (gone.value.kind.clone(), gone.value.name.clone());
+            let (kind, name) = (gone.kind.clone(), gone.name.clone());
             Action::ConfigDelete(ConfigDelete { kind, name, cas: None })
         })
         .collect();
-    let state = registry.store().state();
-    let is_same = |entry: &ConfigEntry| {
-        let question = ConfigGet { kind: entry.kind.clone(), name: Caseless::new(&entry.name) };
-        question.run(&state).0.is_some_and(|known| known.value == *entry)
-    };
-    let other = theirs.into_iter().filter(|entry| !is_same(entry));
-    actions.extend(other.map(|entry| Action::ConfigPut(Box::new(ConfigPut { entry, cas: None }))));
+    actions
+        .extend(others.into_iter().map(|entry| Action::ConfigPut(Box::new(ConfigPut { entry, cas: None }))));
     for action in actions {
         let written = registry.writer().write(action).await.map_err(|error| error.to_string())?;
         if let Outcome::Failed(error) = written.outcome {

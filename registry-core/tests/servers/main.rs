@@ -5,10 +5,7 @@
 mod change;
 mod fleet;
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use daemon::Shutdown;
 use http::{Method, Request, StatusCode};

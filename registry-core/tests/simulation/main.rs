@@ -15,6 +15,8 @@
 
 mod caller;
 mod client;
+#[path = "../folder/mod.rs"]
+mod folder;
 mod locks;
 mod network;
 mod run;

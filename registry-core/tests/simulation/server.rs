@@ -14,7 +14,7 @@ use daemon::Shutdown;
 use http_api::Serve;
 use registry_core::{Clock, Disk, Pace, Registry, Settings};
 
-use crate::network::Simulated;
+use crate::{folder, network::Simulated};
 
 /// The name of a server in the network.
 pub(crate) fn name(number: usize) -> String {
@@ -71,7 +71,7 @@ impl Files {
     pub(crate) fn crash(&self) {
         let before = self.folder();
         *self.generation.lock().unwrap() += 1;
-        copy(&before, &self.folder());
+        folder::copy(&before, &self.folder());
         if self.lying {
             cut(&self.folder().join("raft/log"));
         }
@@ -86,20 +86,6 @@ fn cut(log: &Path) {
     let file = std::fs::File::options().write(true).open(newest).unwrap();
     let length = file.metadata().unwrap().len();
     file.set_len(length.saturating_sub(LOST_BYTES)).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    let Ok(entries) = std::fs::read_dir(from) else { return };
-    std::fs::create_dir_all(to).unwrap();
-    for entry in entries {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 /// How much a lying disk loses: an entry or two.
