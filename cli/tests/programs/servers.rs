@@ -220,3 +220,21 @@ fn a_server_with_an_empty_disk_takes_the_place_of_the_old_one() {
     wait_for_leader(&nodes.each_ref());
     write(&nodes[2], "b", "2");
 }
+
+#[test]
+fn who_finds_nobody_in_so_many_attempts_ends() {
+    let stage = Stage::new();
+    let nobody = stage.address(99);
+    let keys = format!("retry_join = [\"{nobody}\"]\nretry_interval = \"100ms\"\nretry_max = 2");
+    let server = server(&stage, 1, &format!("bootstrap_expect = 3\n{keys}"));
+    let address = stage.address(2);
+    let agent = stage.node_with(
+        "web1",
+        2,
+        &format!("bind_addr = \"{address}\"\nclient_addr = \"{address}\"\n{keys}"),
+    );
+    for node in [server, agent] {
+        let process = node.start();
+        assert_eq!(process.ended(), 1, "{}", node.name);
+    }
+}

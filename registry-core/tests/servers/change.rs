@@ -12,7 +12,7 @@ use registry_state::Autopilot;
 use crate::fleet::{Server, leader, settings, three, until};
 
 /// Who may vote, as any server shows it.
-async fn voters(server: &Server) -> usize {
+pub(crate) async fn voters(server: &Server) -> usize {
     let (_, shown) = server.call(Method::GET, "/v1/operator/raft/configuration?stale", "").await;
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap_or_default();
     let servers = shown["Servers"].as_array().cloned().unwrap_or_default();
@@ -20,7 +20,7 @@ async fn voters(server: &Server) -> usize {
 }
 
 /// Settings of a server whose cluster gives votes as soon as somebody is well.
-fn quick(folder: &Path, number: usize, expect: usize, join: Vec<String>) -> Settings {
+pub(crate) fn quick(folder: &Path, number: usize, expect: usize, join: Vec<String>) -> Settings {
     let mut settings = settings(folder, number, expect, join);
     settings.autopilot = Some(Autopilot { server_stabilization_ns: 0, ..Autopilot::default() });
     settings

@@ -4,6 +4,9 @@
 
 mod change;
 mod fleet;
+#[path = "../folder/mod.rs"]
+mod folder;
+mod promise;
 
 use std::time::{Duration, Instant};
 
@@ -203,7 +206,7 @@ async fn one_whose_disk_is_an_older_copy_harms_nobody_and_joins_anew_without_it(
     let ended = servers.remove(away).end().await;
     let led = if away < led { led - 1 } else { led };
     let (data, older) = (ended.data_dir.clone().unwrap(), folder.path().join("older"));
-    copy(&data, &older);
+    folder::copy(&data, &older);
     let back = Server::start(ended).await;
     for number in 0..10 {
         assert!(servers[led].put(&format!("k{number}"), "x").await);
@@ -211,7 +214,7 @@ async fn one_whose_disk_is_an_older_copy_harms_nobody_and_joins_anew_without_it(
     until("all acknowledged", async || back.holds("k9").await.is_some()).await;
     let ended = back.end().await;
     std::fs::remove_dir_all(&data).unwrap();
-    copy(&older, &data);
+    folder::copy(&older, &data);
     let term = async |server: &Server| {
         let stats: serde_json::Value =
             serde_json::from_str(&server.call(Method::GET, "/internal/stats", "").await.1).unwrap();
@@ -235,19 +238,6 @@ async fn one_whose_disk_is_an_older_copy_harms_nobody_and_joins_anew_without_it(
     anew.end().await;
     for server in servers {
         server.end().await;
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
     }
 }
 
