@@ -81,7 +81,7 @@ impl Server {
     pub(crate) async fn call(&self, method: Method, target: &str, text: &str) -> (StatusCode, String) {
         let request =
             Request::builder().method(method).uri(target).body(body::full(text.to_owned())).unwrap();
-        let link = Link::new(self.settings.server);
+        let link = Link::over(self.settings.network.clone(), self.settings.server);
         let (head, mut sent) = link.call(request).await.unwrap().into_parts();
         let bytes = body::collect(&mut sent, 1 << 20).await.unwrap();
         (head.status, String::from_utf8(bytes.to_vec()).unwrap())

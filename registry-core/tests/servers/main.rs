@@ -6,6 +6,7 @@ mod change;
 mod fleet;
 #[path = "../folder/mod.rs"]
 mod folder;
+mod keys;
 mod promise;
 
 use std::time::{Duration, Instant};
