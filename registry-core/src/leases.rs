@@ -120,6 +120,7 @@ impl Leases {
                 self.table().forget(&lease.node);
                 return Err(LeaseRefused::Failed(error.to_string()));
             }
+            self.undo_if_left(&lease.node).await?;
             let (node, address) = (&lease.node, &lease.address);
             match sign {
                 Sign::Known => {}
@@ -195,12 +196,23 @@ impl Leases {
     /// Gives a lease back: the node leaves the catalog. Nothing happens when another agent holds the name by now.
     pub async fn release(&self, lease: &Lease) -> Result<(), WriteFailed> {
         self.leadership.leading().await?;
-        if self.table().leave(&lease.node, &lease.id, Instant::now() + self.settings.reap_after) {
+        if self.table().leave(lease, Instant::now() + self.settings.reap_after) {
             self.deregister_left(&lease.node, &lease.id).await?;
             figures::member("serf.member.left");
             info!(target: "agent.server", member = %lease.node, "deregistering member, reason=left");
         }
         Ok(())
+    }
+
+    /// Takes back what an agent has just had written about its own node if it has said goodbye by now: on its way a call may be overtaken
+    /// by the goodbye, and nobody would ever remove what it brings.
+    pub(crate) async fn undo_if_left(&self, node: &str) -> Result<(), WriteFailed> {
+        if self.has_left(node) { self.deregister(node).await } else { Ok(()) }
+    }
+
+    /// Whether the last that was heard of a node is its agent's goodbye.
+    pub(crate) fn has_left(&self, node: &str) -> bool {
+        self.table().said_goodbye(node)
     }
 
     /// Forgets a node that is silent: it leaves the catalog and stays away. `false` when there is no such node; one that
@@ -213,7 +225,7 @@ impl Leases {
             Some((Standing::Alive, _)) => return Ok(true),
             Some((_, id)) => id,
         };
-        self.table().leave(node, &id, Instant::now() + self.settings.reap_after);
+        self.table().force_out(node, &id, Instant::now() + self.settings.reap_after);
         self.deregister_left(node, &id).await?;
         info!(target: "agent.server", member = node, "deregistering member, reason=forced");
         if prune {

@@ -95,7 +95,7 @@ impl Syncing {
         match timeout(TELLING_LIMIT, &mut task).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(target: "agent", %error, "a part of the agent ended badly"),
-            // Whoever does not answer by now has no use for the rest.
+            // The call under way may still arrive: the registry takes back what a goodbye has overtaken.
             Err(_) => task.abort(),
         }
     }

@@ -139,9 +139,9 @@ impl Sync {
             let due = is_new || full_at <= now || retry_at.is_some_and(|at| at <= now);
             // While the registry is away, changes only wait: the return is a full sync.
             let synced = if due {
-                self.full().await
+                self.full(&shutdown).await
             } else if retry_at.is_none() {
-                self.changed().await
+                self.changed(&shutdown).await
             } else {
                 continue;
             };
@@ -190,7 +190,7 @@ impl Sync {
     }
 
     /// Compares everything with the catalog and tells the difference.
-    async fn full(&mut self) -> Result<Told, Failed> {
+    async fn full(&mut self, end: &Shutdown) -> Result<Told, Failed> {
         let identity = self.identity();
         let node = crate::api_path(&identity.node);
         #[derive(Default, Deserialize)]
@@ -236,26 +236,35 @@ impl Sync {
         for (id, tags) in plan.tags {
             self.local.take_tags(&id, tags);
         }
-        self.carry_out(&identity, plan.steps).await
+        self.carry_out(&identity, plan.steps, end).await
     }
 
     /// Tells what changed here.
-    async fn changed(&mut self) -> Result<Told, Failed> {
+    async fn changed(&mut self, end: &Shutdown) -> Result<Told, Failed> {
         let items = self.local.take_unsynced();
         if items.is_empty() {
             return Ok(Told::All);
         }
         let steps = plan::partial(&self.local.snapshot_of(&items), &items);
         let identity = self.identity();
-        self.carry_out(&identity, steps).await
+        self.carry_out(&identity, steps, end).await
     }
 
     /// Tells step by step. One that the registry refuses is named in the log and left to the next full sync; when nobody
     /// answers, all is kept.
-    async fn carry_out(&mut self, identity: &Identity, steps: Vec<Step>) -> Result<Told, Failed> {
+    async fn carry_out(
+        &mut self,
+        identity: &Identity,
+        steps: Vec<Step>,
+        end: &Shutdown,
+    ) -> Result<Told, Failed> {
         let mut steps = steps.into_iter();
         let mut told = Told::All;
         while let Some(step) = steps.next() {
+            // Who is about to say goodbye has no use for the rest.
+            if end.is_requested() {
+                break;
+            }
             match self.tell_step(identity, &step).await {
                 Ok(()) => {
                     plan::items(&step).iter().for_each(|item| _ = self.refused.remove(item));

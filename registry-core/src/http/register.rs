@@ -8,7 +8,7 @@ use registry_wire::{
     register::{DeregisterBody, Locality, RegisterBody, ServiceBody},
 };
 
-use super::{Api, respond::written, shape};
+use super::{Api, asking_node, respond::written, shape};
 
 /// Registers a node, an instance, checks, in one write.
 pub(super) async fn register(api: Api, mut call: Call) -> Result<Answer, ApiError> {
@@ -16,7 +16,16 @@ pub(super) async fn register(api: Api, mut call: Call) -> Result<Answer, ApiErro
     let body: RegisterBody = decode(&call.body().await?, Unknown::Refuse).map_err(undecodable)?;
     api.serves(Some(&body.datacenter))?;
     let register = vetted(body)?;
+    let own = asking_node(&call).filter(|asking| asking.eq_ignore_ascii_case(&register.node.name));
+    let own = own.map(str::to_owned);
+    let leases = api.registry().leases();
+    if let Some(node) = own.as_deref().filter(|node| leases.has_left(node)) {
+        return Err(ApiError::internal(format!("node '{node}' has left")));
+    }
     let outcome = api.writer().write(Action::Register(Box::new(register))).await?.outcome;
+    if let Some(node) = own {
+        leases.undo_if_left(&node).await?;
+    }
     written(outcome, "")
 }
 

@@ -61,6 +61,13 @@ struct Row {
     keys: Option<KeysSeen>,
 }
 
+impl Row {
+    /// Whether the agent itself said goodbye: nothing of that start of it may follow. One that was forced out may come back.
+    fn said_goodbye(&self) -> bool {
+        self.due.standing() == Standing::Left && self.lease.boot_ms != 0
+    }
+}
+
 /// What a sign of life tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
@@ -81,6 +88,10 @@ impl Table {
     pub(super) fn keep(&mut self, lease: &Lease, end: Instant) -> Result<Sign, String> {
         let name = key(&lease.node);
         let sign = match self.0.get(&name) {
+            // A sign that its own agent's goodbye has overtaken.
+            Some(row) if row.said_goodbye() && !is_other(&row.lease, lease) => {
+                return Err(format!("node '{}' has left", lease.node));
+            }
             Some(row) if row.due.standing() == Standing::Left && row.lease.id != lease.id => Sign::Joined,
             Some(row)
                 if row.due.standing() == Standing::Alive
@@ -93,7 +104,13 @@ impl Table {
                 ));
             }
             // A row from before a restart does not know when its agent started.
-            Some(row) if row.lease.boot_ms == 0 && same_node(&row.lease, lease) => Sign::Known,
+            Some(row)
+                if row.lease.boot_ms == 0
+                    && row.due.standing() == Standing::Alive
+                    && same_node(&row.lease, lease) =>
+            {
+                Sign::Known
+            }
             Some(row) if row.due.standing() != Standing::Alive || is_other(&row.lease, lease) => Sign::Joined,
             Some(row) if row.lease != *lease => Sign::Changed,
             Some(_) => Sign::Known,
@@ -113,11 +130,26 @@ impl Table {
         }
     }
 
-    /// The holder with this id says goodbye: the row is shown as left until `until`. False when another one holds it.
-    pub(super) fn leave(&mut self, node: &str, id: &str, until: Instant) -> bool {
+    /// The holder says goodbye: the row is shown as left until `until`. False when another one holds it.
+    pub(super) fn leave(&mut self, lease: &Lease, until: Instant) -> bool {
+        self.unlist(&lease.node, &lease.id, lease.boot_ms, until)
+    }
+
+    /// The holder with this id is forced out: shown as left like one that said goodbye, but when it starts to speak again it is back.
+    pub(super) fn force_out(&mut self, node: &str, id: &str, until: Instant) {
+        self.unlist(node, id, 0, until);
+    }
+
+    fn unlist(&mut self, node: &str, id: &str, boot_ms: u64, until: Instant) -> bool {
         let Some(row) = self.0.get_mut(&key(node)).filter(|row| row.lease.id == id) else { return false };
         row.due = Due::Unlisted(until);
+        row.lease.boot_ms = boot_ms;
         true
+    }
+
+    /// Whether the last that was heard of a node is its agent's goodbye.
+    pub(super) fn said_goodbye(&self, node: &str) -> bool {
+        self.0.get(&key(node)).is_some_and(Row::said_goodbye)
     }
 
     /// The row of this holder, which has left the catalog, is shown no longer; nothing when another one holds the name.
@@ -280,7 +312,11 @@ mod tests {
         assert_eq!(table.keep(&lease, end), Ok(Sign::Changed));
         lease.boot_ms = 2;
         assert_eq!(table.keep(&lease, end), Ok(Sign::Joined));
-        assert!(table.leave("web1", "a", end));
+        assert!(table.leave(&lease, end));
+        assert_eq!(table.keep(&lease, end), Err("node 'web1' has left".to_owned()));
+        lease.boot_ms = 3;
+        assert_eq!(table.keep(&lease, end), Ok(Sign::Joined));
+        table.force_out("web1", "a", end);
         assert_eq!(table.keep(&lease, end), Ok(Sign::Joined));
     }
 }

@@ -116,6 +116,38 @@ async fn a_node_that_is_gone_is_forgotten_and_one_that_is_forced_stays_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_goodbye_has_overtaken_brings_nobody_back() {
+    let fleet = Fleet::start();
+    fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    fleet.leases.release(&lease("web1", 'a', 1)).await.unwrap();
+    let refused = fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap_err();
+    assert!(matches!(&refused, LeaseRefused::Unfit(why) if why.contains("has left")), "{refused}");
+    // A registration that was on its way is written, and then it turns out that its agent is gone.
+    fleet.engine.register("web1", Some("web"), None).await;
+    fleet.leases.undo_if_left("Web1").await.unwrap();
+    assert_eq!((fleet.id("web1"), fleet.status("web1")), (None, Some(status::LEFT)));
+    // The next start of the agent is another matter.
+    fleet.leases.keep(lease("web1", 'a', 2)).await.unwrap();
+    fleet.engine.register("web1", Some("web"), None).await;
+    fleet.leases.undo_if_left("web1").await.unwrap();
+    assert!(fleet.id("web1").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_holds_for_whoever_leads_next() {
+    let (before, next) = (Fleet::start(), Fleet::start());
+    before.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    before.leases.release(&lease("web1", 'a', 1)).await.unwrap();
+    next.engine.role.send_replace(Role::default());
+    pass(0.1).await;
+    let server = Lease { server: Some(ServerTags::default()), ..lease("next", 'c', 3) };
+    next.leases.learn_departed(before.leases.keep(server).await.unwrap().departed.unwrap_or_default());
+    next.engine.role.send_replace(leading());
+    pass(0.1).await;
+    next.leases.keep(lease("web1", 'a', 1)).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_is_pruned_is_listed_no_longer() {
     let fleet = Fleet::start();
     fleet.leases.keep(lease("web1", 'a', 1)).await.unwrap();
@@ -174,7 +206,7 @@ async fn whoever_leads_next_shows_those_that_left() {
     assert_eq!(next.status("web1"), Some(status::LEFT));
 
     // One that is back has not left, for any of them.
-    before.leases.keep(lease("web1", 'a', 1)).await.unwrap();
+    before.leases.keep(lease("web1", 'a', 2)).await.unwrap();
     next.engine.role.send_replace(Role::default());
     pass(0.1).await;
     let told = before.leases.keep(server(next.leases.departed_mark())).await.unwrap().departed.unwrap();

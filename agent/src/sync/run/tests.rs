@@ -103,3 +103,39 @@ async fn a_service_that_is_refused_keeps_no_other_from_the_catalog() {
     shutdown.request();
     running.await.unwrap();
 }
+
+/// A registry that takes everything, a second after it was asked.
+struct Slow;
+
+impl Backend for Slow {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, Unavailable>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let text = if request.method() == http::Method::GET { "null" } else { "true" };
+            Ok(Response::new(body::full(text)))
+        })
+    }
+
+    fn lookup(&self, _: Lookup) -> BoxFuture<'_, Result<Found, Unavailable>> {
+        Box::pin(async { Err(Unavailable::NoServers) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_waits_for_one_call_and_not_for_all_there_is_to_tell() {
+    let words = ["-dev", "-bind=127.0.0.1", "-node=n1"].map(String::from);
+    let config = load(&Flags::parse(words).unwrap()).unwrap();
+    let local = Local::new(&config, None);
+    for n in 0..100 {
+        let body = format!(r#"{{"Name":"web{n}"}}"#);
+        let service = ServiceDefinition::from_api(body.as_bytes()).unwrap();
+        local.add_service(service, Source::Api, false).unwrap();
+    }
+    let shutdown = Shutdown::default();
+    let identity = Arc::new(Mutex::new(identity(&config, "11111111-2222-4333-8444-555555555555")));
+    let (sync, _syncer) = Sync::new(local, Arc::new(Slow), identity);
+    let running = tokio::spawn(sync.run(None, shutdown.clone()));
+    tokio::time::sleep(Duration::from_millis(10_500)).await;
+    shutdown.request();
+    timeout(Duration::from_millis(600), running).await.expect("it ends with the call under way").unwrap();
+}
