@@ -1,9 +1,10 @@
 //! Connections that checks make: over TCP, and over TLS on top of it, with errors in the words that Consul's users know.
 
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rustls::{
@@ -29,24 +30,43 @@ pub(super) async fn tcp(target: &str) -> Result<TcpStream, String> {
     }
 }
 
+/// The ways in which checks of an agent speak TLS. Checks that agree share one, and with it the system's certificates: reading them takes
+/// a while, and keeping them 300 kB.
+#[derive(Debug, Default)]
+pub(super) struct TlsConfigs(Mutex<HashMap<Way, Arc<ClientConfig>>>);
+
+/// What a configuration must be made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Way {
+    skip_verify: bool,
+    /// The name for ALPN.
+    protocol: Option<&'static str>,
+}
+
+impl TlsConfigs {
+    fn get(&self, way: Way) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let mut configs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = configs.get(&way) {
+            return Ok(config.clone());
+        }
+        let config = Arc::new(way.build()?);
+        configs.insert(way, config.clone());
+        Ok(config)
+    }
+}
+
 /// How a check speaks TLS: `tls_skip_verify`, `tls_server_name`, and the protocol it wants to speak inside.
 pub(super) struct Tls {
-    skip_verify: bool,
+    way: Way,
     server_name: String,
-    protocols: Vec<Vec<u8>>,
-    /// Made when it is needed first: reading the system's certificates takes a while.
-    config: OnceLock<Arc<ClientConfig>>,
+    configs: Arc<TlsConfigs>,
 }
 
 impl Tls {
-    /// `protocols` are the names for ALPN: `["h2"]`, or none.
-    pub(super) fn new(check: &CheckType, protocols: &[&str]) -> Self {
-        Self {
-            skip_verify: check.tls_skip_verify,
-            server_name: check.tls_server_name.clone(),
-            protocols: protocols.iter().map(|name| name.as_bytes().to_vec()).collect(),
-            config: OnceLock::new(),
-        }
+    /// `protocol` is the name for ALPN, as `h2`.
+    pub(super) fn new(check: &CheckType, protocol: Option<&'static str>, configs: &Arc<TlsConfigs>) -> Self {
+        let way = Way { skip_verify: check.tls_skip_verify, protocol };
+        Self { way, server_name: check.tls_server_name.clone(), configs: configs.clone() }
     }
 
     /// Speaks TLS on a connection to `target`; the error is a text such as `tls: first record does not look like a TLS handshake`.
@@ -54,19 +74,14 @@ impl Tls {
         let name = if self.server_name.is_empty() { host(target) } else { &self.server_name };
         let name = name.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(name).map_err(|error| format!("tls: {error}"))?;
-        let connector = TlsConnector::from(self.config()?);
+        let config = self.configs.get(self.way).map_err(|error| format!("tls: {error}"))?;
+        let connector = TlsConnector::from(config);
         connector.connect(name, stream).await.map_err(|error| tls_error(&error))
     }
+}
 
-    fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        if let Some(config) = self.config.get() {
-            return Ok(config.clone());
-        }
-        let config = self.build().map_err(|error| format!("tls: {error}"))?;
-        Ok(self.config.get_or_init(|| Arc::new(config)).clone())
-    }
-
-    fn build(&self) -> Result<ClientConfig, rustls::Error> {
+impl Way {
+    fn build(self) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
@@ -78,7 +93,7 @@ impl Tls {
         } else {
             builder.with_platform_verifier()?.with_no_client_auth()
         };
-        config.alpn_protocols.clone_from(&self.protocols);
+        config.alpn_protocols = self.protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(config)
     }
 }

@@ -3,7 +3,7 @@
 //! The protocol: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>; one unary call, so that the framing
 //! (a flag byte, four bytes of length, the message) is written here and no client library is carried along.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client;
@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Observed, Status,
-    dial::{self, Tls, http2_error},
+    dial::{self, Tls, TlsConfigs, http2_error},
     limit,
 };
 use crate::definition::CheckType;
@@ -37,13 +37,13 @@ pub(super) struct Grpc {
 }
 
 impl Grpc {
-    pub(super) fn new(check: &CheckType) -> Self {
+    pub(super) fn new(check: &CheckType, tls: &Arc<TlsConfigs>) -> Self {
         let (target, service) = check.grpc.split_once('/').unwrap_or((&check.grpc, ""));
         Self {
             shown: check.grpc.clone(),
             target: target.to_owned(),
             service: service.to_owned(),
-            tls: check.grpc_use_tls.then(|| Tls::new(check, &["h2"])),
+            tls: check.grpc_use_tls.then(|| Tls::new(check, Some("h2"), tls)),
             limit: limit(check, LIMIT),
         }
     }
@@ -291,7 +291,7 @@ mod tests {
     }
 
     async fn run(target: &str) -> Observed {
-        Grpc::new(&CheckType { grpc: target.to_owned(), ..CheckType::default() }).run().await
+        Grpc::new(&CheckType { grpc: target.to_owned(), ..CheckType::default() }, &Arc::default()).run().await
     }
 
     #[tokio::test]

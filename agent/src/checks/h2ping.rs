@@ -1,6 +1,6 @@
 //! Checks by an HTTP/2 ping: passing when the other end answers it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use h2::{Ping, client};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     Observed, Status,
-    dial::{self, Tls, http2_error},
+    dial::{self, Tls, TlsConfigs, http2_error},
     limit,
 };
 use crate::definition::CheckType;
@@ -25,10 +25,10 @@ pub(super) struct H2ping {
 }
 
 impl H2ping {
-    pub(super) fn new(check: &CheckType) -> Self {
+    pub(super) fn new(check: &CheckType, tls: &Arc<TlsConfigs>) -> Self {
         Self {
             target: check.h2ping.clone(),
-            tls: check.h2ping_use_tls.unwrap_or(true).then(|| Tls::new(check, &["h2"])),
+            tls: check.h2ping_use_tls.unwrap_or(true).then(|| Tls::new(check, Some("h2"), tls)),
             limit: limit(check, LIMIT),
         }
     }
@@ -84,7 +84,7 @@ mod tests {
 
     async fn run(target: String, tls: bool) -> Observed {
         let check = CheckType { h2ping: target, h2ping_use_tls: Some(tls), ..CheckType::default() };
-        H2ping::new(&check).run().await
+        H2ping::new(&check, &Arc::default()).run().await
     }
 
     #[tokio::test]

@@ -100,6 +100,7 @@ pub fn supported(check: &CheckType) -> Result<(), NotHere> {
 pub struct Checks {
     turns: Arc<Semaphore>,
     clients: Arc<http::Clients>,
+    tls: Arc<dial::TlsConfigs>,
     output_bytes_max: usize,
     /// The name of this node, and the registry that knows the others.
     node: String,
@@ -133,7 +134,7 @@ impl Checks {
     /// Without a backend aliases of other nodes say nothing.
     pub fn new(output_bytes_max: usize, node: String, backend: Option<Arc<dyn Backend>>) -> Self {
         let turns = Arc::new(Semaphore::new(CONCURRENT_MAX));
-        Self { turns, clients: Arc::default(), output_bytes_max, node, backend }
+        Self { turns, clients: Arc::default(), tls: Arc::default(), output_bytes_max, node, backend }
     }
 
     /// Starts a check whose first run comes within one interval, at a random moment.
@@ -166,12 +167,12 @@ impl Checks {
         };
         Some(match kind {
             Kind::Http => Probe::Http(http::Check::new(check, self.clients.clone(), output_bytes_max)),
-            Kind::Tcp => Probe::Tcp(tcp::Tcp::new(check)),
+            Kind::Tcp => Probe::Tcp(tcp::Tcp::new(check, &self.tls)),
             Kind::Udp => Probe::Udp(tcp::Udp::new(check)),
             Kind::Script => Probe::Script(script::Script::new(check, output_bytes_max)),
             Kind::Docker => Probe::Docker(docker::Docker::new(check, output_bytes_max)),
-            Kind::Grpc => Probe::Grpc(grpc::Grpc::new(check)),
-            Kind::H2ping => Probe::H2ping(h2ping::H2ping::new(check)),
+            Kind::Grpc => Probe::Grpc(grpc::Grpc::new(check, &self.tls)),
+            Kind::H2ping => Probe::H2ping(h2ping::H2ping::new(check, &self.tls)),
             Kind::OsService => Probe::OsService(os_service::OsService::new(check)),
             Kind::Alias | Kind::Ttl => return None,
         })

@@ -1,6 +1,6 @@
 //! Checks of a port: whether a connection is taken, whether a datagram is refused.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     net::{UdpSocket, lookup_host},
@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Observed, Status,
-    dial::{self, Tls, dial_error},
+    dial::{self, Tls, TlsConfigs, dial_error},
     limit,
 };
 use crate::definition::CheckType;
@@ -24,8 +24,8 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    pub(super) fn new(check: &CheckType) -> Self {
-        let tls = check.tcp_use_tls.then(|| Tls::new(check, &[]));
+    pub(super) fn new(check: &CheckType, tls: &Arc<TlsConfigs>) -> Self {
+        let tls = check.tcp_use_tls.then(|| Tls::new(check, None, tls));
         Self { target: check.tcp.clone(), tls, limit: limit(check, LIMIT) }
     }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn tcp(target: String) -> Tcp {
-        Tcp::new(&CheckType { tcp: target, ..CheckType::default() })
+        Tcp::new(&CheckType { tcp: target, ..CheckType::default() }, &Arc::default())
     }
 
     #[tokio::test]

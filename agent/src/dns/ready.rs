@@ -201,13 +201,10 @@ impl Answer {
         flags: u16,
     ) -> Option<Vec<u8>> {
         let limits = Limits::of(request, settings, transport, self.parts.len());
-        if self.shares_targets && !self.is_taken_whole(request, limits) {
-            return None;
-        }
         let mut order: Vec<&Part> = self.parts.iter().collect();
         let chosen = limits.answers.min(order.len());
         let (chosen, _) = order.partial_shuffle(&mut rand::rng(), chosen);
-        Some(self.in_order(request, chosen, settings, limits, flags))
+        self.in_order(request, chosen, settings, limits, flags)
     }
 
     fn in_order(
@@ -217,10 +214,11 @@ impl Answer {
         settings: &Settings,
         limits: Limits,
         flags: u16,
-    ) -> Vec<u8> {
+    ) -> Option<Vec<u8>> {
         match self.is_taken_whole(request, limits) {
-            true => self.whole(request, order, flags),
-            false => self.cut(request, order, settings, limits, flags),
+            true => Some(self.whole(request, order, flags)),
+            false if self.shares_targets => None,
+            false => Some(self.cut(request, order, settings, limits, flags)),
         }
     }
 
@@ -413,7 +411,9 @@ mod tests {
             answers = order.iter().map(|at| answers[*at].clone()).collect();
             let limits = Limits::of(&request, &settings, Transport::Udp, parts.len());
             let parts = &parts[..limits.answers.min(parts.len())];
-            let kept = answer.in_order(&request, parts, &settings, limits, flags::AUTHORITATIVE);
+            let kept = answer
+                .in_order(&request, parts, &settings, limits, flags::AUTHORITATIVE)
+                .expect("no target is shared");
             let (flags, edns) = (flags::AUTHORITATIVE, request.edns.clone());
             let reply = Reply { flags, answers, additionals: glue, edns, ..Reply::default() };
             let anew = size::write(&request, reply, &settings, Transport::Udp);

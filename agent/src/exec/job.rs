@@ -3,8 +3,8 @@
 use std::{io, io::Write as _, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use daemon::child;
-use registry_wire::base64::{self, BadBase64};
-use serde::Deserialize;
+use registry_wire::base64;
+use serde::{Deserialize, Deserializer, de};
 use tempfile::TempPath;
 
 use crate::backend::ask::Failed;
@@ -18,7 +18,8 @@ const BEAT_MIN: Duration = Duration::from_millis(200);
 pub(super) struct Job {
     command: String,
     args: Option<Vec<String>>,
-    script: Option<String>,
+    #[serde(deserialize_with = "script")]
+    script: Vec<u8>,
     /// How long the sender listens without hearing anything, in nanoseconds.
     wait: i64,
 }
@@ -30,8 +31,6 @@ pub(super) enum JobError {
     Unread(Failed),
     #[error("failed to decode remote exec spec: {0}")]
     Undecoded(#[from] serde_json::Error),
-    #[error("failed to decode remote exec spec: its script: {0}")]
-    Script(BadBase64),
 }
 
 /// The words of a program, and the file it needs.
@@ -49,20 +48,14 @@ impl Args {
 
 impl Job {
     pub(super) fn read(text: &[u8]) -> Result<Self, JobError> {
-        let job: Self = serde_json::from_slice(text)?;
-        job.script().map_err(JobError::Script)?;
-        Ok(job)
-    }
-
-    fn script(&self) -> Result<Vec<u8>, BadBase64> {
-        base64::decode(self.script.as_deref().unwrap_or_default())
+        Ok(serde_json::from_slice(text)?)
     }
 
     /// For the log.
     pub(super) fn shown(&self) -> String {
         match &self.args {
             Some(args) if !args.is_empty() => args.join(" "),
-            _ if self.script.is_some() => "(a file)".to_owned(),
+            _ if !self.script.is_empty() => "(a file)".to_owned(),
             _ => self.command.clone(),
         }
     }
@@ -77,17 +70,22 @@ impl Job {
         if let Some(words) = self.args.as_ref().filter(|args| !args.is_empty()) {
             return Ok(Args { words: words.clone(), _file: None });
         }
-        let script = self.script().map_err(io::Error::other)?;
-        if script.is_empty() {
+        if self.script.is_empty() {
             return Ok(Args { words: child::by_shell(&self.command), _file: None });
         }
         let mut file = tempfile::Builder::new().prefix("rexec").tempfile()?;
-        file.write_all(&script)?;
+        file.write_all(&self.script)?;
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o700))?;
         // Closed: what is open for writing cannot be run.
         let path = file.into_temp_path();
         Ok(Args { words: child::by_shell(&path.display().to_string()), _file: Some(path) })
     }
+}
+
+/// A file in base64; `null` is none.
+fn script<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    base64::decode(&text).map_err(|error| de::Error::custom(format!("its script: {error}")))
 }
 
 #[cfg(test)]
