@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use http_api::{Answer, ApiError, Call};
 use registry_wire::{
-    json::{DecodeError, Unknown, decode},
+    json::{DecodeError, Json, Unknown, decode},
     options::{ReadOptions, refuse_partition},
 };
 use serde::Deserialize;
@@ -25,9 +25,39 @@ pub(super) async fn acl(_: Api, _: Call) -> Result<Answer, ApiError> {
 }
 
 /// There is no mesh and no certificate authority.
-pub(super) async fn mesh(_: Api, call: Call) -> Result<Answer, ApiError> {
+pub(super) async fn mesh(call: Call) -> Result<Answer, ApiError> {
     call.read_options()?;
     Err(failed_read(ApiError::internal(NO_MESH)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(
+    rename = "struct { ForceWithoutCrossSigningSnake bool \"json:\\\"force_without_cross_signing\\\"\"; *structs.Alias }",
+    rename_all = "PascalCase",
+    default
+)]
+struct AuthorityBody {
+    #[serde(rename = "Provider")]
+    _provider: String,
+    #[serde(rename = "Config")]
+    _config: BTreeMap<String, Json>,
+    #[serde(rename = "State")]
+    _state: BTreeMap<String, String>,
+    #[serde(rename = "ForceWithoutCrossSigning", alias = "force_without_cross_signing")]
+    _force_without_cross_signing: bool,
+    #[serde(rename = "CreateIndex")]
+    _create_index: u64,
+    #[serde(rename = "ModifyIndex")]
+    _modify_index: u64,
+}
+
+/// `GET` and `PUT` of `/v1/connect/ca/configuration`.
+pub(super) async fn authority(_: Api, mut call: Call) -> Result<Answer, ApiError> {
+    if call.method != Method::PUT {
+        return mesh(call).await;
+    }
+    call.decode::<AuthorityBody>(Unknown::Refuse).await?;
+    Err(ApiError::internal(NO_MESH))
 }
 
 /// Lists that are empty because nothing of their kind can be made: peerings, exported services.
@@ -162,9 +192,13 @@ pub(super) async fn virtual_ip(_: Api, mut call: Call) -> Result<Answer, ApiErro
 }
 
 /// `/v1/discovery-chain/:service`.
-pub(super) async fn discovery_chain(api: Api, call: Call) -> Result<Answer, ApiError> {
+pub(super) async fn discovery_chain(_: Api, mut call: Call) -> Result<Answer, ApiError> {
     call.read_options()?;
     call.name_or("Missing chain name")?;
     call.refuse_enterprise()?;
-    mesh(api, call).await
+    if call.method == Method::POST {
+        let sent: Result<BTreeMap<String, Json>, _> = decode(&call.body().await?, Unknown::Skip);
+        sent.map_err(|error| ApiError::bad_request(format!("Request decoding failed: {error}")))?;
+    }
+    mesh(call).await
 }

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, StatusCode, header::AGE};
-use http_api::{Answer, ApiError, BoxFuture, Call};
+use http::{HeaderValue, Method, StatusCode, header::AGE};
+use http_api::{Answer, ApiError, Call, Table};
 use registry_wire::{
     header,
     options::{self, CacheControl},
@@ -79,21 +79,32 @@ impl AskedBefore {
     }
 }
 
-/// A handler whose answers tell, when asked with `?cached`, whether the question was asked before.
-pub(super) fn kept<F, A>(
-    kept: &'static Kept,
-    handler: F,
-) -> impl Fn(Api, Call) -> BoxFuture<Result<Answer, ApiError>> + Send + Sync + 'static
-where
-    F: Fn(Api, Call) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, ApiError>> + Send + 'static,
-{
-    move |api, call| match Noted::of(kept, &api, &call) {
-        None => Box::pin(handler(api, call)),
-        Some(noted) => {
+/// A table that knows `?cached`.
+pub(super) trait AddKept {
+    /// Adds an endpoint whose answers tell, when asked with `?cached`, whether the question was asked before.
+    fn add_kept<F, A>(&mut self, path: &'static str, kept: &'static Kept, handler: F) -> &mut Self
+    where
+        F: Fn(Api, Call) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Answer, ApiError>> + Send + 'static;
+}
+
+impl AddKept for Table<Api> {
+    fn add_kept<F, A>(&mut self, path: &'static str, kept: &'static Kept, handler: F) -> &mut Self
+    where
+        F: Fn(Api, Call) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+    {
+        self.add(path, &[Method::GET], move |api, call| {
+            let noted = Noted::of(kept, &api, &call);
             let answering = handler(api, call);
-            Box::pin(async move { Ok(noted.tell(answering.await?)) })
-        }
+            async move {
+                let answer = answering.await?;
+                Ok(match noted {
+                    Some(noted) => noted.tell(answer),
+                    None => answer,
+                })
+            }
+        })
     }
 }
 

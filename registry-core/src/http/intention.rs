@@ -35,10 +35,10 @@ pub(super) use ids::by_id;
 /// `GET /v1/connect/intentions`: all; `POST`: one more.
 pub(super) async fn serve(api: Api, call: Call) -> Result<Answer, ApiError> {
     understood(&call)?;
-    enabled(&api)?;
     if call.method != Method::GET {
         return ids::create(&api, call).await;
     }
+    enabled(&api)?;
     let asked = call.read_options()?;
     let form = Form::of(&api, &asked, &fields::INTENTION)?;
     let encode: fn(&Entries, &Form) -> Encoded = |found, form| form.list(intentions(found).into_iter());
@@ -56,12 +56,12 @@ pub(super) async fn exact(api: Api, mut call: Call) -> Result<Answer, ApiError> 
     match call.method {
         Method::PUT => {
             let sent: IntentionBody = call.decode(Unknown::Refuse).await?;
-            enabled(&api)?;
+            may_write(&api)?;
             put(&api, &source.name, &destination.name, &sent).await?;
             Ok(Answer::encoded(Bytes::from_static(b"true")))
         }
         Method::DELETE => {
-            enabled(&api)?;
+            may_write(&api)?;
             missing(&source, &destination)
                 .map_err(|why| ApiError::internal(format!("Intention lookup failed: {why}")))?;
             delete(&api, &source.name, &destination.name).await?;
@@ -85,6 +85,9 @@ pub(super) async fn exact(api: Api, mut call: Call) -> Result<Answer, ApiError> 
 /// `GET /v1/connect/intentions/match?by=source&name=web`: those that count for each name.
 pub(super) async fn matching(api: Api, call: Call) -> Result<Answer, ApiError> {
     understood(&call)?;
+    if call.query.all("by").count() > 1 {
+        return Err(unset("by"));
+    }
     let by = required(&call, "by")?;
     if !["source", "destination"].contains(&by.as_str()) {
         return Err(ApiError::internal("'by' parameter must be one of 'source' or 'destination'"));
@@ -169,7 +172,11 @@ fn understood(call: &Call) -> Result<(), ApiError> {
 }
 
 fn enabled(api: &Api) -> Result<(), ApiError> {
-    if api.settings().connect { Ok(()) } else { Err(failed_read(ApiError::internal(NO_MESH))) }
+    may_write(api).map_err(failed_read)
+}
+
+fn may_write(api: &Api) -> Result<(), ApiError> {
+    if api.settings().connect { Ok(()) } else { Err(ApiError::internal(NO_MESH)) }
 }
 
 fn required(call: &Call, parameter: &str) -> Result<String, ApiError> {

@@ -10,13 +10,17 @@ use serde_json::json;
 use super::{
     Api, absent, cached,
     connected::Nothing,
-    respond::{Encoded, Family, encoded, read},
+    respond::{Encoded, Family, encoded, failed_read, read},
 };
 use crate::storage::MeshRoot;
 
 /// `GET /v1/connect/ca/roots`, as PEM with `?pem=true`; 500 unless the configuration has `connect.enabled`.
 pub(super) async fn roots(api: Api, call: Call) -> Result<Answer, ApiError> {
-    let Some(root) = api.registry().mesh_root() else { return absent::mesh(api, call).await };
+    let Some(root) = api.registry().mesh_root() else {
+        let asked = call.read_options()?;
+        api.serves(asked.datacenter.as_deref()).map_err(failed_read)?;
+        return absent::mesh(call).await;
+    };
     if call.query.filled("pem").is_some_and(|pem| pem == "true") {
         let kind = HeaderValue::from_static("application/pem-certificate-chain");
         return Ok(Answer::encoded(Bytes::from(root.pem)).with(CONTENT_TYPE, kind));

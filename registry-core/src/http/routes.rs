@@ -4,8 +4,9 @@ use http::Method;
 use http_api::Table;
 
 use super::{
-    Api, absent, autopilot, cached, cached::kept, catalog, config_entry, connected, coordinate, health,
-    intention, internal, keyring, kv, mesh, operator, query, register, session, snapshot, status, txn, usage,
+    Api, absent, autopilot, cached, cached::AddKept as _, catalog, config_entry, connected, coordinate,
+    health, intention, internal, keyring, kv, mesh, operator, query, register, session, snapshot, status,
+    txn, usage,
 };
 
 const GET: &[Method] = &[Method::GET];
@@ -26,17 +27,17 @@ pub(super) fn table(indented: bool) -> Table<Api> {
         .add("/v1/txn", PUT, txn::serve)
         .add("/v1/catalog/register", PUT, register::register)
         .add("/v1/catalog/deregister", PUT, register::deregister)
-        .add("/v1/catalog/datacenters", GET, kept(&cached::DATACENTERS, catalog::datacenters))
+        .add_kept("/v1/catalog/datacenters", &cached::DATACENTERS, catalog::datacenters)
         .add("/v1/catalog/nodes", GET, catalog::nodes)
-        .add("/v1/catalog/services", GET, kept(&cached::CATALOG_SERVICES, catalog::services))
-        .add("/v1/catalog/service/", GET, kept(&cached::CATALOG_SERVICE, catalog::service))
-        .add("/v1/catalog/connect/", GET, kept(&cached::CATALOG_CONNECT, connected::catalog_connect))
+        .add_kept("/v1/catalog/services", &cached::CATALOG_SERVICES, catalog::services)
+        .add_kept("/v1/catalog/service/", &cached::CATALOG_SERVICE, catalog::service)
+        .add_kept("/v1/catalog/connect/", &cached::CATALOG_CONNECT, connected::catalog_connect)
         .add("/v1/catalog/node/", GET, catalog::node)
         .add("/v1/catalog/node-services/", GET, catalog::node_services)
         .add("/v1/catalog/gateway-services/", GET, connected::gateway_services)
-        .add("/v1/health/service/", GET, kept(&cached::HEALTH_SERVICE, health::service))
-        .add("/v1/health/connect/", GET, kept(&cached::HEALTH_CONNECT, connected::health_connect))
-        .add("/v1/health/ingress/", GET, kept(&cached::HEALTH_INGRESS, connected::ingress))
+        .add_kept("/v1/health/service/", &cached::HEALTH_SERVICE, health::service)
+        .add_kept("/v1/health/connect/", &cached::HEALTH_CONNECT, connected::health_connect)
+        .add_kept("/v1/health/ingress/", &cached::HEALTH_INGRESS, connected::ingress)
         .add("/v1/health/node/", GET, health::node)
         .add("/v1/health/checks/", GET, health::checks)
         .add("/v1/health/state/", GET, health::state)
@@ -122,7 +123,7 @@ fn add_acl(table: &mut Table<Api>) {
 /// The mesh, peering and federation: not here.
 fn add_mesh(table: &mut Table<Api>) {
     table
-        .add("/v1/connect/ca/configuration", GET_PUT, absent::mesh)
+        .add("/v1/connect/ca/configuration", GET_PUT, absent::authority)
         .add("/v1/connect/ca/roots", GET, mesh::roots)
         .add("/v1/agent/connect/ca/roots", GET, mesh::agent_roots)
         .add("/v1/connect/intentions", GET_POST, intention::serve)

@@ -11,13 +11,14 @@ use registry_wire::{
     json::{self, Json, Unknown},
 };
 
-use super::{IntentionBody, Next, change, enabled, known, named};
+use super::{IntentionBody, Next, change, enabled, known, may_write, named};
 use crate::http::Api;
 
 /// `POST /v1/connect/intentions`: one more, answered by its id.
 pub(super) async fn create(api: &Api, mut call: Call) -> Result<Answer, ApiError> {
     let undecoded = |e: json::DecodeError| ApiError::internal(format!("Failed to decode request body: {e}"));
     let sent: IntentionBody = json::decode(&call.body().await?, Unknown::Refuse).map_err(undecoded)?;
+    may_write(api)?;
     sent.in_one_partition()?;
     sent.in_one_namespace()?;
     if sent.destination_name.is_empty() {
@@ -41,9 +42,17 @@ pub(super) async fn create(api: &Api, mut call: Call) -> Result<Answer, ApiError
 }
 
 /// `GET`, `PUT` and `DELETE` of `/v1/connect/intentions/:id`.
-pub(in crate::http) async fn by_id(api: Api, call: Call) -> Result<Answer, ApiError> {
+pub(in crate::http) async fn by_id(api: Api, mut call: Call) -> Result<Answer, ApiError> {
     call.read_options()?;
-    enabled(&api)?;
+    let mut sent = IntentionBody::default();
+    match call.method {
+        Method::PUT => {
+            sent = call.decode(Unknown::Refuse).await?;
+            may_write(&api)?;
+        }
+        Method::DELETE => may_write(&api)?,
+        _ => enabled(&api)?,
+    }
     let id = call.name().into_owned();
     if uuid::Uuid::try_parse(&id).is_err() {
         let why = "failed config entry lookup: index error: UUID must be 36 characters";
@@ -55,7 +64,7 @@ pub(in crate::http) async fn by_id(api: Api, call: Call) -> Result<Answer, ApiEr
         });
     }
     match call.method {
-        Method::PUT => update(&api, call, &id).await,
+        Method::PUT => update(&api, &sent, &id).await,
         Method::DELETE => delete(&api, &id).await,
         _ => {
             let found = find(&api, &id).await?;
@@ -68,8 +77,7 @@ async fn find(api: &Api, id: &str) -> Result<Option<Json>, ApiError> {
     Ok(known(api).await?.into_iter().find(|shown| named(shown, "ID", id)))
 }
 
-async fn update(api: &Api, mut call: Call, id: &str) -> Result<Answer, ApiError> {
-    let sent: IntentionBody = call.decode(Unknown::Refuse).await?;
+async fn update(api: &Api, sent: &IntentionBody, id: &str) -> Result<Answer, ApiError> {
     sent.without_peer()?;
     let absent = || ApiError::internal(format!("Cannot modify non-existent intention: '{id}'"));
     let old = find(api, id).await?.ok_or_else(absent)?;
