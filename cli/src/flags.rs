@@ -26,7 +26,7 @@ pub(crate) enum Refusal {
 /// The usage comes first, as in Consul: scripts look for the line.
 const HELP: &str = "{usage-heading} {usage}\n\n{before-help}{about-with-newline}\n{all-args}{after-help}";
 
-/// Makes the whole tree accept what Go's flags accept: every boolean may be given a value.
+/// Makes the whole tree accept what Go's flags accept: every boolean may be given a value, and every flag may come twice.
 pub(crate) fn relax(command: Command) -> Command {
     let command =
         command.disable_version_flag(true).disable_help_subcommand(true).help_template(HELP).mut_args(
@@ -44,7 +44,8 @@ pub(crate) fn relax(command: Command) -> Command {
                     .value_parser(go_bool)
             },
         );
-    command.mut_subcommands(relax)
+    // Of a flag that is given twice the last one counts, unless it is one that collects.
+    command.args_override_self(true).mut_subcommands(relax)
 }
 
 /// The flag that ryo has and Consul has not.

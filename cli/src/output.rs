@@ -45,6 +45,14 @@ pub(crate) fn show<T: Serialize + ?Sized>(as_json: bool, answer: &T, words: impl
     Exit::Success
 }
 
+/// Prints what was done as JSON where that is asked for; words came with each step then.
+pub(crate) fn told<T: Serialize + ?Sized>(as_json: bool, done: &T) -> Exit {
+    if as_json {
+        line(json(done));
+    }
+    Exit::Success
+}
+
 /// The flag of a command that answers without asking an agent.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct JsonFlag {

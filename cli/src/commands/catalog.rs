@@ -219,9 +219,10 @@ impl Services {
 }
 
 fn with_node_meta(request: Request, pairs: &[Pair]) -> Request {
-    pairs
-        .iter()
-        .fold(request, |request, pair| request.with("node-meta", format!("{}:{}", pair.name, pair.value)))
+    // Of a name that is given twice the last value counts.
+    let meta: BTreeMap<_, _> = pairs.iter().map(|pair| (&pair.name, &pair.value)).collect();
+    meta.into_iter()
+        .fold(request, |request, (name, value)| request.with("node-meta", format!("{name}:{value}")))
 }
 
 fn pairs(map: Option<&BTreeMap<String, String>>) -> String {

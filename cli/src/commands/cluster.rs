@@ -9,11 +9,12 @@ use agent::config::{self, Flags, Listen};
 use clap::{Args, CommandFactory as _};
 use daemon::Exit;
 use registry_client::{Client, Request};
+use serde_json::json;
 
 use crate::{
     client::{ClientFlags, NoWords, PartitionFlag, block_on, succeed},
     flags,
-    output::{failure, line, note},
+    output::{failure, line, note, show, told},
     program::{Tree, called_consul},
 };
 
@@ -60,8 +61,9 @@ impl Join {
             if joined == 0 {
                 return failure("Failed to join any nodes.");
             }
-            line(format!("Successfully joined cluster by contacting {joined} nodes."));
-            Exit::Success
+            show(self.client.json, &json!({ "Joined": joined }), || {
+                format!("Successfully joined cluster by contacting {joined} nodes.")
+            })
         })
     }
 }
@@ -103,7 +105,7 @@ impl Leave {
                     break;
                 }
             }
-            done(answer, "Error leaving", "Graceful leave complete")
+            done(answer, "Error leaving", self.client.json, "Left", "Graceful leave complete")
         })
     }
 }
@@ -142,7 +144,7 @@ impl ForceLeave {
                 }
             }
             match succeed(&client, &request).await {
-                Ok(_) => Exit::Success,
+                Ok(_) => told(self.client.json, &json!({ "Left": node })),
                 Err(e) => failure(format!("Error force leaving: {e}")),
             }
         })
@@ -165,7 +167,7 @@ impl Reload {
     pub(crate) fn run(self) -> Exit {
         self.client.run(async |client| {
             let answer = succeed(&client, &Request::put("/v1/agent/reload", "")).await.map(drop);
-            done(answer, "Error reloading", "Configuration reload triggered")
+            done(answer, "Error reloading", self.client.json, "Reloaded", "Configuration reload triggered")
         })
     }
 }
@@ -196,12 +198,15 @@ pub(crate) fn reachable(address: SocketAddr) -> String {
     SocketAddr::new(ip, address.port()).to_string()
 }
 
-fn done(answer: Result<(), registry_client::RequestError>, problem: &str, success: &str) -> Exit {
+fn done(
+    answer: Result<(), registry_client::RequestError>,
+    problem: &str,
+    as_json: bool,
+    what: &str,
+    success: &str,
+) -> Exit {
     match answer {
-        Ok(()) => {
-            line(success);
-            Exit::Success
-        }
+        Ok(()) => show(as_json, &json!({ what: true }), || success.to_owned()),
         Err(e) => failure(format!("{problem}: {e}")),
     }
 }

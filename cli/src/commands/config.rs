@@ -9,7 +9,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::data;
 use crate::{
@@ -154,8 +154,8 @@ impl Delete {
                 failure(format!("Config entry not deleted: {kind}/{name}"))
             }
             Ok(_) => {
-                line(format!("Config entry deleted: {kind}/{name}"));
-                Exit::Success
+                let answer = json!({ "Kind": kind, "Name": name, "Deleted": true });
+                show(self.which.ask.json(), &answer, || format!("Config entry deleted: {kind}/{name}"))
             }
             Err(e) => failure(format!("Error deleting config entry {kind}/{name}: {e}")),
         }))
@@ -251,8 +251,8 @@ impl Write {
                 failure(format!("Config entry not updated: {kind}/{name}"))
             }
             Ok(_) => {
-                line(format!("Config entry written: {kind}/{name}"));
-                Exit::Success
+                let answer = json!({ "Kind": kind, "Name": name, "Written": true });
+                show(self.ask.json(), &answer, || format!("Config entry written: {kind}/{name}"))
             }
             Err(e) => failure(format!("Error writing config entry {kind}/{name}: {e}")),
         }))

@@ -85,8 +85,14 @@ impl Export {
                 to.push(format!("{what} {:?}", names.join(",")));
             }
         }
-        line(format!("Successfully exported service {:?} to {}", self.name, to.join(" and to ")));
-        Exit::Success
+        let answer = json!({
+            "Service": self.name,
+            "Peers": self.consumer_peers,
+            "Partitions": self.consumer_partitions,
+        });
+        show(self.ask.json(), &answer, || {
+            format!("Successfully exported service {:?} to {}", self.name, to.join(" and to "))
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::data;
 use crate::{
     client::{AskFlags, NoWords, succeed},
     flags::{Pair, pair},
-    output::{failure, line, note, show, table},
+    output::{failure, line, note, show, table, told},
 };
 
 /// Where one intention is, by source and destination.
@@ -162,12 +162,12 @@ impl Create {
             Err(why) => return failure(format!("Error: {why}")),
         };
         self.ask.run(async |client| {
-            for intention in wanted {
-                if let Err(why) = self.keep(&client, &intention).await {
+            for intention in &wanted {
+                if let Err(why) = self.keep(&client, intention).await {
                     return failure(why);
                 }
             }
-            Exit::Success
+            told(self.ask.json(), &wanted)
         })
     }
 
@@ -220,7 +220,9 @@ impl Create {
         let request = Request::new("POST", "/v1/connect/intentions");
         let request = Request { body: intention.to_string().into(), ..request };
         succeed(client, &self.ask.apply(request)).await.map_err(wrong)?;
-        line(format!("Created: {}", arrow(intention)));
+        if !self.ask.json() {
+            line(format!("Created: {}", arrow(intention)));
+        }
         Ok(())
     }
 
@@ -258,10 +260,7 @@ impl Delete {
             _ => return failure("command requires exactly 1 or 2 arguments"),
         };
         self.ask.run(async |client| match succeed(&client, &self.ask.apply(request)).await {
-            Ok(_) => {
-                line("Intention deleted.");
-                Exit::Success
-            }
+            Ok(_) => show(self.ask.json(), &json!({ "Deleted": true }), || "Intention deleted.".into()),
             Err(e) => failure(format!("Error deleting the intention: {e}")),
         })
     }

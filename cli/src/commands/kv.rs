@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use daemon::Exit;
 use registry_client::{Client, Request, RequestError};
 use registry_wire::{base64, kv::KvPair};
+use serde_json::json;
 
 use super::{
     data,
@@ -243,10 +244,9 @@ impl Put {
             (request, "Data written to")
         };
         match client.json::<bool>(&self.ask.apply(request)).await {
-            Ok(true) => {
-                line(format!("Success! {done}: {key}"));
-                Exit::Success
-            }
+            Ok(true) => show(self.ask.json(), &json!({ "Key": key, "Written": true }), || {
+                format!("Success! {done}: {key}")
+            }),
             Ok(false) => failure(self.refused(key)),
             Err(e) if self.cas => failure(format!("Error! Did not write to {key}: {e}")),
             Err(e) => failure(format!("Error! Failed writing data: {e}")),
@@ -319,10 +319,9 @@ impl Delete {
             Ok(answer) if self.cas && answer.body.as_ref() != b"true" => {
                 failure(format!("Error! Did not delete key {key}: CAS failed"))
             }
-            Ok(_) => {
-                line(format!("Success! {done}: {key}"));
-                Exit::Success
-            }
+            Ok(_) => show(self.ask.json(), &json!({ "Key": key, "Deleted": true }), || {
+                format!("Success! {done}: {key}")
+            }),
             Err(e) if self.recurse => failure(format!("Error! Did not delete prefix {key}: {e}")),
             Err(e) if self.cas => failure(format!("Error! Did not delete key {key}: {e}")),
             Err(e) => failure(format!("Error deleting key {key}: {e}")),

@@ -11,12 +11,12 @@ use registry_wire::{
     kv::KvPair,
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::{Value, error::Category};
+use serde_json::{Value, error::Category, json};
 
 use super::data;
 use crate::{
     client::{AskFlags, succeed},
-    output::{failure, line, note, progress},
+    output::{failure, line, note, progress, told},
 };
 
 /// A key in the file: `{"key": "a", "flags": 0, "value": "b25l"}`.
@@ -107,6 +107,7 @@ impl Import {
         };
         let bar = progress("importing", entries.len() as u64);
         self.ask.run(async |client| {
+            let mut imported = Vec::new();
             for entry in bar.wrap_iter(entries.into_iter()) {
                 let (value, problem) = base64::decode_before(entry.value.as_bytes());
                 let key = entry.key;
@@ -126,9 +127,12 @@ impl Import {
                 if let Err(e) = succeed(&client, &self.ask.apply(request)).await {
                     return failure(format!("Error! Failed writing data for key {key}: {e}"));
                 }
-                line(format!("Imported: {key}"));
+                match self.ask.json() {
+                    true => imported.push(key),
+                    false => line(format!("Imported: {key}")),
+                }
             }
-            Exit::Success
+            told(self.ask.json(), &json!({ "Imported": imported }))
         })
     }
 }

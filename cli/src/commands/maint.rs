@@ -6,7 +6,7 @@ use clap::Args;
 use daemon::Exit;
 use registry_client::{Client, Request};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     client::{ClientFlags, NoWords, succeed},
@@ -77,11 +77,11 @@ impl Maint {
         if let Err(e) = succeed(client, &request).await {
             return failure(format!("Error {doing} {what} maintenance: {e}"));
         }
-        line(match &*self.service {
+        let answer = json!({ "Service": self.service, "Maintenance": self.enable, "Reason": self.reason });
+        show(self.client.json, &answer, || match &*self.service {
             "" => format!("Node maintenance is now {done}"),
             id => format!("Service maintenance is now {done} for {id:?}"),
-        });
-        Exit::Success
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use super::usage::Instances;
 use crate::{
     client::{AskFlags, NoWords, succeed},
     flags::{go_duration, go_number},
-    output::{failure, json, line, show, table},
+    output::{failure, json, show, table},
 };
 
 const CONFIGURATION: &str = "/v1/operator/autopilot/configuration";
@@ -230,8 +230,7 @@ impl SetConfig {
             let request = Request::put(CONFIGURATION, settings.to_string()).with("cas", cas);
             match succeed(&client, &self.ask.apply(request)).await {
                 Ok(answer) if answer.body.trim_ascii() == b"true" => {
-                    line("Configuration updated!");
-                    Exit::Success
+                    show(self.ask.json(), &settings, || "Configuration updated!".into())
                 }
                 Ok(_) => failure("Configuration could not be atomically updated, please try again"),
                 Err(e) => failure(format!("Error setting Autopilot configuration: {e}")),
@@ -439,10 +438,7 @@ impl TransferLeader {
             let request =
                 Request::new("POST", "/v1/operator/raft/transfer-leader").with_unless_empty("id", &self.id);
             match succeed(&client, &self.common.ask.apply(request)).await {
-                Ok(_) => {
-                    line("Success");
-                    Exit::Success
-                }
+                Ok(_) => show(self.common.ask.json(), &value!({ "Transferred": true }), || "Success".into()),
                 Err(e) => failure(format!("{wrong} {e}")),
             }
         })

@@ -12,7 +12,7 @@ use super::export::{Export, Exported};
 use crate::{
     client::{AskFlags, succeed},
     flags::{Pair, go_int, pair},
-    output::{failure, line},
+    output::{failure, line, told},
 };
 
 /// Register and deregister services with the local agent
@@ -148,14 +148,17 @@ impl Deregister {
             (false, _) => return failure("Service deregistration requires arguments or -id, not both."),
         };
         self.ask.run(async |client| {
-            for (name, id) in ids {
-                let path = Request::path_to("/v1/agent/service/deregister", &id);
+            for (name, id) in &ids {
+                let path = Request::path_to("/v1/agent/service/deregister", id);
                 if let Err(e) = succeed(&client, &self.ask.apply(Request::put(path, ""))).await {
                     return failure(format!("Error deregistering service {name:?}: {e}"));
                 }
-                line(format!("Deregistered service: {id}"));
+                if !self.ask.json() {
+                    line(format!("Deregistered service: {id}"));
+                }
             }
-            Exit::Success
+            let ids: Vec<&String> = ids.iter().map(|(_, id)| id).collect();
+            told(self.ask.json(), &json!({ "Deregistered": ids }))
         })
     }
 }
@@ -167,9 +170,12 @@ async fn register(client: &Client, ask: &AskFlags, bodies: &[Value]) -> Exit {
         if let Err(e) = succeed(client, &ask.apply(request)).await {
             return failure(format!("Error registering service {name:?}: {e}"));
         }
-        line(format!("Registered service: {name}"));
+        if !ask.json() {
+            line(format!("Registered service: {name}"));
+        }
     }
-    Exit::Success
+    let names: Vec<&Value> = bodies.iter().map(|body| &body["Name"]).collect();
+    told(ask.json(), &json!({ "Registered": names }))
 }
 
 fn name_and_id(body: &Value) -> (String, String) {

@@ -14,13 +14,13 @@ use daemon::Exit;
 use registry_client::{Client, Pieces, Request, Response};
 use registry_core::snapshot::{self, Meta};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::data;
 use crate::{
     client::{AskFlags, system_words},
     flags::go_int,
-    output::{JsonFlag, failure, line, progress, table},
+    output::{JsonFlag, failure, line, progress, show, table},
 };
 
 /// Save, inspect and restore the whole state
@@ -94,10 +94,9 @@ impl Save {
                 Err(e) => return failure(format!("Error saving snapshot: {e}")),
             };
             match write(&path, pieces).await {
-                Ok(index) => {
-                    line(format!("Saved and verified snapshot to index {index}"));
-                    Exit::Success
-                }
+                Ok(index) => show(self.ask.json(), &json!({ "File": path, "Index": index }), || {
+                    format!("Saved and verified snapshot to index {index}")
+                }),
                 Err(why) => failure(why),
             }
         })
@@ -190,10 +189,7 @@ impl Restore {
             let answer = client.upload(&request, file).await;
             bar.finish_and_clear();
             match answer.and_then(Response::success) {
-                Ok(_) => {
-                    line("Restored snapshot");
-                    Exit::Success
-                }
+                Ok(_) => show(self.ask.json(), &json!({ "Restored": true }), || "Restored snapshot".into()),
                 Err(e) => failure(format!("Error restoring snapshot: {e}")),
             }
         })
@@ -224,7 +220,7 @@ impl Decode {
             let head = head.map(|head| ("SnapshotHeader", json(&head)));
             let records = records.iter().map(|record| (record.name(), content(json(record))));
             for (kind, data) in head.into_iter().chain(records) {
-                let written = writeln!(out, "{}", serde_json::json!({ "Data": data, "Type": kind }));
+                let written = writeln!(out, "{}", json!({ "Data": data, "Type": kind }));
                 unread = matches!(&written, Err(e) if e.kind() == io::ErrorKind::BrokenPipe);
                 written.map_err(|e| system_words(&e))?;
             }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     client::{AskFlags, succeed},
-    output::{failure, line},
+    output::{failure, show},
 };
 
 /// What an agent has tokens for; the last four are older names.
@@ -55,10 +55,9 @@ impl SetAgentToken {
                 json!({ "Token": token }).to_string(),
             );
             match succeed(&client, &self.ask.apply(request)).await {
-                Ok(_) => {
-                    line(format!("ACL token {kind:?} set successfully"));
-                    Exit::Success
-                }
+                Ok(_) => show(self.ask.json(), &json!({ "Type": kind, "Set": true }), || {
+                    format!("ACL token {kind:?} set successfully")
+                }),
                 Err(e) => failure(format!("Failed to set ACL token {kind:?}: {e}")),
             }
         })

@@ -3,10 +3,11 @@
 use daemon::Exit;
 use registry_client::{Client, Request};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 use crate::{
     client::{AskFlags, succeed},
-    output::{failure, line},
+    output::{failure, show},
 };
 
 /// Writes one, and gives what it has become; `wrong` begins what is said when that fails.
@@ -24,10 +25,9 @@ pub(super) async fn put<T: Serialize + DeserializeOwned>(
 /// Deletes the one of this id, and says so; `what` is what the user calls it, such as `Policy`.
 pub(super) async fn delete(client: &Client, ask: &AskFlags, path: &str, id: &str, what: &str) -> Exit {
     match succeed(client, &ask.apply(Request::delete(Request::path_to(path, id)))).await {
-        Ok(_) => {
-            line(format!("{what} {id:?} deleted successfully"));
-            Exit::Success
-        }
+        Ok(_) => show(ask.json(), &json!({ "ID": id, "Deleted": true }), || {
+            format!("{what} {id:?} deleted successfully")
+        }),
         Err(e) => failure(format!("Error deleting {} {id:?}: {e}", what.to_lowercase())),
     }
 }

@@ -4,7 +4,11 @@
 
 mod holder;
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use clap::{ArgAction, Args};
 use daemon::{Exit, shutdown::Signals};
@@ -109,13 +113,16 @@ impl Lock {
             acquired = holder.acquire(wait) => acquired,
             _ = signals.next() => Ok(false),
         };
+        let held = matches!(acquired, Ok(true));
         let exit = match acquired {
             Ok(true) => self.run_child(&holder, child, &mut signals).await,
             Ok(false) => failure("Shutdown triggered or timeout during lock acquisition"),
             Err(Refused(why)) => failure(format!("Lock acquisition failed: {why}")),
         };
         holder.release().await;
-        self.say("Cleanup succeeded");
+        if held {
+            self.say("Cleanup succeeded");
+        }
         exit
     }
 
@@ -136,24 +143,37 @@ impl Lock {
         tokio::select! {
             status = child.wait() => {
                 self.say("Child terminated, releasing lock");
-                let why = match status {
-                    Ok(status) if status.success() => return Exit::Success,
-                    Ok(status) => ended(status),
-                    Err(e) => e.to_string(),
-                };
-                note(format!("Error running handler: {why}"));
-                failed
+                if tell_end(status) { Exit::Success } else { failed }
             }
             () = holder.lost(self.monitor_retry) => {
                 self.say("Lock lost, killing child");
-                end(&mut child).await;
-                Exit::Failure
+                self.end(&mut child).await;
+                Exit::Success
             }
             _ = signals.next() => {
                 self.say("Shutdown triggered, killing child");
-                end(&mut child).await;
+                self.end(&mut child).await;
                 Exit::Success
             }
+        }
+    }
+
+    /// Ends a command and all it started: asks at first, and kills after some seconds.
+    async fn end(&self, child: &mut Child) {
+        let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
+        self.say(format!("Terminating child pid {group}"));
+        // One that is gone already needs no signal.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
+        if let Ok(status) = timeout(END_LIMIT, child.wait()).await {
+            self.say("Child terminated");
+            tell_end(status);
+            return;
+        }
+        self.say(format!("Child did not exit after grace period of {}s", END_LIMIT.as_secs()));
+        self.say(format!("Killing child pid {group}"));
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        if let Ok(status) = timeout(END_LIMIT, child.wait()).await {
+            tell_end(status);
         }
     }
 
@@ -164,15 +184,13 @@ impl Lock {
     }
 }
 
-/// Ends a command and all it started: asks at first, and kills after some seconds.
-async fn end(child: &mut Child) {
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) {
-            // One that is gone already needs no signal.
-            let _ = killpg(Pid::from_raw(group), signal);
-        }
-        if timeout(END_LIMIT, child.wait()).await.is_ok() {
-            return;
-        }
-    }
+/// Whether the command ended well; how it ended otherwise is told.
+fn tell_end(status: io::Result<ExitStatus>) -> bool {
+    let why = match status {
+        Ok(status) if status.success() => return true,
+        Ok(status) => ended(status),
+        Err(e) => e.to_string(),
+    };
+    note(format!("Error running handler: {why}"));
+    false
 }

@@ -146,7 +146,7 @@ impl Watch {
                 }
                 Ok(change) => {
                     if let Err(why) = self.handle(&change).await {
-                        return failure(format!("Error executing handler: {why}"));
+                        return failure(why);
                     }
                 }
                 Err(trouble) => {
@@ -157,17 +157,23 @@ impl Watch {
         }
     }
 
-    /// Runs the command with this on its standard input, to its end.
+    /// Runs the command with this on its standard input, to its end. Errors with the words to print.
     async fn handle(&self, change: &Change) -> Result<(), String> {
         let mut command = command_of(&self.words, self.shell);
         command.env("CONSUL_INDEX", change.index.to_string()).stdin(Stdio::piped());
-        let mut child = command.spawn().map_err(|e| cannot_start(&self.words, &e))?;
+        let mut child = command
+            .spawn()
+            .map_err(|e| format!("Error starting handler: {}", cannot_start(&self.words, &e)))?;
         if let Some(mut input) = child.stdin.take() {
             // A command that does not read its input is none the worse for it.
             let _ = input.write_all(&[&change.data[..], b"\n"].concat()).await;
         }
-        let status = child.wait().await.map_err(|e| e.to_string())?;
-        if status.success() { Ok(()) } else { Err(ended(status)) }
+        let why = match child.wait().await {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) => ended(status),
+            Err(e) => e.to_string(),
+        };
+        Err(format!("Error executing handler: {why}"))
     }
 }
 
