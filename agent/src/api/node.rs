@@ -237,6 +237,8 @@ pub(super) async fn authorize(context: Context, mut call: Call) -> Result<Answer
 }
 
 /// The mesh's endpoints: there is no mesh.
-pub(super) async fn mesh(_: Context, _: Call) -> Result<Answer, ApiError> {
+pub(super) async fn mesh(_: Context, call: Call) -> Result<Answer, ApiError> {
+    call.read_options()?;
+    call.refuse_enterprise()?;
     Err(ApiError::internal("Connect must be enabled in order to use this endpoint"))
 }
