@@ -16,7 +16,7 @@ use registry_wire::{
 };
 
 use super::{
-    Api, gateways,
+    Api, absent, gateways, intention,
     respond::{Encoded, Family, read, written},
 };
 
@@ -25,6 +25,7 @@ pub(super) async fn put(api: Api, mut call: Call) -> Result<Answer, ApiError> {
     let entry = config_entry::parse(&call.body().await?).map_err(refused)?;
     call.refuse_enterprise()?;
     let cas = condition(&call)?;
+    refuse_intentions_when_off(&api, &entry.kind)?;
     let entry = stored_entry(entry);
     let put = Action::ConfigPut(Box::new(ConfigPut { entry, cas }));
     written(api.writer().write(put).await?.outcome, "")
@@ -102,10 +103,25 @@ fn shown(entry: &Stored<ConfigEntry>) -> Vec<u8> {
 async fn delete(api: Api, call: Call, kind: &str, name: &str) -> Result<Answer, ApiError> {
     let kind = known_kind(kind).map_err(ApiError::bad_request)?;
     let cas = condition(&call)?;
+    match &*kind {
+        "bound-api-gateway" => return Err(refused(ConfigError::NotYours)),
+        "proxy-defaults" if name != "global" => {
+            return Err(ApiError::internal(format!("invalid name ({name:?}), only \"global\" is supported")));
+        }
+        _ => refuse_intentions_when_off(&api, &kind)?,
+    }
     let delete = ConfigDelete { kind, name: name.to_owned(), cas };
     match api.writer().write(Action::ConfigDelete(delete)).await?.outcome {
         Outcome::Done if cas.is_none() => Ok(Answer::encoded(Bytes::from_static(b"{}"))),
         outcome => written(outcome, ""),
+    }
+}
+
+/// With Connect off intentions are neither written nor deleted, as entries no more than one by one.
+fn refuse_intentions_when_off(api: &Api, kind: &str) -> Result<(), ApiError> {
+    match kind {
+        intention::KIND if !api.settings().connect => Err(ApiError::internal(absent::NO_MESH)),
+        _ => Ok(()),
     }
 }
 

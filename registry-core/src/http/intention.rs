@@ -26,7 +26,7 @@ use super::{
 };
 use crate::ReadError;
 
-const KIND: &str = "service-intentions";
+pub(super) const KIND: &str = "service-intentions";
 /// How often a write is tried again when another one came between.
 const TRIES: usize = 8;
 

@@ -110,6 +110,11 @@ impl Capture {
         }
     }
 
+    /// Whether there is something to listen to: all else is asked once.
+    pub(super) fn goes_on(&self) -> bool {
+        self.targets.iter().any(|target| matches!(target, Target::Metrics | Target::Logs))
+    }
+
     /// Listens to the log and the metrics until the time is over.
     pub(super) async fn follow(&self, client: &Client) -> Result<(), String> {
         let mut round = 0;

@@ -134,19 +134,19 @@ impl Debug {
         })?;
         let mut signals = Signals::new().map_err(|e| format!("cannot listen to signals: {e}"))?;
         capture.once(client).await?;
-        line(format!("==> Beginning capture interval {} (0)", go_now()));
-        tokio::select! {
-            recorded = capture.follow(client) => recorded?,
-            _ = signals.next() => line("==> Capture interrupted, saving what there is"),
+        if capture.goes_on() {
+            line(format!("==> Beginning capture interval {} (0)", go_now()));
+            tokio::select! {
+                recorded = capture.follow(client) => recorded?,
+                _ = signals.next() => line("==> Capture interrupted, saving what there is"),
+            }
         }
         capture.index()?;
-        if !self.archive {
-            line(format!("    Saved debug directory: {}", capture.folder.display()));
-            return Ok(Exit::Success);
+        if self.archive {
+            archive::pack(&capture.folder, &capture.archive)
+                .map_err(|e| format!("==> Archive creation failed: {e}"))?;
         }
-        archive::pack(&capture.folder, &capture.archive)
-            .map_err(|e| format!("==> Archive creation failed: {e}"))?;
-        line(format!("    Saved debug archive: {}", capture.archive.display()));
+        line(format!("    Saved debug archive: {written}"));
         Ok(Exit::Success)
     }
 }

@@ -86,6 +86,9 @@ struct Summary {
     connected_with_proxy: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     connected_with_gateway: Option<bool>,
+    /// Checks by node and id: one of a node counts once for all instances there.
+    #[serde(skip)]
+    counted: BTreeSet<(String, String)>,
 }
 
 /// What a gateway is to a service, or how many services a gateway stands for.
@@ -121,6 +124,9 @@ impl Summary {
 
     fn add_checks(&mut self, instance: &HealthInstance) {
         for check in &instance.checks {
+            if !self.counted.insert((instance.node.name.clone(), check.check_id.clone())) {
+                continue;
+            }
             match check.state() {
                 Status::Passing => self.checks_passing += 1,
                 Status::Warning => self.checks_warning += 1,
