@@ -33,7 +33,10 @@ impl Snapshots {
             // A crash left it half written.
             fs::remove_file(&path).map_err(StorageError::io(&path))?;
         }
-        Ok(Self(Arc::new(folder)))
+        let snapshots = Self(Arc::new(folder));
+        // It may have ended between writing one and removing another.
+        snapshots.prune()?;
+        Ok(snapshots)
     }
 
     pub(crate) fn folder(&self) -> &Path {
