@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use go_template::{StructType, Value};
@@ -287,6 +290,10 @@ struct Inner {
     answers: Arc<Answers>,
     surroundings: Arc<Surroundings>,
     asked: Mutex<Asked>,
+    /// In a rehearsal: what functions with an effect give in place of having it.
+    stand_in: Option<&'static str>,
+    /// Whether such a function was called.
+    held_back: AtomicBool,
 }
 
 /// What one rendering asked.
@@ -326,7 +333,24 @@ impl Asked {
 impl Scope {
     /// Begins a rendering.
     pub fn new(answers: Arc<Answers>, surroundings: Arc<Surroundings>) -> Self {
-        Self(Arc::new(Inner { answers, surroundings, asked: Mutex::default() }))
+        Self(Arc::new(Inner { answers, surroundings, ..Inner::default() }))
+    }
+
+    /// Begins one that changes nothing but itself: functions with an effect give this in place of having it.
+    pub fn rehearsal(answers: Arc<Answers>, surroundings: Arc<Surroundings>, stand_in: &'static str) -> Self {
+        let stand_in = Some(stand_in);
+        Self(Arc::new(Inner { answers, surroundings, stand_in, ..Inner::default() }))
+    }
+
+    /// For a function with an effect: in a rehearsal, what it gives in place of having it.
+    pub fn hold_back(&self) -> Option<&'static str> {
+        self.0.held_back.store(self.0.stand_in.is_some(), Relaxed);
+        self.0.stand_in
+    }
+
+    /// Whether an effect was held back.
+    pub fn has_held_back(&self) -> bool {
+        self.0.held_back.load(Relaxed)
     }
 
     /// Asks; `None` when the answer has not come yet, and then the function gives its empty value.

@@ -27,9 +27,26 @@ pub enum Outcome {
 }
 
 /// Renders a template against the answers known.
+///
+/// Programs are run and files written only when no answer is missing. What a program prints may say what is asked next, so
+/// it is rehearsed with two things that it might print: what both ask is asked in any case.
 pub fn render(body: &dyn Body, answers: &Arc<Answers>, surroundings: &Arc<Surroundings>) -> (Asked, Outcome) {
-    let scope = Scope::new(Arc::clone(answers), Arc::clone(surroundings));
-    let rendered = body.render(&scope);
+    let rehearse = |stand_in| Scope::rehearsal(Arc::clone(answers), Arc::clone(surroundings), stand_in);
+    let scope = rehearse("");
+    let (mut asked, outcome) = once(body, &scope);
+    if !scope.has_held_back() {
+        return (asked, outcome);
+    }
+    let (other, _) = once(body, &rehearse("rehearsed"));
+    asked.missing.retain(|query| other.missing.contains(query));
+    if !asked.missing.is_empty() {
+        return (asked, Outcome::Waiting);
+    }
+    once(body, &Scope::new(Arc::clone(answers), Arc::clone(surroundings)))
+}
+
+fn once(body: &dyn Body, scope: &Scope) -> (Asked, Outcome) {
+    let rendered = body.render(scope);
     let asked = scope.asked();
     let outcome = match rendered {
         _ if !asked.missing.is_empty() => Outcome::Waiting,
@@ -72,5 +89,38 @@ mod tests {
         let mut some = Answers::default();
         some.put(Query::key("a").unwrap(), Answer::Key(KeyAnswer::default()));
         assert_eq!(outcome(&Needs("a", Err("no")), &Arc::new(some)), Outcome::Failed("no".into()));
+    }
+
+    /// Has an effect that gives `b`, and asks for a key that it was told and one that the effect gives.
+    struct Acts(std::sync::atomic::AtomicUsize);
+
+    impl Body for Acts {
+        fn render(&self, scope: &Scope) -> Result<Vec<u8>, String> {
+            let given = scope.hold_back().unwrap_or_else(|| {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                "b"
+            });
+            scope.ask(&Query::key(&format!("of/{given}")).unwrap());
+            scope.ask(&Query::key("a").unwrap());
+            Ok(given.into())
+        }
+    }
+
+    #[test]
+    fn effects_wait_until_all_that_does_not_come_from_them_is_known() {
+        let body = Acts(Default::default());
+        let mut answers = Answers::default();
+        let mut step = |key: &str, expected: Outcome, acted: usize, missing: &[&str]| {
+            if !key.is_empty() {
+                answers.put(Query::key(key).unwrap(), Answer::Key(KeyAnswer::default()));
+            }
+            let (asked, outcome) = render(&body, &Arc::new(answers.clone()), &Arc::default());
+            let missing = missing.iter().map(|key| Query::key(key).unwrap()).collect();
+            assert_eq!((outcome, asked.missing), (expected, missing));
+            assert_eq!(body.0.load(std::sync::atomic::Ordering::Relaxed), acted);
+        };
+        step("", Outcome::Waiting, 0, &["a"]);
+        step("a", Outcome::Waiting, 1, &["of/b"]);
+        step("of/b", Outcome::Text(b"b".to_vec()), 2, &[]);
     }
 }

@@ -208,3 +208,53 @@ fn a_watcher_started_first_waits_for_the_registry() {
         }
     });
 }
+
+#[test]
+fn what_changes_the_machine_waits_until_all_is_known() {
+    let scene = Scene::new();
+    scene.write("tool", "#!/bin/sh\necho ran >> @DIR@/tool-ran\nprintf done\n");
+    fs::set_permissions(scene.folder.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    let template = "{{ plugin \"@DIR@/tool\" }}{{ \"x\" | writeToFile \"@DIR@/side\" \"\" \"\" \"0600\" }}{{ key \"known\" }}{{ key \"late\" }}";
+    scene.write("a.tmpl", template);
+    scene.write("b.tmpl", "{{ key \"known\" }}");
+    let template = |name: &str| {
+        format!("template {{\n  source = \"@DIR@/{name}.tmpl\"\n  destination = \"@DIR@/{name}\"\n}}\n")
+    };
+    scene.registry.put_ok("/v1/kv/known", "1");
+    let _watcher = scene.watch(&(template("a") + &template("b")));
+    scene.wait_for("b", "1");
+    scene.registry.put_ok("/v1/kv/known", "2");
+    // By now the first template was evaluated for either answer, and one key is still missing.
+    scene.wait_for("b", "2");
+    assert!(
+        scene.read("tool-ran").is_err() && scene.read("side").is_err(),
+        "it ran for text that nobody gets"
+    );
+    scene.registry.put_ok("/v1/kv/late", "!");
+    scene.wait_for("a", "done2!");
+    assert_eq!((scene.lines("tool-ran"), scene.read("side").unwrap().as_str()), (1, "x"));
+}
+
+#[test]
+fn templates_and_configuration_that_change_are_read_again_where_that_is_asked_for() {
+    let scene = Scene::new();
+    scene.registry.put_ok("/v1/kv/a", "1");
+    scene.write("a.tmpl", "{{ key \"a\" }}");
+    let template = "template {\n  source = \"@DIR@/a.tmpl\"\n  destination = \"@DIR@/a\"\n}\n";
+    let mut watcher = scene.watch(&format!("watch_files = true\n{template}"));
+    scene.wait_for("a", "1");
+    // As editors do: a new file in the place of the old one.
+    scene.write("a.tmpl.new", "now {{ key \"a\" }}");
+    fs::rename(scene.folder.join("a.tmpl.new"), scene.folder.join("a.tmpl")).unwrap();
+    scene.wait_for("a", "now 1");
+    // What cannot be read leaves everything as it is, and the watcher goes on.
+    scene.write("a.tmpl", "{{ nosuch }}");
+    until(LONG, "the log names the function", || {
+        if watcher.log().contains("nosuch") { Ok(()) } else { Err(watcher.log()) }
+    });
+    scene.registry.put_ok("/v1/kv/a", "2");
+    scene.wait_for("a", "now 2");
+    scene.write("a.tmpl", "then {{ key \"a\" }}");
+    scene.wait_for("a", "then 2");
+    watcher.must_run();
+}

@@ -70,20 +70,25 @@ fn a_command_that_hangs_is_ended_with_all_it_started_and_holds_nobody_up() {
 
 /// A watcher whose folder `disk` is a file system of 64 kB that only it sees; `None`, which is counted, where none may be made.
 fn on_a_small_disk(scene: &Scene, file: &str) -> Option<(Process, PathBuf)> {
+    let disk = scene.folder.join("disk");
+    fs::create_dir(&disk).unwrap();
+    after_mounting(scene, "mount -t tmpfs -o size=64k none \"$0\"", &disk, file)
+}
+
+/// A watcher in a mount namespace of its own, in which a script did something to a place before; and that place as it sees it.
+fn after_mounting(scene: &Scene, script: &str, place: &Path, file: &str) -> Option<(Process, PathBuf)> {
     if !nix::unistd::getuid().is_root() {
         not_run("mounting is root's");
         return None;
     }
-    let disk = scene.folder.join("disk");
-    fs::create_dir(&disk).unwrap();
     scene.write("watch.hcl", &format!("consul {{\n  address = \"{}\"\n}}\n{file}", scene.registry.http()));
-    let script = "mount -t tmpfs -o size=64k none \"$0\" || exit 99; exec \"$@\"";
+    let script = format!("{script} || exit 99; exec \"$@\"");
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(&disk);
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).arg(place);
     command.arg(ryo().get_program()).args(["template", "-config"]).arg(scene.folder.join("watch.hcl"));
     let watcher = Process::start(&mut command, &scene.folder.join("log"));
     let seen = Path::new("/proc").join(watcher.id().to_string()).join("root");
-    Some((watcher, seen.join(disk.strip_prefix("/").unwrap())))
+    Some((watcher, seen.join(place.strip_prefix("/").unwrap())))
 }
 
 fn becomes(file: &Path, text: &str) {
@@ -131,6 +136,32 @@ fn a_full_disk_and_one_that_is_read_only_leave_the_last_good_file() {
     // Without another change: it is tried again.
     scene.wait_for("ran", "1\n2\n3\n");
     watcher.must_run();
+}
+
+#[test]
+fn a_file_that_is_mounted_by_itself_is_written_in_place() {
+    let scene = Scene::new();
+    scene.registry.put_ok("/v1/kv/a", "1");
+    scene.write("a.tmpl", "{{ key \"a\" }}");
+    // As a container gets one file of its host: nothing can be renamed over it.
+    scene.write("of-the-host", "0");
+    scene.write("a", "");
+    let mount = format!("mount --bind '{}' \"$0\"", scene.folder.join("of-the-host").display());
+    let file = format!("{TEMPLATE}  command = \"cat @DIR@/a >> @DIR@/ran\"\n}}\n");
+    let Some((mut watcher, seen)) = after_mounting(&scene, &mount, &scene.folder.join("a"), &file) else {
+        return;
+    };
+    scene.wait_for("of-the-host", "1");
+    scene.registry.put_ok("/v1/kv/a", "a longer one");
+    scene.registry.put_ok("/v1/kv/a", "2");
+    scene.wait_for("of-the-host", "2");
+    becomes(&seen, "2");
+    watcher.must_run();
+    assert_eq!(scene.read("a").unwrap(), "", "the file below the mount is nobody's");
+    until(LONG, "the command has seen it", || match scene.read("ran") {
+        Ok(ran) if ran.ends_with('2') => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
 }
 
 #[test]

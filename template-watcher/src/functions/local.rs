@@ -179,6 +179,9 @@ const PLUGIN_LIMIT: Duration = Duration::from_secs(30);
 /// Runs a program. Nothing runs while data is missing: its arguments would be wrong.
 fn plugin(context: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     use std::os::unix::process::CommandExt as _;
+    if let Some(stand_in) = context.scope.hold_back() {
+        return Ok(Value::from(stand_in));
+    }
     if context.scope.is_missing() {
         return Ok(Value::from(""));
     }
@@ -238,7 +241,8 @@ fn write_to_file(context: &Context<'_>, args: &[Value]) -> Result<Value, String>
     let mode = u32::from_str_radix(&mode_text, 8)
         .map_err(|_| format!("strconv.ParseUint: parsing {mode_text:?}: invalid syntax"))?;
     let owner = owner(&string(user), &string(group))?;
-    if context.scope.is_missing() || context.scope.surroundings().offline.is_some() {
+    let waits = context.scope.hold_back().is_some() || context.scope.is_missing();
+    if waits || context.scope.surroundings().offline.is_some() {
         return Ok(Value::from(""));
     }
     let path = string(path);
