@@ -70,8 +70,9 @@ impl Forward {
     /// Whether a server that does not lead answers this.
     fn answered_here(&self, request: &Request<Body>) -> bool {
         let path = request.uri().path();
-        let own = ["/v1/status/", "/v1/catalog/datacenters", "/v1/connect/ca/roots", "/v1/agent/"];
-        if own.iter().any(|own| path.starts_with(own)) || !self.routes.knows(path) {
+        let own = ["/v1/status/", "/v1/catalog/datacenters", "/v1/agent/"];
+        let is_own = own.iter().any(|own| path.starts_with(own)) && path != "/v1/agent/connect/ca/roots";
+        if is_own || !self.routes.knows(path) {
             return true;
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);

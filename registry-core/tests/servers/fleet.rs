@@ -34,6 +34,7 @@ pub(crate) fn settings(folder: &Path, number: usize, expect: usize, join: Vec<St
     settings.bootstrap_expect = expect;
     settings.join = join;
     settings.leave_drain = Duration::from_millis(10);
+    settings.mesh = Some(String::new());
     settings
 }
 

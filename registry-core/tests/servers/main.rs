@@ -68,6 +68,11 @@ async fn any_server_answers_and_a_question_that_waits_survives_its_leader() {
     );
     assert_eq!(servers[asked].call(Method::GET, "/v1/kv/a?raw&consistent", "").await.1, "1");
     until("stale", async || servers[asked].call(Method::GET, "/v1/kv/a?raw&stale", "").await.1 == "1").await;
+    for path in ["/v1/connect/ca/roots", "/v1/agent/connect/ca/roots"] {
+        let roots = servers[asked].call(Method::GET, path, "").await;
+        assert_eq!(roots.0, StatusCode::OK, "{path}: {}", roots.1);
+        assert_eq!(roots, servers[led].call(Method::GET, path, "").await);
+    }
     let (_, leader_address) = servers[asked].call(Method::GET, "/v1/status/leader", "").await;
     assert_eq!(leader_address, format!("{:?}", servers[led].settings.server.to_string()));
     let (status, session) = servers[asked].call(Method::PUT, "/v1/session/create", r#"{"Node":"s1"}"#).await;
