@@ -62,8 +62,8 @@ fuzz_target!(|input: &[u8]| {
     let (before, asked, outcome) = rendered(&template, one);
     let Outcome::Text(text) = &outcome else { return };
     let (after, _, other) = rendered(&template, two);
-    let changed = |query| match (before.get(query), after.get(query)) {
-        (before, Some(now)) => asked.is_changed_by(query, before.map(Arc::as_ref), now),
+    let changed = |query| match (before.known(query), after.known(query)) {
+        (before, Some(now)) => asked.is_changed_by(query, before, now),
         (_, None) => true,
     };
     if !asked.used.iter().any(changed) {
