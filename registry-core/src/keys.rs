@@ -98,10 +98,7 @@ async fn replace(ring: &Keyring, keys: Keys) -> Result<bool, String> {
     if *ring.now() == keys {
         return Ok(false);
     }
-    let ring = ring.clone();
-    let replaced = tokio::task::spawn_blocking(move || ring.replace(keys)).await;
-    let replaced = replaced.map_err(|panicked| panicked.to_string())?;
-    replaced.map(|()| true).map_err(|error| format!("cannot keep the keys: {error}"))
+    ring.replace_aside(keys).await.map(|()| true).map_err(|error| format!("cannot keep the keys: {error}"))
 }
 
 /// Waits until every node that is there has said that it has these keys; `false` when one does not say so in time.

@@ -111,15 +111,20 @@ impl Keyring {
         Ok(())
     }
 
+    /// [`Keyring::replace`], away from those who wait for the network.
+    pub async fn replace_aside(&self, keys: Keys) -> io::Result<()> {
+        let ring = self.clone();
+        let replaced = tokio::task::spawn_blocking(move || ring.replace(keys)).await;
+        replaced.unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
+    }
+
     /// Does as the leader tells, away from those who wait for the network: it writes a file. Whether the keys are others now.
     ///
     /// What cannot be kept is logged, once for the same keys, and not used: the leader will tell it again.
     pub async fn follow(self, told: KeysTold) -> bool {
         let Some(keys) = Keys::of(&told).filter(|keys| *self.now() != *keys) else { return false };
         let version = keys.version;
-        let ring = self.clone();
-        let replaced = tokio::task::spawn_blocking(move || ring.replace(keys)).await;
-        let replaced = replaced.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
+        let replaced = self.replace_aside(keys).await;
         let told = self.0.told.swap(version, Relaxed) == version;
         match &replaced {
             Ok(()) => tracing::info!(target: "agent", version, "the keyring has changed"),
