@@ -14,6 +14,21 @@ use crate::{
     identity::identity,
 };
 
+/// What a node without services has here, and who it is.
+fn node() -> (Arc<Local>, Arc<Mutex<Identity>>) {
+    let words = ["-dev", "-bind=127.0.0.1", "-node=n1"].map(String::from);
+    let config = load(&Flags::parse(words).unwrap()).unwrap();
+    let local = Local::new(&config, None);
+    let identity = identity(&config, "11111111-2222-4333-8444-555555555555");
+    (local, Arc::new(Mutex::new(identity)))
+}
+
+fn add(local: &Local, name: &str) {
+    let body = format!(r#"{{"Name":"{name}"}}"#);
+    let service = ServiceDefinition::from_api(body.as_bytes()).unwrap();
+    local.add_service(service, Source::Api, false).unwrap();
+}
+
 #[derive(Default)]
 struct Nobody(AtomicUsize);
 
@@ -30,13 +45,10 @@ impl Backend for Nobody {
 
 #[tokio::test(start_paused = true)]
 async fn output_that_is_due_while_the_registry_is_away_waits_for_the_next_attempt() {
-    let words = ["-dev", "-bind=127.0.0.1", "-node=n1"].map(String::from);
-    let config = load(&Flags::parse(words).unwrap()).unwrap();
-    let local = Local::new(&config, None);
+    let (local, identity) = node();
     let service = br#"{"Name":"web","Check":{"CheckID":"a","TTL":"24h","Status":"passing"}}"#;
     local.add_service(ServiceDefinition::from_api(service).unwrap(), Source::Api, false).unwrap();
     let (backend, shutdown) = (Arc::new(Nobody::default()), Shutdown::default());
-    let identity = Arc::new(Mutex::new(identity(&config, "11111111-2222-4333-8444-555555555555")));
     let (sync, _syncer) = Sync::new(local.clone(), backend.clone(), identity);
     let running = tokio::spawn(sync.run(None, shutdown.clone()));
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -79,23 +91,15 @@ impl Backend for Choosy {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_refused_keeps_no_other_from_the_catalog() {
-    let words = ["-dev", "-bind=127.0.0.1", "-node=n1"].map(String::from);
-    let config = load(&Flags::parse(words).unwrap()).unwrap();
-    let local = Local::new(&config, None);
-    let add = |name: &str| {
-        let body = format!(r#"{{"Name":"{name}"}}"#);
-        let service = ServiceDefinition::from_api(body.as_bytes()).unwrap();
-        local.add_service(service, Source::Api, false).unwrap();
-    };
-    ["aa", "bad", "zz"].into_iter().for_each(add);
+    let (local, identity) = node();
+    ["aa", "bad", "zz"].into_iter().for_each(|name| add(&local, name));
     let (backend, shutdown) = (Arc::new(Choosy::default()), Shutdown::default());
-    let identity = Arc::new(Mutex::new(identity(&config, "11111111-2222-4333-8444-555555555555")));
     let (sync, _syncer) = Sync::new(local.clone(), backend.clone(), identity);
     let running = tokio::spawn(sync.run(None, shutdown.clone()));
     let told = |name: &str| backend.0.lock().unwrap().iter().filter(|told| *told == name).count();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((told("aa"), told("bad"), told("zz")), (1, 1, 1));
-    add("later");
+    add(&local, "later");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((told("later"), told("bad")), (1, 1), "changes do not wait for the refused one");
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -123,16 +127,11 @@ impl Backend for Slow {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_waits_for_one_call_and_not_for_all_there_is_to_tell() {
-    let words = ["-dev", "-bind=127.0.0.1", "-node=n1"].map(String::from);
-    let config = load(&Flags::parse(words).unwrap()).unwrap();
-    let local = Local::new(&config, None);
+    let (local, identity) = node();
     for n in 0..100 {
-        let body = format!(r#"{{"Name":"web{n}"}}"#);
-        let service = ServiceDefinition::from_api(body.as_bytes()).unwrap();
-        local.add_service(service, Source::Api, false).unwrap();
+        add(&local, &format!("web{n}"));
     }
     let shutdown = Shutdown::default();
-    let identity = Arc::new(Mutex::new(identity(&config, "11111111-2222-4333-8444-555555555555")));
     let (sync, _syncer) = Sync::new(local, Arc::new(Slow), identity);
     let running = tokio::spawn(sync.run(None, shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(10_500)).await;
