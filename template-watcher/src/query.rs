@@ -273,6 +273,11 @@ impl Query {
         }
     }
 
+    /// Whether the configuration means it by this name: its id, or what was asked for.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name() == Some(name) || self.to_string() == name
+    }
+
     /// Asks for a file's contents, as `file` does.
     pub fn file(path: &str) -> Self {
         Self::File { path: path.to_owned() }

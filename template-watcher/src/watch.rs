@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     answers::{Answer, CatalogNode},
     ask,
-    config::go_io,
+    config::{Intervals, go_io},
     query::{Query, Region},
 };
 
@@ -84,6 +84,7 @@ impl What {
 pub(crate) struct Watches {
     client: Client,
     settings: WatchSettings,
+    intervals: Intervals,
     tasks: HashMap<Query, Task>,
     sender: mpsc::Sender<News>,
     told_many: bool,
@@ -101,9 +102,13 @@ impl Drop for Task {
 
 impl Watches {
     /// Begins with no question, and gives the end of the channel on which the news come.
-    pub(crate) fn new(client: Client, settings: WatchSettings) -> (Self, mpsc::Receiver<News>) {
+    pub(crate) fn new(
+        client: Client,
+        settings: WatchSettings,
+        intervals: Intervals,
+    ) -> (Self, mpsc::Receiver<News>) {
         let (sender, receiver) = mpsc::channel(NEWS_MAX);
-        (Self { client, settings, tasks: HashMap::new(), sender, told_many: false }, receiver)
+        (Self { client, settings, intervals, tasks: HashMap::new(), sender, told_many: false }, receiver)
     }
 
     /// Watches exactly these questions from now on.
@@ -112,8 +117,8 @@ impl Watches {
         for query in used {
             if !self.tasks.contains_key(query) {
                 tracing::debug!(target: "watcher", "adding {query}");
-                let source =
-                    Source { client: self.client.clone(), settings: self.settings, query: (*query).clone() };
+                let settings = WatchSettings { min_interval: self.intervals.of(query), ..self.settings };
+                let source = Source { client: self.client.clone(), settings, query: (*query).clone() };
                 let task = tokio::spawn(source.run(self.sender.clone()));
                 self.tasks.insert((*query).clone(), Task(task));
             }

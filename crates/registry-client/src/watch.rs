@@ -50,6 +50,9 @@ pub struct WatchSettings {
     pub retry: Retry,
     /// The pause between questions to endpoints that cannot block.
     pub poll: Duration,
+    /// The least time from one question to the next, whatever it is asked again for; zero for none. What has been quiet for
+    /// so long is told at once when it changes.
+    pub min_interval: Duration,
     /// Whether 404 is an answer (a key that is not there) or an error.
     pub absent_is_an_answer: bool,
 }
@@ -61,6 +64,7 @@ impl Default for WatchSettings {
             max_stale: Duration::from_secs(2),
             retry: Retry::default(),
             poll: Duration::from_secs(15),
+            min_interval: Duration::ZERO,
             absent_is_an_answer: false,
         }
     }
@@ -96,20 +100,29 @@ pub struct Watch {
     failures: u32,
     was_reset: bool,
     not_before: Option<Instant>,
+    /// When it was asked last.
+    asked: Option<Instant>,
 }
 
 impl Watch {
     /// Prepares a watch. `request` has neither `index` nor `wait`.
     pub fn new(client: Client, request: Request, settings: WatchSettings) -> Self {
-        Self { client, request, settings, index: 0, failures: 0, was_reset: false, not_before: None }
+        Self {
+            client,
+            request,
+            settings,
+            index: 0,
+            failures: 0,
+            was_reset: false,
+            not_before: None,
+            asked: None,
+        }
     }
 
     /// Waits for the next thing to say. Cancel-safe between requests: a dropped wait loses no answer that was handed out.
     pub async fn next(&mut self) -> Event {
         loop {
-            if let Some(at) = self.not_before.take() {
-                sleep_until(at).await;
-            }
+            self.await_turn().await;
             match self.ask().await {
                 Ok(response) => {
                     if let Some(event) = self.judge(response) {
@@ -123,6 +136,15 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Waits until it may be asked again.
+    async fn await_turn(&mut self) {
+        let by_interval = self.asked.map(|asked| asked + jittered(self.settings.min_interval));
+        if let Some(at) = self.not_before.take().max(by_interval) {
+            sleep_until(at).await;
+        }
+        self.asked = Some(Instant::now());
     }
 
     /// One request; a stale answer that is too old is asked for again at the leader.
@@ -194,4 +216,45 @@ impl Watch {
 /// A pause that is up to a tenth longer, so that many clients do not come back at once.
 fn jittered(pause: Duration) -> Duration {
     pause + pause.mul_f64(rand::random::<f64>() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    const INTERVAL: Duration = Duration::from_millis(100);
+
+    /// How often a question is asked within ten seconds, and the longest time for which a change was not known, when an
+    /// answer comes at the first multiple of `every`.
+    async fn asked_in_ten_seconds(every: Duration) -> (u32, Duration) {
+        let client = Client::new(Settings::default()).expect("the address is right");
+        let settings = WatchSettings { min_interval: INTERVAL, ..WatchSettings::default() };
+        let mut watch = Watch::new(client, Request::get("/v1/catalog/services"), settings);
+        let start = Instant::now();
+        let (mut count, mut longest, mut answered) = (0, Duration::ZERO, start);
+        while start.elapsed() < Duration::from_secs(10) {
+            watch.await_turn().await;
+            count += 1;
+            // A change while nobody asks is told to the question after it.
+            let unknown_since = answered + every;
+            longest = longest.max(Instant::now().saturating_duration_since(unknown_since));
+            sleep_until(unknown_since.max(Instant::now())).await;
+            answered = Instant::now();
+        }
+        (count, longest)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_all_the_time_is_asked_at_most_once_in_the_interval() {
+        let (count, longest) = asked_in_ten_seconds(Duration::from_millis(20)).await;
+        assert!((90..=101).contains(&count), "{count} times");
+        assert!(longest <= INTERVAL.mul_f64(1.1), "{longest:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_now_and_then_is_told_at_once() {
+        let (count, longest) = asked_in_ten_seconds(Duration::from_millis(500)).await;
+        assert_eq!((count, longest), (20, Duration::ZERO));
+    }
 }

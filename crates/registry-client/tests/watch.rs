@@ -51,9 +51,14 @@ async fn scripted(script: &'static [&'static str]) -> (SocketAddr, Arc<Mutex<Vec
 }
 
 fn watch(address: SocketAddr, attempts: Option<u32>) -> Watch {
+    watch_at_least(address, attempts, Duration::ZERO)
+}
+
+/// The same with some time between two questions.
+fn watch_at_least(address: SocketAddr, attempts: Option<u32>, min_interval: Duration) -> Watch {
     let settings = Settings { address: address.to_string(), token: "tok".into(), ..Settings::default() };
     let retry = Retry { attempts, backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(2) };
-    let settings_of_watch = WatchSettings { retry, ..WatchSettings::default() };
+    let settings_of_watch = WatchSettings { retry, min_interval, ..WatchSettings::default() };
     Watch::new(
         Client::new(settings).unwrap(),
         Request::get("/v1/kv/a").with("recurse", ""),
@@ -93,6 +98,20 @@ async fn only_new_indexes_are_handed_out() {
         ["?recurse=&stale=".into(), at("5"), at("5"), at("7"), "?recurse=&stale=".into()]
     );
     assert!(seen.lock().unwrap()[0].contains("X-Consul-Token: tok\r\n"));
+}
+
+#[tokio::test]
+async fn answers_that_come_at_once_are_asked_for_with_the_interval_between() {
+    let (address, _) = scripted(&["200 5 0 a", "200 6 0 b", "500 0 0 no", "200 3 0 old", "200 3 0 c"]).await;
+    let interval = Duration::from_millis(50);
+    let mut watch = watch_at_least(address, None, interval);
+    let start = std::time::Instant::now();
+    let mut heard = Vec::new();
+    while heard.len() < 4 {
+        heard.push(told(watch.next().await));
+    }
+    assert_eq!(heard, ["a", "b", "failing", "c!"]);
+    assert!(start.elapsed() >= interval * 4, "a question after a failure or a reset is one too");
 }
 
 #[tokio::test]

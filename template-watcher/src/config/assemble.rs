@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use registry_client::{BasicAuth, Settings, Tls};
 
 use super::{
-    Config, ConfigError, RetryPolicy, ShareConfig,
+    Config, ConfigError, Intervals, RetryPolicy, ShareConfig,
     blocks::{actions, exec, processes},
     file,
     item::Table,
@@ -17,6 +17,10 @@ use crate::status::Address;
 
 /// The time in which a sudden emptiness is not believed.
 const EMPTY_GRACE: Duration = Duration::from_secs(60);
+
+/// The least time between two questions of one watch: as soon as anybody would want a file again, and a bound for what
+/// changes all the time.
+const QUERY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The age at which a log file is set aside, as in consul-template.
 const ROTATE_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -84,6 +88,7 @@ pub(super) fn assemble(
         watch_files: table.bool("watch_files").unwrap_or(false),
         empty_grace: table.duration("empty_grace").unwrap_or(EMPTY_GRACE),
         status_address: status_address(table)?,
+        intervals: intervals(table),
         wait_warning: table.duration("wait_warning").unwrap_or(WAIT_WARNING),
         share: share(table).filter(|_| !once),
         paths,
@@ -209,6 +214,12 @@ fn status_address(table: &Table) -> Result<Option<String>, ConfigError> {
     let Some(text) = table.filled("status_address") else { return Ok(None) };
     Address::parse(&text).map_err(|reason| ConfigError(format!("status_address: {reason}")))?;
     Ok(Some(text))
+}
+
+fn intervals(table: &Table) -> Intervals {
+    let blocks = table.table("query").into_iter().flat_map(Table::blocks);
+    let one = blocks.filter_map(|(name, block)| Some((name.to_owned(), block.duration("min_interval")?)));
+    Intervals { all: table.duration("query_interval").unwrap_or(QUERY_INTERVAL), one: one.collect() }
 }
 
 fn retry(table: &Table) -> RetryPolicy {

@@ -94,6 +94,11 @@ const FLAGS: &[Flag] = &[
         Duration("max_stale"),
         "DURATION  take answers that may be this old (2s; 0 asks the leader)",
     ),
+    Flag(
+        "query-interval",
+        Duration("query_interval"),
+        "DURATION  the least time between two questions of one watch (10ms)",
+    ),
     Flag("template-error-fatal", Bool("template_error_fatal"), "end when a template fails"),
     Flag("default-left-delimiter", Text("default_delimiters.left"), "TEXT  instead of {{"),
     Flag("default-right-delimiter", Text("default_delimiters.right"), "TEXT  instead of }}"),

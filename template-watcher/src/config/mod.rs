@@ -63,6 +63,8 @@ pub struct Config {
     pub max_stale: Duration,
     /// How long the registry holds a question.
     pub block_query_wait: Duration,
+    /// How often each question is asked at the most.
+    pub intervals: Intervals,
     /// The templates in the order of their definition.
     pub templates: Vec<TemplateConfig>,
     /// Named actions.
@@ -126,6 +128,28 @@ pub struct ShareConfig {
     pub max_stale: Duration,
     /// How long the registry holds the question for what is shared.
     pub block_query_wait: Duration,
+}
+
+/// The least time between two questions of one watch, so that what changes all the time does not keep the registry and this
+/// program busy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// For all that have no own; zero for none.
+    pub all: Duration,
+    /// For single ones, each by its id (`health.service(web|passing)`), by what was asked (`web`), or by their kind
+    /// (`catalog.services`), which counts least.
+    pub one: Vec<(String, Duration)>,
+}
+
+impl Intervals {
+    /// What holds for one question.
+    pub fn of(&self, query: &Query) -> Duration {
+        let id = query.to_string();
+        let kind = id.split_once('(').map_or(id.as_str(), |(kind, _)| kind);
+        let own = self.one.iter().find(|(name, _)| query.is_called(name));
+        let own = own.or_else(|| self.one.iter().find(|(name, _)| name == kind));
+        own.map_or(self.all, |(_, interval)| *interval)
+    }
 }
 
 /// How failing questions are repeated.
@@ -265,8 +289,7 @@ impl ExpectConfig {
 
     /// What holds for one question: its own limits where it has any, those of the template otherwise.
     pub fn of(&self, query: &Query) -> Limits {
-        let id = query.to_string();
-        let own = self.one.iter().find(|(name, _)| *name == id || query.name() == Some(name.as_str()));
+        let own = self.one.iter().find(|(name, _)| query.is_called(name));
         own.map_or_else(|| self.all.clone(), |(_, limits)| limits.clone())
     }
 }

@@ -82,6 +82,8 @@ pub(super) const TOP: &[Key] = &[
     key("empty_grace", Duration),
     key("status_address", Text),
     key("wait_warning", Duration),
+    key("query_interval", Duration),
+    key("query", Named(&[key("min_interval", Duration)])),
     key("export_token", Bool),
     key("clean_exit", Bool),
 ];

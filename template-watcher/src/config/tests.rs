@@ -202,6 +202,27 @@ fn tokens_in_their_order() {
 }
 
 #[test]
+fn a_question_has_its_own_interval_or_that_of_its_kind() {
+    let config = read(
+        "query_interval = \"1s\" query \"web\" { min_interval = \"2s\" } query \"health.service\" { min_interval = \"3s\" }
+         query \"kv.get(a@dc2)\" { min_interval = \"4s\" } query \"catalog.services\" { min_interval = \"5s\" }",
+    )
+    .unwrap();
+    for (query, seconds) in [
+        (Query::service("web"), 2),
+        (Query::service("db"), 3),
+        (Query::key("a@dc2"), 4),
+        (Query::key("a"), 1),
+        (Query::services(""), 5),
+    ] {
+        assert_eq!(config.intervals.of(&query.unwrap()), Duration::from_secs(seconds));
+    }
+    let usual = read("").unwrap().intervals.of(&Query::key("a").unwrap());
+    assert_eq!(usual, Duration::from_millis(10));
+    assert_eq!(from_flags(&["-query-interval", "0s"]).intervals.all, Duration::ZERO);
+}
+
+#[test]
 fn guards_and_paces_are_read_and_numbers_that_mean_nothing_refused() {
     let config = read(
         "action \"a\" { command = \"x\" all_members = true coalesce = \"2s\" lock_key = \"k\" }\n\

@@ -74,6 +74,7 @@ impl Runner {
             slot.read().map_err(RunError::Failed)?;
         }
         let asks_elsewhere = config.registry != self.config.registry
+            || config.intervals != self.config.intervals
             || watch_settings(&config) != watch_settings(&self.config);
         let fresh = if asks_elsewhere { Some(watches(&config)?) } else { None };
         if let Some(page) = &mut self.page
@@ -147,7 +148,7 @@ pub(super) fn shares(config: &Config, watches: &Watches, slots: &mut [Slot]) -> 
 /// Nothing watched yet, and where the news will come.
 pub(crate) fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), ConfigError> {
     let client = Client::new(config.registry.clone()).map_err(|e| ConfigError(e.to_string()))?;
-    Ok(Watches::new(client, watch_settings(config)))
+    Ok(Watches::new(client, watch_settings(config), config.intervals.clone()))
 }
 
 fn watch_settings(config: &Config) -> WatchSettings {
@@ -155,6 +156,7 @@ fn watch_settings(config: &Config) -> WatchSettings {
         wait: config.block_query_wait,
         max_stale: config.max_stale,
         retry: config.retry.for_mode(config.once),
+        min_interval: config.intervals.all,
         ..WatchSettings::default()
     }
 }
