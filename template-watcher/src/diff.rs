@@ -33,6 +33,11 @@ pub(crate) fn unified(before: &[u8], now: &[u8], name: &str) -> String {
     masked(&format!("--- {name}\n+++ {name}\n{}", diff.unified_diff(&hunks, Default::default(), &input)))
 }
 
+/// What is told of a change that nobody shall see.
+pub(crate) fn hidden(name: &str) -> String {
+    format!("--- {name}\n+++ {name}\n(its text is secret)\n")
+}
+
 /// Prints hunks as `diff -u` does, which tells of a last line that does not end.
 struct Hunks<'a>(&'a Interner<&'a str>);
 
@@ -77,12 +82,21 @@ fn lines(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+fn begins_private_key(line: &str) -> bool {
+    line.contains("-----BEGIN") && line.contains("PRIVATE KEY")
+}
+
+/// Whether a text has a private key in it, in the form of RFC 7468 or of OpenPGP.
+pub(crate) fn has_private_key(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).lines().any(begins_private_key)
+}
+
 /// A text in which passwords, tokens and private keys cannot be read.
 pub(crate) fn masked(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_key = false;
     for line in text.split_inclusive('\n') {
-        let begins = line.contains("-----BEGIN") && line.contains("PRIVATE KEY");
+        let begins = begins_private_key(line);
         let ends = line.contains("-----END") && line.contains("PRIVATE KEY");
         if in_key && !ends {
             let mark = line.chars().next().filter(|c| matches!(c, '+' | '-' | ' ')).unwrap_or(' ');
@@ -141,5 +155,7 @@ mod tests {
         let key = "+-----BEGIN PRIVATE KEY-----\n+abc\n+-----END PRIVATE KEY-----\n+x\n";
         let expected = "+-----BEGIN PRIVATE KEY-----\n+********\n+-----END PRIVATE KEY-----\n+x\n";
         assert_eq!(masked(key), expected);
+        assert!(has_private_key(key.as_bytes()) && has_private_key(b"\xff\n-----BEGIN EC PRIVATE KEY-----"));
+        assert!(!has_private_key(b"-----BEGIN CERTIFICATE-----\nPRIVATE KEY\n"));
     }
 }

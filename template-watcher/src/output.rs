@@ -22,6 +22,9 @@ use crate::config::go_io;
 /// The mode of a file that is new and has none configured.
 const MODE: u32 = 0o644;
 
+/// The same of a secret one.
+const MODE_SECRET: u32 = 0o600;
+
 /// How many links in a row are followed, as in Linux.
 const LINKS_MAX: u32 = 40;
 
@@ -30,8 +33,10 @@ const LINKS_MAX: u32 = 40;
 pub struct Target<'a> {
     /// The destination.
     pub path: &'a Path,
-    /// The mode; `None` keeps that of the present file, or 0644.
+    /// The mode; `None` keeps that of the present file, or 0644, or 0600 for a secret one.
     pub perms: Option<u32>,
+    /// Whether the text is for its owner alone.
+    pub is_secret: bool,
     /// The owner, by name or number; `None` keeps it.
     pub user: Option<&'a str>,
     /// The group, by name or number; `None` keeps it.
@@ -142,8 +147,9 @@ pub fn prepare(target: &Target<'_>, text: &[u8]) -> Result<Candidate, OutputErro
         chown(&path, user, group).map_err(|e| refuse("chown", e))?;
     }
     // After chown, which takes set-id bits away.
-    let mode =
-        target.perms.or_else(|| present.as_ref().map(|metadata| metadata.mode() & 0o7777)).unwrap_or(MODE);
+    let present_mode = present.as_ref().map(|metadata| metadata.mode() & 0o7777);
+    let new_mode = if target.is_secret { MODE_SECRET } else { MODE };
+    let mode = target.perms.or(present_mode).unwrap_or(new_mode);
     fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|e| refuse("chmod", e))?;
     if present.is_some() {
         attributes::copy(target.path, &path);

@@ -236,6 +236,39 @@ fn what_changes_the_machine_waits_until_all_is_known() {
 }
 
 #[test]
+fn secrets_are_their_owners_alone_whatever_the_umask() {
+    let scene = Scene::new();
+    let key = "-----BEGIN EC PRIVATE KEY-----\nMHc=\n-----END EC PRIVATE KEY-----\n";
+    scene.registry.put_ok("/v1/kv/tls/key", key);
+    scene.registry.put_ok("/v1/kv/db/password", "hunter2");
+    let text = |name: &str, key: &str, more: &str| {
+        let contents = format!("{{{{ key \\\"{key}\\\" }}}}\\n");
+        format!("template {{ contents = \"{contents}\" destination = \"@DIR@/@UMASK@/{name}\" {more} }}\n")
+    };
+    let templates = text("plain", "db/password", "")
+        + &text("secret", "db/password", "secret = true")
+        + &text("key", "tls/key", "")
+        + &text("shared", "tls/key", "perms = \"0640\"")
+        + &text("public", "tls/key", "secret = false");
+    for umask in ["000", "077"] {
+        let address = scene.registry.http();
+        let templates = templates.replace("@UMASK@", umask);
+        scene.write("secrets.hcl", &format!("consul {{ address = \"{address}\" }}\n{templates}"));
+        let ryo = ryo().get_program().to_owned();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("umask {umask}; exec \"$0\" \"$@\"")).arg(ryo);
+        shell.args(["template", "-once", "-config"]).arg(scene.folder.join("secrets.hcl"));
+        let (code, said) = run(&mut shell);
+        assert_eq!(code, 0, "{said}");
+        let files =
+            [("plain", 0o644), ("secret", 0o600), ("key", 0o600), ("shared", 0o640), ("public", 0o644)];
+        for (file, expected) in files {
+            assert_eq!(mode(&scene.folder.join(umask).join(file)), expected, "{file}, umask {umask}");
+        }
+    }
+}
+
+#[test]
 fn templates_and_configuration_that_change_are_read_again_where_that_is_asked_for() {
     let scene = Scene::new();
     scene.registry.put_ok("/v1/kv/a", "1");

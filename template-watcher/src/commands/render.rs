@@ -96,7 +96,11 @@ fn show(template: &TemplateConfig, text: &[u8], plain: bool, as_diff: bool) {
         let path = template.destination_name();
         let before =
             template.destination.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
-        print(diff::unified(&before, text, &path).as_bytes());
+        let difference = match template.secret {
+            Some(true) => diff::hidden(&path),
+            _ => diff::unified(&before, text, &path),
+        };
+        print(difference.as_bytes());
         return;
     }
     if !plain {

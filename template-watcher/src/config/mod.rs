@@ -228,8 +228,10 @@ pub struct TemplateConfig {
     pub error_on_missing_key: bool,
     /// Whether an error of this template ends the program; `None` when not said: then only with `-once`.
     pub error_fatal: Option<bool>,
-    /// The file's mode; `None` keeps that of the present file, or 0644.
+    /// The file's mode; `None` keeps that of the present file, or 0644, or 0600 for a secret one.
     pub perms: Option<u32>,
+    /// Whether its text is for its owner alone; `None` when not said: then a text with a private key is.
+    pub secret: Option<bool>,
     /// The file's owner, by name or number; `None` keeps it.
     pub user: Option<String>,
     /// The file's group, by name or number; `None` keeps it.

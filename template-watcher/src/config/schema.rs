@@ -166,6 +166,7 @@ const TEMPLATE: &[Key] = &[
     key("signal", Signal),
     key("allow_empty", Bool),
     key("syntax", Text),
+    key("secret", Bool),
     key("backups", Int),
     key("symlink", Text),
     key("function_allowlist", MoreTexts),

@@ -57,6 +57,7 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
             .and_then(|mode| u32::try_from(mode).ok())
             .filter(|mode| *mode != 0)
             .map(go_mode),
+        secret: entry.bool("secret"),
         user: entry.filled("user"),
         group: entry.filled("group"),
         backups: backups(entry),

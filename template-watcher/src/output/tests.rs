@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 fn target(path: &Path) -> Target<'_> {
-    Target { path, perms: None, user: None, group: None, backups: 0, create_dirs: true }
+    Target { path, perms: None, is_secret: false, user: None, group: None, backups: 0, create_dirs: true }
 }
 
 fn write(target: &Target<'_>, text: &str) -> bool {
@@ -42,6 +42,19 @@ fn mode_is_kept_unless_another_is_asked_for() {
     assert!(!write(&private, "new"), "a mode alone is not repaired");
     assert!(write(&private, "newer"));
     assert_eq!(mode(&path), 0o600);
+}
+
+#[test]
+fn a_new_secret_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.pem");
+    let secret = |perms| Target { is_secret: true, perms, ..target(&path) };
+    assert!(write(&secret(None), "a"));
+    assert_eq!(mode(&path), 0o600);
+    assert!(write(&secret(Some(0o640)), "b"));
+    assert_eq!(mode(&path), 0o640);
+    assert!(write(&secret(None), "c"));
+    assert_eq!(mode(&path), 0o640, "what its operator chose is kept");
 }
 
 #[test]

@@ -173,7 +173,8 @@ impl Slot {
         let template = self.subject();
         observers.tell(match fate {
             Fate::Written(before) => {
-                Event::Written { template, before: before.as_deref(), now, causes: &causes }
+                let is_secret = self.config.secret == Some(true);
+                Event::Written { template, before: before.as_deref(), now, is_secret, causes: &causes }
             }
             _ => Event::Unchanged { template },
         });
@@ -189,7 +190,7 @@ async fn swap(
 ) -> Result<Fate, OutputError> {
     let Some(path) = slot.config.destination.as_deref() else { return Ok(Fate::Unchanged) };
     let path = file(&slot.config, path);
-    let before = match output::present(&target(&slot.config, &path), text)? {
+    let before = match output::present(&target(&slot.config, &path, text), text)? {
         Present::Same => return Ok(Fate::Unchanged),
         Present::Other(bytes) => Some(bytes),
         Present::Absent => None,
@@ -200,7 +201,7 @@ async fn swap(
         return Ok(Fate::Held(violation));
     }
     let config = &slot.config;
-    let candidate = output::prepare(&target(config, &path), text)?;
+    let candidate = output::prepare(&target(config, &path, text), text)?;
     if !config.check.is_empty()
         && let Err(reason) = check(&config.check, config.check_timeout, environment, candidate.path()).await
     {
@@ -230,11 +231,12 @@ pub(super) fn file(config: &TemplateConfig, destination: &Path) -> PathBuf {
     if config.follows_links { output::followed(destination) } else { destination.to_owned() }
 }
 
-/// A file that is made as a template's own is.
-pub(super) fn target<'a>(config: &'a TemplateConfig, path: &'a Path) -> Target<'a> {
+/// A file of this text that is made as a template's own is.
+pub(super) fn target<'a>(config: &'a TemplateConfig, path: &'a Path, text: &[u8]) -> Target<'a> {
     Target {
         path,
         perms: config.perms,
+        is_secret: config.secret.unwrap_or_else(|| diff::has_private_key(text)),
         user: config.user.as_deref(),
         group: config.group.as_deref(),
         backups: config.backups,
@@ -247,7 +249,9 @@ fn print(slot: &mut Slot, text: &[u8], as_diff: bool) -> Result<(), String> {
     let present = slot.config.destination.as_ref().and_then(|path| std::fs::read(path).ok());
     if present.as_deref() != Some(text) && !slot.is_last(text) {
         let name = slot.config.destination_name();
-        let shown = if as_diff {
+        let shown = if as_diff && slot.config.secret == Some(true) {
+            diff::hidden(&name).into_bytes()
+        } else if as_diff {
             diff::unified(&present.unwrap_or_default(), text, &name).into_bytes()
         } else {
             [format!("> {name}\n").as_bytes(), text].concat()

@@ -100,6 +100,8 @@ pub enum Event<'a> {
         before: Option<&'a [u8]>,
         /// The bytes now.
         now: &'a [u8],
+        /// Whether the configuration says that nobody shall see it.
+        is_secret: bool,
         /// The questions whose new answers made the difference.
         causes: &'a [Query],
     },

@@ -79,6 +79,7 @@ fn changed(template: &TemplateStatus, write: &Write, before: Option<&[u8]>) -> S
     let name = &template.destination;
     let note = |reason: &str| format!("--- {name}\n+++ {name}\n({reason})\n");
     match (before, std::fs::read(name)) {
+        _ if write.is_secret => diff::hidden(name),
         (None, _) => note("the bytes before are too many to be kept"),
         (_, Err(error)) => note(&error.to_string()),
         (_, Ok(now)) if digest(&now) != write.now => note("somebody else has changed the file since"),
@@ -148,8 +149,11 @@ impl Inner {
                 };
                 self.status.counts.held += u64::from(self.turn(template, State::Held, &reason, now));
             }
-            Event::Written { template, before, now: bytes, causes } => {
+            Event::Written { template, before, now: bytes, is_secret, causes } => {
                 self.written(template, before, bytes, causes, now);
+                if is_secret {
+                    self.hide(template);
+                }
             }
             Event::Unchanged { template } => {
                 self.status.counts.unchanged += 1;
@@ -263,6 +267,15 @@ impl Inner {
         };
     }
 
+    /// Keeps nothing of a file that nobody shall see.
+    fn hide(&mut self, subject: Subject<'_>) {
+        let Some(place) = self.place(subject) else { return };
+        self.before.remove(&place);
+        if let Some(write) = &mut self.status.templates[place].last_write {
+            write.is_secret = true;
+        }
+    }
+
     fn written(
         &mut self,
         subject: Subject<'_>,
@@ -289,6 +302,7 @@ impl Inner {
             before: before.map(digest),
             now: digest(bytes),
             size_bytes: bytes.len(),
+            is_secret: false,
         });
     }
 
@@ -411,6 +425,7 @@ mod tests {
                 template: TEMPLATE,
                 before: None,
                 now: b"x",
+                is_secret: false,
                 causes: std::slice::from_ref(&query),
             },
             Event::CommandQueued { words: &words, template: TEMPLATE },
@@ -433,6 +448,17 @@ mod tests {
         assert_eq!(template.action.as_ref().unwrap().failure.as_deref(), Some("no"));
         assert_eq!((status.counts.commands, status.counts.commands_failed), (1, 1));
         assert!(board.last_changes("").contains("No such file"), "the file of this test does not exist");
+        let now = b"new";
+        board.see(&Event::Written {
+            template: TEMPLATE,
+            before: Some(b"old"),
+            now,
+            is_secret: true,
+            causes: &[],
+        });
+        assert!(
+            board.last_changes("").ends_with("\n(its text is secret)\n") && board.inner().before.is_empty()
+        );
         // The same after a reload, and without questions that nobody asks.
         board.see(&Event::Began { templates: &[TEMPLATE] });
         let nothing = Asked::default();
@@ -444,8 +470,8 @@ mod tests {
         });
         let status = board.status();
         assert!(!status.ready && status.questions.is_empty());
-        assert_eq!(status.templates[0].writes, 1);
+        assert_eq!(status.templates[0].writes, 2);
         let text = serde_json::to_string(&status).unwrap();
-        assert_eq!(serde_json::from_str::<Status>(&text).unwrap().templates[0].writes, 1);
+        assert_eq!(serde_json::from_str::<Status>(&text).unwrap().templates[0].writes, 2);
     }
 }

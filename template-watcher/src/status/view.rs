@@ -114,6 +114,9 @@ pub(crate) struct Write {
     /// SHA-256 of the bytes now.
     pub(crate) now: String,
     pub(crate) size_bytes: usize,
+    /// Whether the configuration says that nobody shall see it.
+    #[serde(default)]
+    pub(crate) is_secret: bool,
 }
 
 /// The last command of a template.
