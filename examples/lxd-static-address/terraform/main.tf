@@ -24,6 +24,12 @@ variable "data" {
   description = "Folder of the host for the registry's data; it must be there."
 }
 
+variable "shift" {
+  type        = bool
+  default     = true
+  description = "LXD shifts the owners in that folder; where it cannot, give the folder to the container's root (README.md)."
+}
+
 locals {
   end = var.image_version == "" ? "" : "-${var.image_version}"
   containers = {
@@ -52,6 +58,13 @@ resource "lxd_profile" "ryo" {
     type       = "disk"
     properties = { path = "/", pool = "default" }
   }
+
+  # Whoever says no address, as a project's components, gets one from the bridge.
+  device {
+    name       = "eth0"
+    type       = "nic"
+    properties = { name = "eth0", network = lxd_network.ryobr0.name }
+  }
 }
 
 resource "lxd_instance" "registry" {
@@ -63,6 +76,7 @@ resource "lxd_instance" "registry" {
     name = "eth0"
     type = "nic"
     properties = {
+      name           = "eth0"
       network        = lxd_network.ryobr0.name
       "ipv4.address" = "10.77.0.10"
     }
@@ -71,11 +85,10 @@ resource "lxd_instance" "registry" {
   device {
     name = "data"
     type = "disk"
-    properties = {
-      source = var.data
-      path   = "/var/lib/ryo"
-      shift  = "true"
-    }
+    properties = merge(
+      { source = var.data, path = "/var/lib/ryo" },
+      var.shift ? { shift = "true" } : {},
+    )
   }
 }
 
@@ -90,6 +103,7 @@ resource "lxd_instance" "other" {
     name = "eth0"
     type = "nic"
     properties = {
+      name           = "eth0"
       network        = lxd_network.ryobr0.name
       "ipv4.address" = each.value.address
     }

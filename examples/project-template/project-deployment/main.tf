@@ -20,6 +20,12 @@ variable "project_id" {
   default = "shop"
 }
 
+variable "shift" {
+  type        = bool
+  default     = true
+  description = "LXD shifts the owners in the folder; where it cannot, give the folder to the container's root."
+}
+
 resource "lxd_instance" "web" {
   name     = "${var.project_id}-web"
   image    = "${var.project_id}-web-${var.image_version}"
@@ -28,10 +34,9 @@ resource "lxd_instance" "web" {
   device {
     name = "data"
     type = "disk"
-    properties = {
-      source = "/var/containers/${var.project_id}/web/data"
-      path   = "/var/lib/web"
-      shift  = "true"
-    }
+    properties = merge(
+      { source = "/var/containers/${var.project_id}/web/data", path = "/var/lib/web" },
+      var.shift ? { shift = "true" } : {},
+    )
   }
 }
