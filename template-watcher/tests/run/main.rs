@@ -222,6 +222,7 @@ async fn an_outage_leaves_files_and_a_sudden_emptiness_is_not_believed() {
                 template { source = \"@t\" destination = \"@out\" command = \"cat @out >> @log\" }";
     let run = stage.start(text);
     stage.becomes("log", "a 1").await;
+    stage.registry.holds(2).await;
     stage.registry.down().await;
     stage.registry.clear();
     stage.registry.up().await;

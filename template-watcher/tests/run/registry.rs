@@ -27,13 +27,20 @@ struct State {
     keys: Mutex<BTreeMap<String, String>>,
     index: watch::Sender<u64>,
     asked: Mutex<Vec<String>>,
+    /// How many questions wait for a change.
+    held: watch::Sender<usize>,
 }
 
 impl Registry {
     /// Starts with some keys.
     pub(crate) async fn with(keys: &[(&str, &str)]) -> Self {
         let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let state = State { keys: Mutex::new(keys), index: watch::channel(10).0, asked: Mutex::default() };
+        let state = State {
+            keys: Mutex::new(keys),
+            index: watch::channel(10).0,
+            asked: Mutex::default(),
+            held: watch::channel(0).0,
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut registry = Self { address, state: Arc::new(state), tasks: JoinSet::new() };
@@ -66,6 +73,11 @@ impl Registry {
         asked.sort();
         asked.dedup();
         asked
+    }
+
+    /// Waits until so many questions wait for a change: whoever asks nothing does not see an outage.
+    pub(crate) async fn holds(&self, count: usize) {
+        self.state.held.subscribe().wait_for(|held| *held >= count).await.unwrap();
     }
 
     pub(crate) async fn down(&mut self) {
@@ -108,6 +120,7 @@ async fn connection(mut stream: TcpStream, state: Arc<State>) {
         let before = state.answer(key, recurse);
         let mut changes = state.index.subscribe();
         if wanted >= *changes.borrow_and_update() {
+            state.held.send_modify(|held| *held += 1);
             // As the real one, the answer comes when something changed there, or at the end of the wait.
             let _ = timeout(Duration::from_secs(60), async {
                 while state.answer(key, recurse) == before {
@@ -115,6 +128,7 @@ async fn connection(mut stream: TcpStream, state: Arc<State>) {
                 }
             })
             .await;
+            state.held.send_modify(|held| *held -= 1);
         }
         let index = *state.index.borrow();
         let (status, body) = state.answer(key, recurse);
