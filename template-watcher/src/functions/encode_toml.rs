@@ -53,7 +53,7 @@ fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<
     for (key, value) in entries.iter().filter(|(_, value)| !is_table(value) && !value.is_nil()) {
         _ = writeln!(out, "{indent}{} = {}", bare_or_quoted(key), inline(value)?);
     }
-    for (key, value) in entries.iter().filter(|(_, value)| is_table(value)) {
+    for (key, value) in entries.iter().filter(|(_, value)| is_table(value) && !value.is_nil()) {
         path.push(bare_or_quoted(key));
         let heading = path.join(".");
         let indent = "  ".repeat(path.len() - 1);

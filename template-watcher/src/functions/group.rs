@@ -226,12 +226,12 @@ fn is_plain(c: char) -> bool {
 
 /// What one key of the metadata adds to the name of the group.
 fn meta_part(record: &Struct, key: &str) -> Result<String, String> {
-    let (key, number) = match key.split_once('|') {
-        Some((key, "int")) => (key, true),
-        _ => (key, false),
+    let (key, number) = match key.strip_suffix("|int") {
+        Some(key) => (key, true),
+        None => (key, false),
     };
     let value = match record.get("ServiceMeta") {
-        Some(Value::Map(meta)) => meta.entries().get(&Key::text(key)).map(string),
+        Some(Value::Map(meta)) => meta.entries().get(&Key::text(key)).map(string).filter(|v| !v.is_empty()),
         _ => None,
     };
     match (value, number) {

@@ -205,9 +205,14 @@ pub fn json(value: &Value) -> Result<String, String> {
     encode_json::encode(value, false, None)
 }
 
-/// A value as `print` shows it.
+/// A value as `print` shows it, which need not be text.
+fn shown_bytes(value: &Value) -> Vec<u8> {
+    go_template::fmt::print(std::slice::from_ref(value))
+}
+
+/// The same as text; bytes that are not UTF-8 become U+FFFD.
 fn shown(value: &Value) -> String {
-    String::from_utf8_lossy(&go_template::fmt::print(std::slice::from_ref(value))).into_owned()
+    String::from_utf8_lossy(&shown_bytes(value)).into_owned()
 }
 
 #[cfg(test)]

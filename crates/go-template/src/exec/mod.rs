@@ -354,7 +354,13 @@ impl<'t> Run<'t, '_> {
                 return self.error(format!("can't use {shown} to iterate over more than one variable"));
             }
             Some(items) => items,
-            None => return self.error(format!("range can't iterate over {}", subject.shown())),
+            None => {
+                let shown = subject.shown();
+                // What it tells is the record itself, not that something points at it.
+                let is_pointer = matches!(subject.value, Value::Pointer(..));
+                let shown = shown.strip_prefix('&').filter(|_| is_pointer).unwrap_or(&shown);
+                return self.error(format!("range can't iterate over {shown}"));
+            }
         };
         if items.is_empty() {
             let then = Then::Truncate(variables_before);

@@ -91,7 +91,10 @@ impl Printer {
             Value::List(list) => self.list(list, verb, depth),
             Value::Map(map) => self.map(map, verb, depth),
             Value::Struct(record) => self.record(record, verb, depth),
-            Value::Pointer(_, Some(record)) if verb != 'p' => {
+            // Inside of something Go tells the address, which would differ each time: with these verbs.
+            Value::Pointer(_, Some(record))
+                if depth == 0 || matches!(verb, 'v' | 'b' | 'o' | 'd' | 'x' | 'X') =>
+            {
                 self.out.push(b'&');
                 self.record(record, verb, depth);
             }

@@ -11,13 +11,13 @@ use sha2::{Digest, Sha256};
 
 use super::TEXT;
 use crate::functions::text::{hex, unbase64};
-use crate::functions::{Context, Row, bytes, codec, encode_json, shown, string};
+use crate::functions::{Context, Row, bytes, codec, encode_json, shown, shown_bytes, string};
 
 const TO_TEXT: Signature = Signature::new(&[Type::Any], Type::Str);
 const KIND_TEST: Signature = Signature::new(&[Type::Str, Type::Any], Type::Bool);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
-    Row::pure("sprig_toString", TO_TEXT, "As text.", |_, a| Ok(Value::from(shown(&a[0]))))
+    Row::pure("sprig_toString", TO_TEXT, "As text.", |_, a| Ok(Value::from(shown_bytes(&a[0]))))
         .example("{{ sprig_toString 1 }}", "1"),
     Row::pure("sprig_toJson", TO_TEXT, "JSON, with `<`, `>` and `&` escaped.", |_, a| json(a, true, false))
         .example(r#"{{ sprig_toJson (sprig_list 1 "<") }}"#, r#"[1,"\u003c"]"#),

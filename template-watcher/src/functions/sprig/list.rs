@@ -8,7 +8,7 @@ use super::convert::kind;
 use super::number::int;
 use super::{ANY_TO_ANY, MANY_ANY};
 use crate::functions::group::items;
-use crate::functions::{Context, Row, shown, string};
+use crate::functions::{Context, Row, bytes, shown, shown_bytes, string};
 
 const TO_LIST: Signature = Signature::variadic(&[Type::Any], Type::ANYS);
 const LIST: Signature = Signature::new(&[Type::Any], Type::ANYS);
@@ -99,7 +99,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         Signature::new(&[Type::Any], Type::STRINGS),
         "The elements as sorted texts.",
         |_, a| {
-            let mut texts = if matches!(a[0], Value::Nil) { vec![shown(&a[0])] } else { texts(&a[0]) };
+            let mut texts = if matches!(a[0], Value::Nil) { vec![shown_bytes(&a[0])] } else { texts(&a[0]) };
             texts.sort();
             Ok(Value::strings(texts))
         },
@@ -109,7 +109,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_join",
         Signature::new(&[Type::Str, Type::Any], Type::Str),
         "`SEPARATOR LIST`: one text.",
-        |_, a| Ok(Value::from(texts(&a[1]).join(&string(&a[0])))),
+        |_, a| Ok(Value::from(texts(&a[1]).join(bytes(&a[0])))),
     )
     .example(r#"{{ sprig_join "+" (sprig_list 1 "a") }}"#, "1+a"),
     Row::pure(
@@ -203,13 +203,13 @@ fn kept(list: &[Value], keep: impl Fn(&Value) -> bool) -> Vec<Value> {
 }
 
 /// The elements as texts, nil left out; anything else than a list is one text.
-fn texts(value: &Value) -> Vec<String> {
+fn texts(value: &Value) -> Vec<Vec<u8>> {
     match value {
         Value::List(list) => {
-            list.items.iter().filter(|item| !matches!(item, Value::Nil)).map(shown).collect()
+            list.items.iter().filter(|item| !matches!(item, Value::Nil)).map(shown_bytes).collect()
         }
         Value::Nil => Vec::new(),
-        other => vec![shown(other)],
+        other => vec![shown_bytes(other)],
     }
 }
 
@@ -248,10 +248,8 @@ fn slice(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 }
 
 fn chunk(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
+    let list = of(args, 1, "chunk")?;
     let size =
         usize::try_from(int(&args[0])).ok().filter(|size| *size > 0).ok_or("the size must be above 0")?;
-    Ok(Value::list(
-        &Type::ANYS,
-        of(args, 1, "chunk")?.chunks(size).map(|chunk| anys(chunk.to_vec())).collect(),
-    ))
+    Ok(Value::list(&Type::ANYS, list.chunks(size).map(|chunk| anys(chunk.to_vec())).collect()))
 }

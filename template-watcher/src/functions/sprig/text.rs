@@ -5,7 +5,7 @@ use go_template::{Key, Signature, Type, Value};
 use super::{TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
 use crate::functions::raw;
 use crate::functions::text::{is_between_letters, lower, pattern, replace_all, replaced, trimmed, upper};
-use crate::functions::{Context, Row, bytes, shown, string};
+use crate::functions::{Context, Row, bytes, shown_bytes, string};
 
 const NUMBER_TEXT: Signature = Signature::new(&[Type::INT, Type::Str], Type::Str);
 const CUT: Signature = Signature::new(&[Type::INT, Type::INT, Type::Str], Type::Str);
@@ -55,10 +55,14 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         one(a, |s| s.split_whitespace().filter_map(|word| word.chars().next()).collect())
     })
     .example(r#"{{ sprig_initials "Two Words" }}"#, "TW"),
-    Row::pure("sprig_quote", JOINED, "Each value in double quotes.", |_, a| quoted(a, |s| format!("{s:?}")))
-        .example(r#"{{ sprig_quote "a" 1 }}"#, r#""a" "1""#),
-    Row::pure("sprig_squote", JOINED, "Each value in single quotes.", |_, a| quoted(a, |s| format!("'{s}'")))
-        .example(r#"{{ sprig_squote "a" 1 }}"#, "'a' '1'"),
+    Row::pure("sprig_quote", JOINED, "Each value in double quotes.", |_, a| {
+        quoted(a, |s| go_template::fmt::quoted(&s).into_bytes())
+    })
+    .example(r#"{{ sprig_quote "a" 1 }}"#, r#""a" "1""#),
+    Row::pure("sprig_squote", JOINED, "Each value in single quotes.", |_, a| {
+        quoted(a, |s| [b"'", s.as_slice(), b"'"].concat())
+    })
+    .example(r#"{{ sprig_squote "a" 1 }}"#, "'a' '1'"),
     Row::pure("sprig_cat", JOINED, "The values with blanks between them.", |_, a| quoted(a, |s| s))
         .example(r#"{{ sprig_cat "a" 1 "b" }}"#, "a 1 b"),
     Row::pure("sprig_indent", NUMBER_TEXT, "Every line moved right.", |_, a| indent(a, ""))
@@ -345,10 +349,10 @@ fn swapped(text: &str) -> String {
 }
 
 /// The values that are not nil, each written in some way, with blanks between them.
-fn quoted(args: &[Value], write: impl Fn(String) -> String) -> Result<Value, String> {
+fn quoted(args: &[Value], write: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<Value, String> {
     let parts: Vec<_> =
-        args.iter().filter(|arg| !matches!(arg, Value::Nil)).map(|arg| write(shown(arg))).collect();
-    Ok(Value::from(parts.join(" ")))
+        args.iter().filter(|arg| !matches!(arg, Value::Nil)).map(|arg| write(shown_bytes(arg))).collect();
+    Ok(Value::from(parts.join(&b' ')))
 }
 
 fn indent(args: &[Value], before: &str) -> Result<Value, String> {
