@@ -8,13 +8,14 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
 
 use crate::{
-    command::{Program, environment, inherited},
+    command::{Environment, Program, environment, inherited},
     config::{ActionConfig, Config, ConfigError, EnvConfig, Pace, TemplateConfig},
 };
 
@@ -55,8 +56,20 @@ impl Default for Host {
 /// Errors when a unit cannot be found; the watcher must not start then, for it could never reload anything.
 pub async fn resolve(config: &Config, host: &Host) -> Result<Vec<Option<Action>>, ConfigError> {
     let mut actions = Vec::new();
+    let injected = config.injected();
+    // Hundreds of templates see the same variables.
+    let mut known: Vec<(&EnvConfig, Environment)> = Vec::new();
     for template in &config.templates {
-        actions.push(of_template(config, template, host).await?);
+        let filter = &template.command_env;
+        let seen = match known.iter().find(|(other, _)| *other == filter) {
+            Some((_, seen)) => Arc::clone(seen),
+            None => {
+                let seen = environment(inherited(), filter, &injected);
+                known.push((filter, Arc::clone(&seen)));
+                seen
+            }
+        };
+        actions.push(of_template(config, template, &seen, host).await?);
     }
     Ok(actions)
 }
@@ -64,13 +77,10 @@ pub async fn resolve(config: &Config, host: &Host) -> Result<Vec<Option<Action>>
 async fn of_template(
     config: &Config,
     template: &TemplateConfig,
+    environment: &Environment,
     host: &Host,
 ) -> Result<Option<Action>, ConfigError> {
-    let program = |words: Vec<String>, limit| Program {
-        words,
-        environment: environment(inherited(), &template.command_env, &config.injected()),
-        limit,
-    };
+    let program = |words: Vec<String>, limit| Program { words, environment: Arc::clone(environment), limit };
     let own = |program| Action { program, name: None, pace: Pace::default() };
     let [word] = template.command.as_slice() else {
         let command = template.command.clone();

@@ -9,6 +9,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     pin::pin,
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,13 +35,16 @@ const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 /// What a service manager tells the process that it has started, and nobody else.
 const SUPERVISION: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
+/// All variables that a program sees; the programs of many templates share them.
+pub type Environment = Arc<[(OsString, OsString)]>;
+
 /// A program to run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
     /// One text with blanks is for the shell; otherwise a program and its arguments.
     pub words: Vec<String>,
     /// The whole environment.
-    pub environment: Vec<(OsString, OsString)>,
+    pub environment: Environment,
     /// How long it may run; zero to start it and not wait.
     pub limit: Duration,
 }
@@ -256,7 +260,7 @@ pub fn environment(
     own: impl Iterator<Item = (OsString, OsString)>,
     filter: &EnvConfig,
     injected: &[(String, String)],
-) -> Vec<(OsString, OsString)> {
+) -> Environment {
     let mut all = BTreeMap::new();
     if !filter.pristine {
         all.extend(own.filter(|(name, _)| {
@@ -356,8 +360,9 @@ mod tests {
         };
         let injected = [("ADDR".to_owned(), "x".to_owned())];
         let names = |filter: &EnvConfig| {
-            let all = environment(own(), filter, &injected).into_iter();
-            all.map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            let all = environment(own(), filter, &injected);
+            all.iter()
+                .map(|(name, value)| format!("{}={}", name.display(), value.display()))
                 .collect::<Vec<_>>()
                 .join(" ")
         };
