@@ -1,11 +1,12 @@
-//! Which functions a registry, an agent and a watcher run: what the linker lays side by side.
+//! Which functions a registry, an agent and a watcher run, and how often: what the linker lays side by side, and what has
+//! to be fast.
 //!
 //! A program's code comes into memory in pieces of 64 kB around what runs. A tenth of the binary's functions run from
 //! start to idle; spread over all of it they bring nearly all of it along. Laid together they bring little else.
 //! valgrind's callgrind writes down what runs, here while the three programs do what they do all day.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -42,7 +43,7 @@ const READS: [&str; 8] = [
 const TEMPLATE: &str =
     "{{ range service \"web\" }}{{ .Address }}:{{ .Port }}\n{{ end }}{{ key \"bench/key\" }}\n";
 
-/// The symbols of all functions that run, those of most programs first.
+/// The symbols of all functions that run, those of most programs first, each with the number of its calls: `_ZN1aE 12`.
 ///
 /// `bin` must have its symbols. Errors when valgrind is not installed or a program does not do its work.
 pub(crate) fn record(bin: &Path) -> anyhow::Result<Vec<String>> {
@@ -129,29 +130,47 @@ fn agent_config(ports: &Ports, folder: &Path, join: &str, web: SocketAddr) -> Va
     usual(subject::merge(config, &json!({ "enable_local_script_checks": true })))
 }
 
-/// The names in callgrind's output, `fn=(12) _ZN…` and `cfn=…`; a name stands there once, later its number does.
-fn functions(trace: &str) -> BTreeSet<String> {
-    let called = |line: &str| {
-        let name = line.strip_prefix("fn=").or(line.strip_prefix("cfn="))?.split_once(' ')?.1;
-        // A function that calls itself is written once more as `name'2`.
-        let name = name.split('\'').next().unwrap_or(name);
-        // Places without a name are `0x4011d6` and `(below main)`.
-        (!name.starts_with("0x") && !name.starts_with('(')).then(|| name.to_owned())
-    };
-    trace.lines().filter_map(called).collect()
+/// How often each function is called, from callgrind's output: `fn=(12) _ZN…` runs, `cfn=…` is called, as often as the next
+/// line says, `calls=3 …`. A name stands there once, later its number does.
+fn functions(trace: &str) -> BTreeMap<String, u64> {
+    let mut names = BTreeMap::new();
+    let mut calls = BTreeMap::new();
+    let mut called = String::new();
+    for line in trace.lines() {
+        if let Some(times) = line.strip_prefix("calls=") {
+            let times = times.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(1);
+            calls.entry(std::mem::take(&mut called)).and_modify(|all| *all += times).or_insert(times);
+        } else if let Some(function) = line.strip_prefix("fn=").or(line.strip_prefix("cfn=")) {
+            let (number, name) = function.split_once(' ').unwrap_or((function, ""));
+            // A function that calls itself is written once more as `name'2`.
+            let name = name.split('\'').next().unwrap_or(name);
+            if !name.is_empty() {
+                names.insert(number.to_owned(), name.to_owned());
+            }
+            called = names.get(number).cloned().unwrap_or_default();
+            calls.entry(called.clone()).or_insert(0);
+        }
+    }
+    // Places without a name are `0x4011d6` and `(below main)`.
+    calls.retain(|name, _| !name.is_empty() && !name.starts_with("0x") && !name.starts_with('('));
+    calls
 }
 
 /// Functions that the same programs run side by side; those of the most programs first.
-fn in_order(traces: &[BTreeSet<String>]) -> Vec<String> {
-    let mut runs_in = BTreeMap::<&String, Vec<usize>>::new();
+fn in_order(traces: &[BTreeMap<String, u64>]) -> Vec<String> {
+    let mut runs_in = BTreeMap::<&String, (Vec<usize>, u64)>::new();
     for (program, trace) in traces.iter().enumerate() {
-        for function in trace {
-            runs_in.entry(function).or_default().push(program);
+        for (function, times) in trace {
+            let (programs, most) = runs_in.entry(function).or_default();
+            programs.push(program);
+            *most = (*most).max(*times);
         }
     }
     let mut order: Vec<_> = runs_in.into_iter().collect();
-    order.sort_by(|(a, a_in), (b, b_in)| b_in.len().cmp(&a_in.len()).then(a_in.cmp(b_in)).then(a.cmp(b)));
-    order.into_iter().map(|(function, _)| function.clone()).collect()
+    order.sort_by(|(a, (a_in, _)), (b, (b_in, _))| {
+        b_in.len().cmp(&a_in.len()).then(a_in.cmp(b_in)).then(a.cmp(b))
+    });
+    order.into_iter().map(|(function, (_, most))| format!("{function} {most}")).collect()
 }
 
 #[cfg(test)]
@@ -160,10 +179,13 @@ mod tests {
 
     #[test]
     fn names_are_read_once_and_shared_ones_come_first() {
-        let trace = "ob=(1) /bin/x\nfn=(1) _ZN1aE\n12 3\ncfn=(2) _ZN1bE'2\ncalls=1 0\nfn=(1)\ncfn=(3) 0x1040\ncfn=(4) (below main)\n";
+        let trace = "ob=(1) /bin/x\nfn=(1) _ZN1aE\n12 3\ncfn=(2) _ZN1bE'2\ncalls=3 0\n1 2\nfn=(1)\ncfn=(3) 0x1040\ncfn=(2)\ncalls=4 +1\ncfn=(4) (below main)\n";
         let first = functions(trace);
-        assert_eq!(first.iter().collect::<Vec<_>>(), ["_ZN1aE", "_ZN1bE"]);
+        assert_eq!(
+            first.iter().map(|(name, times)| (&**name, *times)).collect::<Vec<_>>(),
+            [("_ZN1aE", 0), ("_ZN1bE", 7)]
+        );
         let second = functions("fn=(1) _ZN1bE\nfn=(2) _ZN0cE\n");
-        assert_eq!(in_order(&[first, second]), ["_ZN1bE", "_ZN1aE", "_ZN0cE"]);
+        assert_eq!(in_order(&[first, second]), ["_ZN1bE 7", "_ZN1aE 0", "_ZN0cE 0"]);
     }
 }

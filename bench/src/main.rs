@@ -115,7 +115,7 @@ enum Tool {
         #[arg(long)]
         http: SocketAddr,
     },
-    /// Print the functions that a registry, an agent and a watcher run, in the order the linker should lay them out
+    /// Print the functions that a registry, an agent and a watcher run, in the order the linker should lay them out, with their calls
     Functions {
         /// A binary with its symbols.
         bin: PathBuf,
