@@ -170,6 +170,13 @@ impl Replication {
         let peers = network::Peers::new(identity.clone(), links, moved.clone(), disk.clone());
         let raft = Raft::new(identity.server(), config, peers, log, machine).await;
         let raft = raft.map_err(|e| OpenError::Engine(e.to_string()))?;
+        let us = identity.server();
+        let alone =
+            raft.with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([us]));
+        if alone.await.map_err(|e| OpenError::Engine(e.to_string()))? {
+            // Nobody else votes, so there is nobody to wait for. What fails here is tried again by the engine's clock.
+            let _ = raft.trigger().elect(false).await;
+        }
         let contact = watch::channel(None).0;
         let receiving = Arc::new(Semaphore::new(1));
         Ok((Self { raft, open, identity, snapshots, contact, receiving, moved, disk, pace }, full))
@@ -402,6 +409,9 @@ fn config(pace: Pace) -> Config {
         election_timeout_min: ms(pace.election_min()),
         election_timeout_max: ms(pace.election_max()),
         enable_pre_vote: Some(true),
+        // Who led before it started has itself elected anew. The engine sends entries to others while they are written here;
+        // one that a crash took from this disk may be on theirs, and another one in its place would have the same name.
+        enable_leader_restore: Some(false),
         install_snapshot_timeout: Duration::from_secs(60).as_millis() as u64,
         // Entries differ in size a thousandfold, so the machine counts bytes and asks for a snapshot.
         snapshot_policy: SnapshotPolicy::Never,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{Method, Request, StatusCode};
 use http_api::body;
-use link::Link;
+use link::{Link, calls};
 use registry_state::Autopilot;
 
 use crate::{
@@ -57,6 +57,28 @@ async fn a_new_server_votes_once_it_was_well_for_the_time_that_is_set() {
     assert!(began.elapsed() >= WAIT, "{:?}", began.elapsed());
     second.end().await;
     first.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_starts_again_is_elected_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(settings(folder.path(), 1, 1, Vec::new())).await;
+    leader(std::slice::from_ref(&server)).await;
+    assert!(server.put("a", "1").await);
+    let before = term(&server).await;
+    let server = Server::start(server.end().await).await;
+    leader(std::slice::from_ref(&server)).await;
+    // An entry that a crash took from its disk may be on others'; in the same term another one would have its name.
+    assert!(term(&server).await > before);
+    server.end().await;
+}
+
+/// The term that a server knows.
+async fn term(server: &Server) -> u64 {
+    let (status, text) = server.call(Method::GET, calls::STATS, "").await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let stats: serde_json::Value = serde_json::from_str(&text).unwrap();
+    stats["raft"]["term"].as_str().unwrap().parse().unwrap()
 }
 
 /// What a server's stale answer says of itself: whether there is a leader, and milliseconds since it was heard.
