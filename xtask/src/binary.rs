@@ -32,7 +32,7 @@ pub(crate) fn build(place: &Place, functions: Option<&Path>) -> anyhow::Result<(
         Some(given) => fs::read_to_string(given).with_context(|| given.display().to_string())?,
         None => record(place, &linked)?,
     };
-    link::again(&keep, &functions, &place.binary())?;
+    link::again(&keep, &linked, &functions, &place.binary())?;
     fs::write(place.package.join("ryo.functions"), functions)?;
     fs::remove_dir_all(keep)?;
     check(place)

@@ -5,7 +5,7 @@
 //! for what runs often, as small as it can be for all else.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     env, fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -39,6 +39,9 @@ const SMALL: [&str; 4] = [
 /// Calls from which on a function counts as run often: the programs do their work some thirty times while they are looked at.
 const OFTEN: u64 = 10;
 
+/// The most functions that a round of the outliner may make.
+const OUTLINED_MAX: usize = 50_000;
+
 /// What rustc needs to know to call this program as its linker.
 pub(crate) fn for_rustc(command: &mut Command, keep: &Path) -> anyhow::Result<()> {
     let linker = env::current_exe()?;
@@ -64,8 +67,8 @@ pub(crate) fn as_linker(words: &[String]) -> ExitCode {
 }
 
 /// Links what was kept once more, without symbols; the functions that `ran` (`_ZN1aE 12` a line, the calls behind the name)
-/// come first, in that order.
-pub(crate) fn again(keep: &Path, ran: &str, output: &Path) -> anyhow::Result<()> {
+/// come first, in that order. `program` is what came of the first link.
+pub(crate) fn again(keep: &Path, program: &Path, ran: &str, output: &Path) -> anyhow::Result<()> {
     let words = fs::read_to_string(keep.join(WORDS)).context("the program was not linked by xtask")?;
     let mut words: Vec<String> = words.lines().map(String::from).collect();
     let place = words.iter().position(|word| word == "-o").context("rustc names the file to write")?;
@@ -74,18 +77,15 @@ pub(crate) fn again(keep: &Path, ran: &str, output: &Path) -> anyhow::Result<()>
         .iter_mut()
         .find(|word| word.ends_with(".rcgu.o"))
         .context("rustc names the program's object")?;
-    let defined = run::output(Command::new("nm").arg("--defined-only").arg(&*object))?;
+    let symbols = |of: &Path| run::output(Command::new("nm").arg("--defined-only").arg(of));
+    let (compiled, linked) = (symbols(object.as_ref())?, symbols(program)?);
     *object = bitcode(keep).display().to_string();
 
-    let calls: Vec<(&str, u64)> = ran.lines().filter_map(calls).collect();
-    let order: String = calls.iter().map(|(name, _)| format!("{name}\n")).collect();
-    let often: HashSet<&str> =
-        calls.iter().filter(|(_, times)| *times >= OFTEN).map(|(name, _)| *name).collect();
-    let attributes: String = functions(&defined).map(|name| attributes(name, often.contains(name))).collect();
+    let ran = with_aliases(ran.lines().filter_map(calls), &linked);
     for (flag, name, text) in [
-        ("--symbol-ordering-file=", "order", &*order),
-        ("--mllvm=-forceattrs-csv-path=", "attributes", &*attributes),
-        ("--script=", "without-tables.ld", WITHOUT_TABLES),
+        ("--symbol-ordering-file=", "order", order(&ran)),
+        ("--mllvm=-forceattrs-csv-path=", "attributes", attributes(&ran, &compiled)),
+        ("--script=", "without-tables.ld", WITHOUT_TABLES.to_owned()),
     ] {
         let path = keep.join(name);
         fs::write(&path, text).with_context(|| path.display().to_string())?;
@@ -102,19 +102,51 @@ fn calls(line: &str) -> Option<(&str, u64)> {
     Some((name, times.parse().ok()?))
 }
 
-/// The names of functions in what `nm` prints: `0000000000000000 t _ZN1aE`.
-fn functions(defined: &str) -> impl Iterator<Item = &str> {
-    defined.lines().filter_map(|line| {
-        let mut words = line.split_whitespace().skip(1);
-        let kind = words.next()?;
-        words.next().filter(|_| ["t", "T", "W"].contains(&kind))
+/// Functions in what `nm` prints, `0000000000000010 t _ZN1aE`: the address and the name.
+fn functions(symbols: &str) -> impl Iterator<Item = (&str, &str)> {
+    symbols.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (address, kind) = (words.next()?, words.next()?);
+        Some((address, words.next().filter(|_| ["t", "T", "W"].contains(&kind))?))
     })
 }
 
-/// What runs often stays in one piece and its own; all else is made as small as can be. Lines of what LLVM reads.
-fn attributes(function: &str, often: bool) -> String {
-    let attributes: &[&str] = if often { &["nooutline=true", "nomerge"] } else { &["minsize"] };
-    attributes.iter().map(|attribute| format!("{function},{attribute}\n")).collect()
+/// The functions that ran, and those that the first link had put at the same place: only one of the names is noted, and the
+/// second link may keep them apart.
+fn with_aliases<'a>(ran: impl Iterator<Item = (&'a str, u64)>, linked: &'a str) -> Vec<(&'a str, u64)> {
+    let places: HashMap<&str, &str> = functions(linked).map(|(address, name)| (name, address)).collect();
+    let mut names = HashMap::<&str, Vec<&str>>::new();
+    for (address, name) in functions(linked) {
+        names.entry(address).or_default().push(name);
+    }
+    let mut all = Vec::new();
+    for (name, times) in ran {
+        let aliases = places.get(name).and_then(|address| names.remove(address));
+        all.extend(aliases.unwrap_or_default().into_iter().map(|alias| (alias, times)));
+    }
+    all
+}
+
+/// The symbols in the order to lay them out, a line each: what ran, what became of it where functions were merged, and
+/// behind them what was taken out of functions, for those that ran call some of it. Names that do not occur do no harm.
+fn order(ran: &[(&str, u64)]) -> String {
+    let functions = ran.iter().map(|(name, _)| format!("{name}\n{name}.Tgm\n"));
+    let rounds = ["", "2_", "3_"];
+    let outlined = rounds
+        .iter()
+        .flat_map(|round| (0..OUTLINED_MAX).map(move |n| format!("OUTLINED_FUNCTION_{round}{n}\n")));
+    functions.chain(outlined).collect()
+}
+
+/// Attributes for the functions that were compiled, lines of what LLVM reads: what runs often stays in one piece and its own,
+/// all else is made as small as can be.
+fn attributes(ran: &[(&str, u64)], compiled: &str) -> String {
+    let often: HashSet<&str> =
+        ran.iter().filter(|(_, times)| *times >= OFTEN).map(|(name, _)| *name).collect();
+    let of =
+        |name: &str| if often.contains(name) { &["nooutline=true", "nomerge"][..] } else { &["minsize"] };
+    let lines = |name| of(name).iter().map(move |attribute| format!("{name},{attribute}\n"));
+    functions(compiled).flat_map(|(_, name)| lines(name)).collect()
 }
 
 /// Copies the objects, which rustc removes after the link.
@@ -152,17 +184,19 @@ fn lld() -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{attributes, calls, functions};
+    use super::{attributes, calls, order, with_aliases};
 
     #[test]
-    fn functions_and_their_calls_are_read_and_become_attributes() {
-        let defined = "0000000000000000 t _ZN1aE\n0000000000000010 T main\n0000000000000000 r table\n                 U memcpy\n";
-        assert_eq!(functions(defined).collect::<Vec<_>>(), ["_ZN1aE", "main"]);
+    fn functions_that_ran_are_laid_out_and_kept_fast_under_all_their_names() {
+        let linked = "0010 t _ZN1aE\n0010 t _ZN1bE\n0020 T main\n0030 r table\n0040 t _ZN1cE\n";
         assert_eq!(
             (calls("_ZN1aE 12"), calls("_ZN1aE"), calls("_ZN1aE x")),
             (Some(("_ZN1aE", 12)), None, None)
         );
-        assert_eq!(attributes("_ZN1aE", true), "_ZN1aE,nooutline=true\n_ZN1aE,nomerge\n");
-        assert_eq!(attributes("_ZN1aE", false), "_ZN1aE,minsize\n");
+        let ran = with_aliases([("main", 1), ("_ZN1bE", 12), ("gone", 5)].into_iter(), linked);
+        assert_eq!(ran, [("main", 1), ("_ZN1aE", 12), ("_ZN1bE", 12)]);
+        assert!(order(&ran).starts_with("main\nmain.Tgm\n_ZN1aE\n_ZN1aE.Tgm\n_ZN1bE\n"));
+        let compiled = "0000 t _ZN1aE\n0000 T main\n                 U memcpy\n0000 r table\n";
+        assert_eq!(attributes(&ran, compiled), "_ZN1aE,nooutline=true\n_ZN1aE,nomerge\nmain,minsize\n");
     }
 }
