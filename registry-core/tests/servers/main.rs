@@ -19,6 +19,7 @@ use registry_core::Registry;
 use tokio::time::{sleep, timeout};
 
 use fleet::{Server, leader, settings, three, until};
+use promise::term;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_begin_a_cluster_replicate_and_go_on_without_their_leader() {
@@ -214,19 +215,17 @@ async fn one_whose_disk_is_an_older_copy_harms_nobody_and_joins_anew_without_it(
     let (data, older) = (ended.data_dir.clone().unwrap(), folder.path().join("older"));
     folder::copy(&data, &older);
     let back = Server::start(ended).await;
+    let before = term(&servers[led]).await;
     for number in 0..10 {
         assert!(servers[led].put(&format!("k{number}"), "x").await);
     }
-    until("all acknowledged", async || back.holds("k9").await.is_some()).await;
+    until("all is there", async || back.holds("k9").await.is_some()).await;
+    // The next entry is sent when these are acknowledged.
+    assert!(servers[led].put("next", "x").await);
+    until("all acknowledged", async || back.holds("next").await.is_some()).await;
     let ended = back.end().await;
     std::fs::remove_dir_all(&data).unwrap();
     folder::copy(&older, &data);
-    let term = async |server: &Server| {
-        let stats: serde_json::Value =
-            serde_json::from_str(&server.call(Method::GET, "/internal/stats", "").await.1).unwrap();
-        stats["raft"]["term"].as_str().unwrap().to_owned()
-    };
-    let before = term(&servers[led]).await;
     let forgetful = Server::start(ended).await;
     for number in 10..30 {
         assert!(servers[led].put(&format!("k{number}"), "x").await, "the two others are a majority");

@@ -74,7 +74,7 @@ async fn a_leader_that_starts_again_is_elected_anew() {
 }
 
 /// The term that a server knows.
-async fn term(server: &Server) -> u64 {
+pub(crate) async fn term(server: &Server) -> u64 {
     let (status, text) = server.call(Method::GET, calls::STATS, "").await;
     assert_eq!(status, StatusCode::OK, "{text}");
     let stats: serde_json::Value = serde_json::from_str(&text).unwrap();
