@@ -3,14 +3,18 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, StatusCode};
-use http_api::body;
-use link::Link;
-use tokio::time::timeout;
+use http_api::{Body, body};
+use link::{Link, calls::REQUEST_HEADER};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::network::Simulated;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// When what was not done is sent again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) struct Caller {
     links: Vec<Arc<Link>>,
@@ -41,9 +45,26 @@ impl Caller {
         self.links.len()
     }
 
+    /// Sends a write until it is answered as done, and gives the answer. All attempts are one request, as agents send it: one that was
+    /// on its way for long is not made after what came later.
+    pub(crate) async fn put(&mut self, target: &str, text: &str) -> String {
+        let id = Uuid::new_v4().to_string();
+        loop {
+            let request = Request::put(target).header(REQUEST_HEADER, &id);
+            let answer = self.send(request.body(body::full(text.to_owned())).unwrap()).await;
+            match answer {
+                Some(answer) if answer.status == StatusCode::OK => return answer.text,
+                _ => sleep(AGAIN).await,
+            }
+        }
+    }
+
     /// `None` when nobody has answered; after that, and after an answer that says so, another server is asked.
     pub(crate) async fn call(&mut self, method: &str, target: &str, text: String) -> Option<Answer> {
-        let request = Request::builder().method(method).uri(target).body(body::full(text)).unwrap();
+        self.send(Request::builder().method(method).uri(target).body(body::full(text)).unwrap()).await
+    }
+
+    async fn send(&mut self, request: Request<Body>) -> Option<Answer> {
         let link = self.links[self.at].clone();
         let asked = async {
             let (head, mut body) = link.call(request).await.ok()?.into_parts();

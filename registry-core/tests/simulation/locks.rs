@@ -33,7 +33,7 @@ pub(crate) async fn work(
             sleep(Duration::from_millis(rand::random_range(1..300))).await;
             // From the first attempt on it may be given back.
             lock.borrow_mut().holder = None;
-            while answers(&mut caller, &format!("{KEY}?release={session}")).await.is_none() {}
+            caller.put(&format!("{KEY}?release={session}"), "").await;
         }
         sleep(Duration::from_millis(rand::random_range(10..200))).await;
     }

@@ -22,14 +22,8 @@ pub(crate) async fn count(mut caller: Caller, acknowledged: Acknowledged, until:
         if turmoil::elapsed() >= until {
             return;
         }
-        // One step after the other: what has no answer is repeated until it has one.
-        while caller
-            .call("PUT", KEY, step.to_string())
-            .await
-            .is_none_or(|answer| answer.status != StatusCode::OK)
-        {
-            sleep(Duration::from_millis(100)).await;
-        }
+        // One step after the other.
+        caller.put(KEY, &step.to_string()).await;
         acknowledged.set(step);
         sleep(Duration::from_millis(rand::random_range(50..800))).await;
     }
