@@ -139,7 +139,7 @@ fn functions(trace: &str) -> BTreeMap<String, u64> {
     for line in trace.lines() {
         if let Some(times) = line.strip_prefix("calls=") {
             let times = times.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(1);
-            calls.entry(std::mem::take(&mut called)).and_modify(|all| *all += times).or_insert(times);
+            *calls.entry(std::mem::take(&mut called)).or_default() += times;
         } else if let Some(function) = line.strip_prefix("fn=").or(line.strip_prefix("cfn=")) {
             let (number, name) = function.split_once(' ').unwrap_or((function, ""));
             // A function that calls itself is written once more as `name'2`.

@@ -45,17 +45,17 @@ impl Caller {
         self.links.len()
     }
 
-    /// Sends a write until it is answered as done, and gives the answer. All attempts are one request, as agents send it: one that was
-    /// on its way for long is not made after what came later.
-    pub(crate) async fn put(&mut self, target: &str, text: &str) -> String {
+    /// Sends a write until it is answered as done. All attempts are one request, as agents send it: one that was on its way for
+    /// long is not made after what came later.
+    pub(crate) async fn put(&mut self, target: &str, text: &str) {
         let id = Uuid::new_v4().to_string();
         loop {
             let request = Request::put(target).header(REQUEST_HEADER, &id);
             let answer = self.send(request.body(body::full(text.to_owned())).unwrap()).await;
-            match answer {
-                Some(answer) if answer.status == StatusCode::OK => return answer.text,
-                _ => sleep(AGAIN).await,
+            if answer.is_some_and(|answer| answer.status == StatusCode::OK) {
+                return;
             }
+            sleep(AGAIN).await;
         }
     }
 
