@@ -17,7 +17,7 @@ use nix::unistd::{Group, User};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use crate::config::go_io;
+use crate::{config::go_io, diff};
 
 /// The mode of a file that is new and has none configured.
 const MODE: u32 = 0o644;
@@ -35,8 +35,8 @@ pub struct Target<'a> {
     pub path: &'a Path,
     /// The mode; `None` keeps that of the present file, or 0644, or 0600 for a secret one.
     pub perms: Option<u32>,
-    /// Whether the text is for its owner alone.
-    pub is_secret: bool,
+    /// Whether the text is for its owner alone; `None` when not said: then one with a private key is.
+    pub secret: Option<bool>,
     /// The owner, by name or number; `None` keeps it.
     pub user: Option<&'a str>,
     /// The group, by name or number; `None` keeps it.
@@ -148,8 +148,10 @@ pub fn prepare(target: &Target<'_>, text: &[u8]) -> Result<Candidate, OutputErro
     }
     // After chown, which takes set-id bits away.
     let present_mode = present.as_ref().map(|metadata| metadata.mode() & 0o7777);
-    let new_mode = if target.is_secret { MODE_SECRET } else { MODE };
-    let mode = target.perms.or(present_mode).unwrap_or(new_mode);
+    let mode = target.perms.or(present_mode).unwrap_or_else(|| {
+        let is_secret = target.secret.unwrap_or_else(|| diff::has_private_key(text));
+        if is_secret { MODE_SECRET } else { MODE }
+    });
     fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|e| refuse("chmod", e))?;
     if present.is_some() {
         attributes::copy(target.path, &path);

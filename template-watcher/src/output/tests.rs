@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 fn target(path: &Path) -> Target<'_> {
-    Target { path, perms: None, is_secret: false, user: None, group: None, backups: 0, create_dirs: true }
+    Target { path, perms: None, secret: None, user: None, group: None, backups: 0, create_dirs: true }
 }
 
 fn write(target: &Target<'_>, text: &str) -> bool {
@@ -48,7 +48,7 @@ fn mode_is_kept_unless_another_is_asked_for() {
 fn a_new_secret_is_its_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key.pem");
-    let secret = |perms| Target { is_secret: true, perms, ..target(&path) };
+    let secret = |perms| Target { secret: Some(true), perms, ..target(&path) };
     assert!(write(&secret(None), "a"));
     assert_eq!(mode(&path), 0o600);
     assert!(write(&secret(Some(0o640)), "b"));

@@ -190,7 +190,7 @@ async fn swap(
 ) -> Result<Fate, OutputError> {
     let Some(path) = slot.config.destination.as_deref() else { return Ok(Fate::Unchanged) };
     let path = file(&slot.config, path);
-    let before = match output::present(&target(&slot.config, &path, text), text)? {
+    let before = match output::present(&target(&slot.config, &path), text)? {
         Present::Same => return Ok(Fate::Unchanged),
         Present::Other(bytes) => Some(bytes),
         Present::Absent => None,
@@ -201,7 +201,7 @@ async fn swap(
         return Ok(Fate::Held(violation));
     }
     let config = &slot.config;
-    let candidate = output::prepare(&target(config, &path, text), text)?;
+    let candidate = output::prepare(&target(config, &path), text)?;
     if !config.check.is_empty()
         && let Err(reason) = check(&config.check, config.check_timeout, environment, candidate.path()).await
     {
@@ -231,12 +231,12 @@ pub(super) fn file(config: &TemplateConfig, destination: &Path) -> PathBuf {
     if config.follows_links { output::followed(destination) } else { destination.to_owned() }
 }
 
-/// A file of this text that is made as a template's own is.
-pub(super) fn target<'a>(config: &'a TemplateConfig, path: &'a Path, text: &[u8]) -> Target<'a> {
+/// A file that is made as a template's own is.
+pub(super) fn target<'a>(config: &'a TemplateConfig, path: &'a Path) -> Target<'a> {
     Target {
         path,
         perms: config.perms,
-        is_secret: config.secret.unwrap_or_else(|| diff::has_private_key(text)),
+        secret: config.secret,
         user: config.user.as_deref(),
         group: config.group.as_deref(),
         backups: config.backups,

@@ -33,7 +33,7 @@ impl Runner {
             // A template that is gone meanwhile leaves its file as it is.
             let Some(slot) = self.slots.iter_mut().find(of_file) else { continue };
             let file = file(&slot.config, &undo.destination);
-            match output::prepare(&target(&slot.config, &file, &undo.text), &undo.text) {
+            match output::prepare(&target(&slot.config, &file), &undo.text) {
                 Ok(candidate) => slot.keep_rejected(candidate),
                 Err(error) => tracing::warn!(target: "runner", "cannot keep the refused text: {error}"),
             }
@@ -50,7 +50,7 @@ impl Runner {
 }
 
 fn restore(slot: &Slot, file: &Path, undo: &Undo) -> Result<(), output::OutputError> {
-    let target = target(&slot.config, file, &undo.before);
+    let target = target(&slot.config, file);
     output::prepare(&output::Target { backups: 0, ..target }, &undo.before)?.commit()?;
     output::sync_folder(output::parent(target.path));
     Ok(())
