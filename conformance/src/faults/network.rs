@@ -5,6 +5,8 @@ use std::{
     process::Command,
 };
 
+use anyhow::Context as _;
+
 use super::run_program;
 
 /// The bridge, in the network namespace of the run itself.
@@ -14,6 +16,8 @@ pub(super) struct Network;
 impl Network {
     /// Makes the bridge, and a namespace for each of these addresses' last numbers.
     pub(super) fn new(hosts: impl IntoIterator<Item = u8>) -> anyhow::Result<Self> {
+        run_program(Command::new("nft").arg("--version"))
+            .context("nftables has to be installed, to cut hosts off")?;
         ip("link set lo up")?;
         ip("link add bridge type bridge")?;
         ip("address add 10.77.0.1/24 dev bridge")?;

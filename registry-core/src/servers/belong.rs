@@ -51,12 +51,13 @@ impl Servers {
         }
     }
 
-    /// Whether there is more to say at once, about keys.
+    /// Whether there is more to say at once, about keys. Errors also while nobody is known: a server that is just back has as
+    /// little time as is left of its lease.
     async fn sign_of_life(&self) -> Result<bool, CallFailed> {
         if self.leadership.is_serving() || self.identity.cluster().is_empty() || self.state().leaving {
             return Ok(false);
         }
-        let mut last = Ok(false);
+        let mut last = Err(nobody_leads().into());
         for address in self.ways_to_leader() {
             let address = link::resolve(&address).await?;
             match self.call(address, Method::PUT, calls::LEASE, &self.lease()).await {
@@ -280,10 +281,13 @@ impl Servers {
 
     async fn say_goodbye(&self) -> Result<(), CallFailed> {
         let leader = self.leadership.leader().filter(|leader| *leader != self.settings.server_address());
-        let nobody = || std::io::Error::new(std::io::ErrorKind::NotConnected, "nobody leads");
-        let address = link::resolve(&leader.ok_or_else(nobody)?).await?;
+        let address = link::resolve(&leader.ok_or_else(nobody_leads)?).await?;
         self.call(address, Method::DELETE, calls::LEASE, &self.lease()).await.map(drop)
     }
+}
+
+fn nobody_leads() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::NotConnected, "nobody leads")
 }
 
 /// How long a server tries to say goodbye.

@@ -125,10 +125,13 @@ impl Servers {
         Ok(())
     }
 
-    /// Removes servers whose lease has run out, as long as most of those that vote are well.
+    /// Removes servers that are gone, as long as most of those that vote are well.
     async fn remove_dead(&self, listed: &[Listed], wishes: &Autopilot) -> Result<(), String> {
-        let dead: Vec<_> =
-            listed.iter().filter(|listed| self.leases.has_failed(&listed.server.name)).collect();
+        let silent = self.settings.pace.silent();
+        let dead: Vec<_> = listed
+            .iter()
+            .filter(|listed| is_gone(self.leases.has_failed(&listed.server.name), listed.heard, silent))
+            .collect();
         let voters = listed.iter().filter(|listed| listed.voter).count();
         let dead_voters = dead.iter().filter(|dead| dead.voter).count();
         let stay = voters - dead_voters;
@@ -147,5 +150,26 @@ impl Servers {
     /// How the servers are, as the leader sees them, by their ids.
     pub(crate) fn health(&self) -> BTreeMap<u64, Health> {
         self.state().health.clone()
+    }
+}
+
+/// Whether a server is gone: its lease has run out, and the log was not answered of late either. One that is just back
+/// answers the log before it keeps its lease again.
+fn is_gone(lease_ran_out: bool, heard: Option<Duration>, silent: Duration) -> bool {
+    lease_ran_out && heard.is_none_or(|heard| heard >= silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_answers_the_log_again_is_not_removed_before_its_lease_is_known() {
+        let (silent, long_ago, just_now) =
+            (Duration::from_secs(1), Duration::from_secs(5), Duration::from_millis(20));
+        assert!(is_gone(true, Some(long_ago), silent));
+        assert!(is_gone(true, None, silent));
+        assert!(!is_gone(true, Some(just_now), silent));
+        assert!(!is_gone(false, Some(long_ago), silent));
     }
 }
