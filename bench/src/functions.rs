@@ -6,7 +6,7 @@
 //! valgrind's callgrind writes down what runs, here while the three programs do what they do all day.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -40,10 +40,12 @@ const READS: [&str; 8] = [
     "/v1/agent/checks",
     "/v1/agent/metrics",
 ];
-const TEMPLATE: &str =
-    "{{ range service \"web\" }}{{ .Address }}:{{ .Port }}\n{{ end }}{{ key \"bench/key\" }}\n";
+const TEMPLATE: &str = "\
+{{ range service \"web\" }}{{ .Node }} {{ .Address }}:{{ .Port }}\n{{ end }}{{ key \"bench/key\" }}
+{{ range ls \"bench\" }}{{ .Key }}={{ .Value }}\n{{ end }}{{ if keyExists \"no\" }}no{{ else }}{{ keyOrDefault \"bench/no\" \"no\" }}{{ end }}
+";
 
-/// The symbols of all functions that run, those of most programs first, each with the number of its calls: `_ZN1aE 12`.
+/// The symbols of all functions that run, the watcher's first, then the agent's, each with the number of its calls: `_ZN1aE 12`.
 ///
 /// `bin` must have its symbols. Errors when valgrind is not installed or a program does not do its work.
 pub(crate) fn record(bin: &Path) -> anyhow::Result<Vec<String>> {
@@ -62,19 +64,20 @@ pub(crate) fn record(bin: &Path) -> anyhow::Result<Vec<String>> {
         |ports, folder| agent_config(ports, folder, &join, registry.http()),
         |server| server.get("/v1/health/service/web").is_ok_and(|answer| answer.text().contains("passing")),
     )?;
-    let watch =
-        format!("{TRACE} template -consul-addr {} -template {{dir}}/in:{{dir}}/out:true", registry.http());
     let watcher = Server::start(
-        &watch,
+        &format!("{TRACE} template -config {{dir}}/watcher.hcl -template {{dir}}/in:{{dir}}/second:true"),
         bin,
         |_, folder| {
-            fs::write(folder.join("in"), TEMPLATE).expect("the folder is new and ours");
+            let write =
+                |name, text: &str| fs::write(folder.join(name), text).expect("the folder is new and ours");
+            write("in", TEMPLATE);
+            write("watcher.hcl", &watcher_config(registry.http(), folder));
             json!({})
         },
-        |server| server.folder().join("out").exists(),
+        |server| ["first", "second"].iter().all(|name| server.folder().join(name).exists()),
     )?;
     work(&registry, &agent)?;
-    let traces = [registry, agent, watcher].map(|mut server| {
+    let traces = [watcher, agent, registry].map(|mut server| {
         server.interrupt(END_MAX);
         let path = server.folder().join("functions");
         let trace = fs::read(&path).with_context(|| format!("no trace; it said: {}", server.log_tail()))?;
@@ -130,6 +133,17 @@ fn agent_config(ports: &Ports, folder: &Path, join: &str, web: SocketAddr) -> Va
     usual(subject::merge(config, &json!({ "enable_local_script_checks": true })))
 }
 
+/// A template of a file, beside the one of the command line.
+fn watcher_config(registry: SocketAddr, folder: &Path) -> String {
+    let at = |name| folder.join(name).display().to_string();
+    format!(
+        "consul {{\n  address = \"{registry}\"\n}}\nlog_level = \"info\"\n\
+         template {{\n  source = \"{}\"\n  destination = \"{}\"\n  perms = 0644\n  command = \"true\"\n}}\n",
+        at("in"),
+        at("first")
+    )
+}
+
 /// How often each function is called, from callgrind's output: `fn=(12) _ZN…` runs, `cfn=…` is called, as often as the next
 /// line says, `calls=3 …`. A name stands there once, later its number does.
 fn functions(trace: &str) -> BTreeMap<String, u64> {
@@ -156,29 +170,26 @@ fn functions(trace: &str) -> BTreeMap<String, u64> {
     calls
 }
 
-/// Functions that the same programs run side by side; those of the most programs first.
+/// Functions that the same programs run side by side, all that the first program runs before what only others do: the smallest
+/// program is to have its code in one piece, also what is folded with code of the others.
 fn in_order(traces: &[BTreeMap<String, u64>]) -> Vec<String> {
-    let mut runs_in = BTreeMap::<&String, (Vec<usize>, u64)>::new();
-    for (program, trace) in traces.iter().enumerate() {
-        for (function, times) in trace {
-            let (programs, most) = runs_in.entry(function).or_default();
-            programs.push(program);
-            *most = (*most).max(*times);
-        }
-    }
-    let mut order: Vec<_> = runs_in.into_iter().collect();
-    order.sort_by(|(a, (a_in, _)), (b, (b_in, _))| {
-        b_in.len().cmp(&a_in.len()).then(a_in.cmp(b_in)).then(a.cmp(b))
-    });
-    order.into_iter().map(|(function, (_, most))| format!("{function} {most}")).collect()
+    let functions: BTreeSet<&String> = traces.iter().flat_map(BTreeMap::keys).collect();
+    let left_out =
+        |function: &String| traces.iter().map(|trace| !trace.contains_key(function)).collect::<Vec<_>>();
+    let mut order: Vec<_> = functions.into_iter().collect();
+    order.sort_by_key(|function| left_out(function));
+    let most = |function| traces.iter().filter_map(|trace| trace.get(function)).max().unwrap_or(&0);
+    order.into_iter().map(|function| format!("{function} {}", most(function))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{functions, in_order};
 
     #[test]
-    fn names_are_read_once_and_shared_ones_come_first() {
+    fn names_are_read_once_and_the_first_programs_come_first() {
         let trace = "ob=(1) /bin/x\nfn=(1) _ZN1aE\n12 3\ncfn=(2) _ZN1bE'2\ncalls=3 0\n1 2\nfn=(1)\ncfn=(3) 0x1040\ncfn=(2)\ncalls=4 +1\ncfn=(4) (below main)\n";
         let first = functions(trace);
         assert_eq!(
@@ -186,6 +197,9 @@ mod tests {
             [("_ZN1aE", 0), ("_ZN1bE", 7)]
         );
         let second = functions("fn=(1) _ZN1bE\nfn=(2) _ZN0cE\n");
-        assert_eq!(in_order(&[first, second]), ["_ZN1bE 7", "_ZN1aE 0", "_ZN0cE 0"]);
+        let third = functions("fn=(1) _ZN1aE\n");
+        assert_eq!(in_order(&[first, second, third]), ["_ZN1bE 7", "_ZN1aE 0", "_ZN0cE 0"]);
+        let (a, b) = (functions("fn=(1) _ZN1aE\n"), functions("fn=(1) _ZN1aE\nfn=(2) _ZN1bE\n"));
+        assert_eq!(in_order(&[BTreeMap::new(), a, b]), ["_ZN1aE 0", "_ZN1bE 0"]);
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{run, say};
+use crate::{constants, run, say};
 
 /// The folder to keep what is linked in; set for rustc.
 const KEEP: &str = "RYO_LINK_KEEP";
@@ -22,14 +22,14 @@ const WORDS: &str = "words";
 /// For both links. Relocations take a tenth of the room when they are packed, which musl and lld know, and functions whose code
 /// is the same share it (no code of ours or of the libraries compares the addresses of functions).
 const FLAGS: [&str; 2] = ["--pack-dyn-relocs=relr", "--icf=all"];
-/// For the last link: the tables for unwinding stay behind, a tenth of the program. A panic ends it after its line in the log,
+/// For the last two links: the tables for unwinding stay behind, a tenth of the program. A panic ends it after its line in the log,
 /// which names the place; what called that place is only told by a program that has its symbols.
 const WITHOUT_TABLES: &str =
     "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) *(.gcc_except_table*) } } INSERT AFTER .rodata;";
 
-/// For the last link: code is made of the bitcode as it is, with the attributes that `again` gives to functions. Sequences of
-/// instructions that occur twice become functions, but for those in functions that run often; functions that differ in a
-/// constant become one.
+/// For the second link: code is made of the bitcode as it is, with the attributes that `again` gives to functions. Sequences of
+/// instructions that occur twice become functions, but for those in functions that run, which would bring in pages of far-off
+/// code; functions that differ in a constant become one.
 const SMALL: [&str; 4] = [
     "--lto-newpm-passes=forceattrs",
     "--mllvm=-enable-machine-outliner=always",
@@ -66,8 +66,9 @@ pub(crate) fn as_linker(words: &[String]) -> ExitCode {
     }
 }
 
-/// Links what was kept once more, without symbols; the functions that `ran` (`_ZN1aE 12` a line, the calls behind the name)
-/// come first, in that order. `program` is what came of the first link.
+/// Links what was kept twice more, without symbols: makes code anew, then lays its constants out. The functions that `ran` (`_ZN1aE 12`
+/// a line, the calls behind the name) come first, in that order, and so do the constants that they use. `program` is what came of
+/// the first link.
 pub(crate) fn again(keep: &Path, program: &Path, ran: &str, output: &Path) -> anyhow::Result<()> {
     let words = fs::read_to_string(keep.join(WORDS)).context("the program was not linked by xtask")?;
     let mut words: Vec<String> = words.lines().map(String::from).collect();
@@ -80,6 +81,7 @@ pub(crate) fn again(keep: &Path, program: &Path, ran: &str, output: &Path) -> an
     let symbols = |of: &Path| run::output(Command::new("nm").arg("--defined-only").arg(of));
     let (compiled, linked) = (symbols(object.as_ref())?, symbols(program)?);
     *object = bitcode(keep).display().to_string();
+    let object = object.clone();
 
     let ran = with_aliases(ran.lines().filter_map(calls), &linked);
     for (flag, name, text) in [
@@ -91,9 +93,27 @@ pub(crate) fn again(keep: &Path, program: &Path, ran: &str, output: &Path) -> an
         fs::write(&path, text).with_context(|| path.display().to_string())?;
         words.push(format!("{flag}{}", path.display()));
     }
-    words.extend(FLAGS.iter().chain(&SMALL).map(|flag| String::from(*flag)));
-    words.extend(["--no-warn-symbol-ordering", "--strip-all"].map(String::from));
+    words.extend(
+        FLAGS.iter().chain(&["--no-warn-symbol-ordering", "--strip-all"]).map(|flag| String::from(*flag)),
+    );
+    let made = keep.join("program.o");
+    let code = format!("--lto-obj-path={}", made.display());
+    link(&[&words[..], &SMALL.map(String::from), &[code]].concat())?;
+
+    let relocations = run::output(Command::new("objdump").arg("--reloc").arg(&made))?;
+    let first = keep.join("constants.ld");
+    fs::write(&first, first_of_all(&constants::used_by(ran.iter().map(|(name, _)| *name), &relocations)))?;
+    words.push(format!("--script={}", first.display()));
+    for word in words.iter_mut().filter(|word| **word == object) {
+        *word = made.display().to_string();
+    }
     link(&words)
+}
+
+/// A script that lays those sections before all other constants.
+fn first_of_all(sections: &[&str]) -> String {
+    let lines: String = sections.iter().map(|section| format!("*(\"{section}\")\n")).collect();
+    format!("SECTIONS {{ .rodata.ran : {{\n{lines}}} }} INSERT BEFORE .rodata;\n")
 }
 
 /// `_ZN1aE 12`: the function and its calls.
@@ -138,13 +158,17 @@ fn order(ran: &[(&str, u64)]) -> String {
     functions.chain(outlined).collect()
 }
 
-/// Attributes for the functions that were compiled, lines of what LLVM reads: what runs often stays in one piece and its own,
-/// all else is made as small as can be.
+/// Attributes for the functions that were compiled, lines of what LLVM reads: what runs stays in one piece, what runs often also
+/// as fast as it is; all else is made as small as can be.
 fn attributes(ran: &[(&str, u64)], compiled: &str) -> String {
     let often: HashSet<&str> =
         ran.iter().filter(|(_, times)| *times >= OFTEN).map(|(name, _)| *name).collect();
-    let of =
-        |name: &str| if often.contains(name) { &["nooutline=true", "nomerge"][..] } else { &["minsize"] };
+    let ran: HashSet<&str> = ran.iter().map(|(name, _)| *name).collect();
+    let of = |name: &str| match (ran.contains(name), often.contains(name)) {
+        (_, true) => &["nooutline=true", "nomerge"][..],
+        (true, false) => &["minsize", "nooutline=true"],
+        (false, false) => &["minsize"],
+    };
     let lines = |name| of(name).iter().map(move |attribute| format!("{name},{attribute}\n"));
     functions(compiled).flat_map(|(_, name)| lines(name)).collect()
 }
@@ -197,6 +221,9 @@ mod tests {
         assert_eq!(ran, [("main", 1), ("_ZN1aE", 12), ("_ZN1bE", 12)]);
         assert!(order(&ran).starts_with("main\nmain.Tgm\n_ZN1aE\n_ZN1aE.Tgm\n_ZN1bE\n"));
         let compiled = "0000 t _ZN1aE\n0000 T main\n                 U memcpy\n0000 r table\n";
-        assert_eq!(attributes(&ran, compiled), "_ZN1aE,nooutline=true\n_ZN1aE,nomerge\nmain,minsize\n");
+        assert_eq!(
+            attributes(&ran, compiled),
+            "_ZN1aE,nooutline=true\n_ZN1aE,nomerge\nmain,minsize\nmain,nooutline=true\n"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask package`: makes what ships, in `target/package/`.
 //!
-//! `binary` builds the static program, `link` links it, `deb` makes Debian packages of it and `image` a container image;
+//! `binary` builds the static program, `link` links it, `constants` says what of it lies together, `deb` makes Debian packages of
+//! it and `image` a container image;
 //! `place` says where things lie, `run` starts programs.
 //!
 //! It needs what `packaging/README.md` lists.
@@ -10,6 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, bail};
 
 mod binary;
+mod constants;
 mod deb;
 mod image;
 mod link;
