@@ -58,6 +58,11 @@ pub(super) fn call(name: &str, args: &[Slot]) -> Result<Slot, String> {
     }
 }
 
+/// The type of a value, or of what an object's pointer points at.
+fn pointed_at(value: &Value) -> String {
+    value.ty().to_string().trim_start_matches('*').to_owned()
+}
+
 fn size(length: usize) -> Slot {
     Slot::given(Value::int(i64::try_from(length).unwrap_or(i64::MAX)))
 }
@@ -70,7 +75,7 @@ fn len(of: &Slot) -> Result<Slot, String> {
         Value::List(list) => Ok(size(list.items.len())),
         Value::Map(map) => Ok(size(map.entries().len())),
         Value::Stream(_) => Ok(size(0)),
-        other => Err(format!("len of type {}", other.ty())),
+        other => Err(format!("len of type {}", pointed_at(&other))),
     }
 }
 
@@ -95,10 +100,10 @@ fn index(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
             Value::Map(map) => {
                 let key = key_for(position, map.key_type())?;
                 let element = map.ty.element();
-                let found = map.entries().get(&key).cloned();
+                let found = key.and_then(|key| map.entries().get(&key).cloned());
                 Slot::of(found.unwrap_or_else(|| Value::zero(element)), element)
             }
-            other => return Err(format!("can't index item of type {}", other.ty())),
+            other => return Err(format!("can't index item of type {}", pointed_at(&other))),
         };
     }
     Ok(item)
@@ -118,8 +123,8 @@ fn position_in(slot: &Slot, length: usize) -> Result<usize, String> {
     }
 }
 
-/// The key an argument makes for a map with keys of this type.
-fn key_for(slot: &Slot, wanted: Type) -> Result<Key, String> {
+/// The key an argument makes for a map with keys of this type; none for what could be a key, but is none of ours.
+fn key_for(slot: &Slot, wanted: Type) -> Result<Option<Key>, String> {
     let fits = match (&slot.value, wanted) {
         (Value::Nil, Type::Any) => true,
         (Value::Nil, _) => return Err(format!("value is nil; should be of type {wanted}")),
@@ -128,16 +133,20 @@ fn key_for(slot: &Slot, wanted: Type) -> Result<Key, String> {
     };
     match (Key::of(&slot.value), wanted) {
         _ if !fits => Err(format!("value has type {}; should be {wanted}", slot.value.ty())),
-        (Some(Key::Uint(u)), Type::Int(_)) => Ok(Key::Int(i64::try_from(u).unwrap_or(i64::MAX))),
-        (Some(key), _) => Ok(key),
-        (None, _) => Err(format!("unhashable type {}", slot.value.ty())),
+        (Some(Key::Uint(u)), Type::Int(_)) => Ok(Some(Key::Int(u.cast_signed()))),
+        (Some(Key::Int(i)), Type::Uint(_)) => Ok(Some(Key::Uint(i.cast_unsigned()))),
+        (Some(key), _) => Ok(Some(key)),
+        (None, _) if compare::is_comparable(slot.value.ty()) => Ok(None),
+        (None, _) => Err(format!("runtime error: hash of unhashable type {}", slot.value.ty())),
     }
 }
 
 fn slice(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
     let value = of.pointee();
-    if matches!(value, Value::Nil) {
-        return Err("slice of untyped nil".to_owned());
+    match value {
+        Value::Nil => return Err("slice of untyped nil".to_owned()),
+        Value::Pointer(_, None) => return Err("slice of nil pointer".to_owned()),
+        _ => {}
     }
     if positions.len() > 3 {
         return Err(format!("too many slice indexes: {}", positions.len()));
@@ -146,12 +155,12 @@ fn slice(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
         Value::Str(_) if positions.len() == 3 => return Err("cannot 3-index slice a string".to_owned()),
         Value::Str(s) => s.len(),
         Value::List(list) => list.items.len(),
-        other => return Err(format!("can't slice item of type {}", other.ty())),
+        other => return Err(format!("can't slice item of type {}", pointed_at(other))),
     };
     let mut bounds = [0, length, length];
     for (bound, position) in bounds.iter_mut().zip(positions) {
         // Unlike index, slice does not look into what holds any value.
-        if position.any && !matches!(position.value, Value::Nil) {
+        if position.any {
             return Err("cannot index slice/array with type interface {}".to_owned());
         }
         *bound = position_in(position, length)?;

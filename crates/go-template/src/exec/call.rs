@@ -11,8 +11,10 @@ fn not_callable(slot: &Slot, given: Given<'_, '_>) -> String {
     match &slot.value {
         Value::Nil => "call of nil".to_owned(),
         value => {
-            let written = given.words.first().map_or_else(|| slot.shown(), |word| word.written());
-            format!("non-function {written} of type {}", value.ty())
+            let ty = value.ty();
+            let piped = || value.as_bytes().map_or_else(|| format!("<{ty} Value>"), |_| slot.shown());
+            let written = given.words.first().map_or_else(piped, |word| word.written());
+            format!("non-function {written} of type {ty}")
         }
     }
 }
@@ -48,10 +50,25 @@ impl<'t> Run<'t, '_> {
             let args = args.into_iter().map(|slot| slot.value).collect::<Vec<Value>>();
             self.host.call(name, args, &templates).map(|value| Slot::of(value, signature.returns))
         };
-        result.or_else(|text| {
-            self.at(node.0, node.1);
-            self.error(format!("error calling {name}: {text}"))
-        })
+        match result {
+            Ok(slot) => self.bounded(slot),
+            Err(text) => {
+                self.at(node.0, node.1);
+                self.error(format!("error calling {name}: {text}"))
+            }
+        }
+    }
+
+    /// A result, unless it is a text longer than all that may be printed. Long texts count as statements, since they take time:
+    /// one that is made of itself again and again grows fast.
+    fn bounded(&mut self, slot: Slot) -> Outcome<Slot> {
+        const STATEMENT_BYTES: usize = 1024;
+        let length = slot.value.as_bytes().map_or(0, <[u8]>::len);
+        if length > self.options.output_bytes_max {
+            return self.error(format!("more than {} bytes in a text", self.options.output_bytes_max));
+        }
+        self.steps(u64::try_from(length / STATEMENT_BYTES).unwrap_or(u64::MAX))?;
+        Ok(slot)
     }
 
     /// The arguments of a call, each checked against the signature.

@@ -1,9 +1,10 @@
 //! `eq`, `lt` and their kin: what may be compared with what.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::slot::Slot;
-use crate::types::{StructType, Type};
+use crate::types::Type;
 use crate::value::Value;
 
 /// Whether the first is equal to any of the others.
@@ -38,10 +39,13 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
             return Err(incompatible(a, b));
         }
         (Value::Nil, other) | (other, Value::Nil) => other.is_nil(),
+        (Value::Object(_), Value::Pointer(..)) | (Value::Pointer(..), Value::Object(_)) => false,
         (a, b) if kind(a) != kind(b) => return Err(not_comparable(a, b)),
         (a, b) if a.is_nil() || b.is_nil() => a.is_nil() == b.is_nil(),
-        (Value::Pointer(_, Some(a)), Value::Pointer(_, Some(b))) => std::sync::Arc::ptr_eq(a, b),
-        (Value::Struct(_), Value::Struct(other)) if !is_comparable(other.ty) => {
+        (Value::Pointer(_, Some(a)), Value::Pointer(_, Some(b))) => Arc::ptr_eq(a, b),
+        (Value::Object(a), Value::Object(b)) => Arc::ptr_eq(a, b),
+        (Value::Stream(a), Value::Stream(b)) => Arc::ptr_eq(a, b),
+        (Value::Struct(_), Value::Struct(other)) if !is_comparable(Type::Struct(other.ty)) => {
             return Err(not_comparable(a, b));
         }
         (Value::Struct(a), Value::Struct(b)) if a.ty != b.ty => false,
@@ -57,13 +61,13 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
     })
 }
 
-/// Whether records of a type can be compared: not with a list or a map in them.
-fn is_comparable(ty: &StructType) -> bool {
-    ty.fields.iter().all(|(_, field)| match field {
+/// Whether values of a type can be compared: not lists and maps, nor records with one in them.
+pub(super) fn is_comparable(ty: Type) -> bool {
+    match ty {
         Type::List(_) | Type::NamedList(..) | Type::Map(..) => false,
-        Type::Struct(inner) => is_comparable(inner),
+        Type::Struct(record) => record.fields.iter().all(|(_, field)| is_comparable(*field)),
         _ => true,
-    })
+    }
 }
 
 /// What only values of the same kind are compared by, nil aside.
@@ -122,7 +126,7 @@ fn order(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
         }
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
-        (a, b) if !is_basic(a) || !is_basic(b) || is_unordered(a) && is_unordered(b) => {
+        (a, b) if !is_basic(a) || !is_basic(b) || is_unordered(a) && kind(a) == kind(b) => {
             return Err("invalid type for comparison".to_owned());
         }
         (a, b) => return Err(incompatible(a, b)),

@@ -304,6 +304,9 @@ impl<'t> Run<'t, '_> {
             (Value::Pointer(ty, Some(record)), Type::Struct(wanted)) if *ty == wanted => {
                 Ok(Slot::given(Value::Struct(record.clone())))
             }
+            (Value::Pointer(ty, None), Type::Struct(wanted)) if *ty == wanted => {
+                self.error(format!("dereference of nil pointer of type {}", ty.name))
+            }
             _ => self.error(format!("wrong type for value; expected {wanted}; got {}", inner.ty())),
         }
     }

@@ -267,7 +267,11 @@ impl<'t> Run<'t, '_> {
 
     /// Counts a statement or a round of a loop, which may have no statements.
     fn step(&mut self) -> Outcome<()> {
-        self.nested.steps.set(self.nested.steps.get() + 1);
+        self.steps(1)
+    }
+
+    fn steps(&mut self, count: u64) -> Outcome<()> {
+        self.nested.steps.set(self.nested.steps.get().saturating_add(count));
         if self.nested.steps.get() > self.options.steps_max {
             return self.error(format!("more than {} statements executed", self.options.steps_max));
         }

@@ -42,7 +42,7 @@ pub fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
     let mut printing =
         Printing { printer: Printer::default(), args, next: 0, reordered: false, good_index: true };
     let mut rest = format;
-    while let Some(percent) = rest.iter().position(|b| *b == b'%') {
+    while let Some(percent) = rest.iter().position(|b| *b == b'%').filter(|_| !printing.printer.is_full()) {
         printing.printer.out.extend_from_slice(&rest[..percent]);
         rest = printing.verb(&rest[percent + 1..]);
     }
@@ -50,6 +50,9 @@ pub fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
     printing.extra();
     printing.printer.out
 }
+
+/// About how much is made of some values at most: a map may hold itself more than once. Who prints more is to be refused.
+const TEXT_BYTES_MAX: usize = 256 << 20;
 
 /// The largest width or precision.
 const SIZE_MAX: usize = 1_000_000;
@@ -78,6 +81,10 @@ struct Printer {
 }
 
 impl Printer {
+    fn is_full(&self) -> bool {
+        self.out.len() > TEXT_BYTES_MAX
+    }
+
     /// Adds text, padded to the width.
     fn pad(&mut self, text: &[u8]) {
         let length = count_chars(text);
@@ -181,12 +188,13 @@ impl<'a> Printing<'a> {
             self.good_index = false;
             return (&format[1..], false);
         };
-        let number = std::str::from_utf8(&format[1..end]).ok().and_then(|text| text.parse::<usize>().ok());
-        match number {
+        let (number, after) = number_at(&format[1..end]);
+        let is_number = number.is_some() && after.is_empty();
+        match number.filter(|_| is_number) {
             Some(number) if (1..=self.args.len()).contains(&number) => self.next = number - 1,
             _ => self.good_index = false,
         }
-        (&format[end + 1..], true)
+        (&format[end + 1..], is_number)
     }
 
     fn width<'f>(&mut self, format: &'f [u8], after_index: &mut bool) -> &'f [u8] {
@@ -210,7 +218,11 @@ impl<'a> Printing<'a> {
     }
 
     fn precision<'f>(&mut self, format: &'f [u8], after_index: &mut bool) -> &'f [u8] {
+        // A dot at the very end is taken for the verb.
         let [b'.', rest @ ..] = format else { return format };
+        if rest.is_empty() {
+            return format;
+        }
         if *after_index {
             self.good_index = false;
         }
@@ -260,8 +272,16 @@ impl<'a> Printing<'a> {
     }
 }
 
+/// A written width or precision. One that grows too large takes the rest of the format with it.
 fn number_at(format: &[u8]) -> (Option<usize>, &[u8]) {
     let digits = format.iter().take_while(|b| b.is_ascii_digit()).count();
-    let number = std::str::from_utf8(&format[..digits]).ok().and_then(|text| text.parse().ok());
-    (number.filter(|number| *number <= SIZE_MAX), &format[digits..])
+    let mut number = None;
+    for digit in &format[..digits] {
+        let so_far = number.unwrap_or(0);
+        if so_far > SIZE_MAX {
+            return (None, &[]);
+        }
+        number = Some(so_far * 10 + usize::from(digit - b'0'));
+    }
+    (number, &format[digits..])
 }

@@ -24,8 +24,9 @@ impl Printer {
             }
             'U' => {
                 let bits = if negative { size.wrapping_neg() } else { size };
-                let mut text =
-                    format!("U+{:0width$X}", bits, width = self.flags.precision.unwrap_or(4).max(4));
+                let digits = format!("{bits:X}");
+                let missing = self.flags.precision.unwrap_or(4).max(4).saturating_sub(digits.len());
+                let mut text = format!("U+{}{digits}", "0".repeat(missing));
                 if let Some(c) = character().filter(|c| self.flags.sharp && quote::is_printable(*c)) {
                     text.push_str(&format!(" '{c}'"));
                 }
@@ -90,7 +91,7 @@ impl Printer {
         let mut text = match verb {
             'v' | 'g' | 'G' => general(number, precision),
             'e' | 'E' => exponential(number, precision.unwrap_or(6)),
-            'f' | 'F' => format!("{number:.*}", precision.unwrap_or(6)),
+            'f' | 'F' => fixed(number, precision.unwrap_or(6)),
             'x' | 'X' => hexadecimal(number, precision),
             'b' => binary_exponent(number),
             _ => return false,
@@ -208,7 +209,27 @@ fn hexadecimal(number: f64, precision: Option<usize>) -> String {
 
 /// `1.5e+06`: at least two digits of exponent.
 fn exponential(number: f64, precision: usize) -> String {
-    with_exponent(&format!("{number:.precision$e}"))
+    with_exponent(&scientific(number, precision))
+}
+
+/// More places than any float has: all that follow are noughts, and Rust would not write so many.
+const PLACES_MAX: usize = 1_100;
+
+/// A float with so many places.
+fn fixed(number: f64, places: usize) -> String {
+    let text = format!("{number:.*}", places.min(PLACES_MAX));
+    if number.is_finite() { text + &"0".repeat(places.saturating_sub(PLACES_MAX)) } else { text }
+}
+
+/// `1.5e6`, with so many places.
+fn scientific(number: f64, places: usize) -> String {
+    let text = format!("{number:.*e}", places.min(PLACES_MAX));
+    match text.split_once('e') {
+        Some((digits, exponent)) if places > PLACES_MAX => {
+            format!("{digits}{}e{exponent}", "0".repeat(places - PLACES_MAX))
+        }
+        _ => text,
+    }
 }
 
 fn with_exponent(text: &str) -> String {
@@ -225,11 +246,11 @@ fn general(number: f64, precision: Option<usize>) -> String {
     if !number.is_finite() {
         return number.to_string();
     }
-    let scientific = match precision {
+    let shortest = match precision {
         None => format!("{number:e}"),
-        Some(precision) => without_trailing_zeros(&format!("{number:.*e}", precision.max(1) - 1)),
+        Some(precision) => without_trailing_zeros(&scientific(number, precision.clamp(1, PLACES_MAX) - 1)),
     };
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
     let exponent: i64 = exponent.parse().unwrap_or(0);
     let digits = i64::try_from(mantissa.chars().filter(char::is_ascii_digit).count()).unwrap_or(i64::MAX);
     let limit = match precision {
@@ -241,7 +262,7 @@ fn general(number: f64, precision: Option<usize>) -> String {
         }
     };
     if exponent < -4 || exponent >= limit {
-        return with_exponent(&scientific);
+        return with_exponent(&shortest);
     }
     let places = usize::try_from((digits - 1 - exponent).max(0)).unwrap_or(0);
     format!("{number:.places$}")

@@ -19,7 +19,9 @@ impl Printer {
             ('v', Value::Nil) => self.pad(b"<nil>"),
             (_, Value::Nil) => self.bad(verb, arg),
             // For errors only, which no value is.
-            ('w', arg) => self.bad(verb, arg),
+            ('w', arg) if !matches!(arg, Value::List(list) if bytes_of(list).is_some()) => {
+                self.bad(verb, arg)
+            }
             // No address can be told but that of nothing.
             ('p', arg) if arg.is_nil() => self.pad(b"0x0"),
             ('p', arg) => self.bad(verb, arg),
@@ -51,7 +53,7 @@ impl Printer {
     }
 
     fn value(&mut self, value: &Value, verb: char, depth: usize) {
-        if depth > DEPTH_MAX {
+        if depth > DEPTH_MAX || self.is_full() {
             self.out.extend_from_slice(b"...");
             return;
         }
@@ -105,10 +107,12 @@ impl Printer {
             Value::Pointer(_, None) if matches!(verb, 'b' | 'o' | 'd' | 'x' | 'X') => {
                 self.integer(false, 0, false, verb);
             }
-            Value::Object(object) if matches!(verb, 'v' | 's') => {
-                let text = object.text().unwrap_or_else(|| format!("&{{{}}}", object.type_name()));
-                self.pad(text.as_bytes());
-            }
+            Value::Object(object) if matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') => match object.text() {
+                Some(text) => {
+                    self.string(text.as_bytes(), verb);
+                }
+                None => self.pad(format!("&{{{}}}", object.type_name()).as_bytes()),
+            },
             // Its address would differ each time.
             Value::Stream(_) if verb == 'v' => self.pad(value.ty().to_string().as_bytes()),
             _ => self.bad(verb, value),
@@ -118,7 +122,7 @@ impl Printer {
     fn string(&mut self, bytes: &[u8], verb: char) -> bool {
         match verb {
             'v' if self.flags.sharp_v => {
-                let text = quote::quoted(bytes);
+                let text = quote::quoted(self.cut(bytes));
                 self.pad(text.as_bytes());
             }
             'v' | 's' => {
@@ -181,7 +185,8 @@ impl Printer {
         }
         if self.flags.sharp_v {
             let nil = if list.nil { "(nil)" } else { "{" };
-            let ty = if bytes_of(list).is_some() { "[]byte".to_owned() } else { list.ty.to_string() };
+            let is_bytes = depth == 0 && bytes_of(list).is_some();
+            let ty = if is_bytes { "[]byte".to_owned() } else { list.ty.to_string() };
             self.out.extend_from_slice(format!("{ty}{nil}").as_bytes());
             if !list.nil {
                 self.joined(&list.items, b", ", verb, depth);

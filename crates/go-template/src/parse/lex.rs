@@ -143,7 +143,8 @@ impl<'a> Lexer<'a> {
             '`' => self.raw_string(),
             '\'' => self.quoted(b'\'', Kind::CharConstant, "unterminated character constant"),
             '$' => self.name(1, Kind::Variable),
-            '.' if rest.get(1).is_some_and(u8::is_ascii_digit) => self.number(),
+            // a lone dot at the very end is read as a number that has no digits
+            '.' if rest.get(1).is_none_or(u8::is_ascii_digit) => self.number(),
             '.' => self.dot(),
             '+' | '-' | '0'..='9' => self.number(),
             c if is_alphanumeric(c) => self.word(),
@@ -205,10 +206,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn dot(&mut self) -> Token {
-        if self.rest().len() > 1 && decode(&self.rest()[1..]).is_some_and(|(c, _)| is_alphanumeric(c)) {
-            return self.name(1, Kind::Field);
-        }
-        self.terminated(Kind::Dot, 1)
+        let length = name_length(&self.rest()[1..]);
+        self.terminated(if length == 0 { Kind::Dot } else { Kind::Field }, 1 + length)
     }
 
     /// A variable or field: the mark before it and a name, perhaps empty.
@@ -234,11 +233,11 @@ impl<'a> Lexer<'a> {
         let ends = match decode(after) {
             None => true,
             Some((c, _)) => {
-                matches!(c, ' ' | '\t' | '\r' | '\n' | '.' | ',' | '|' | ':' | '=' | ')' | '(')
+                matches!(c, ' ' | '\t' | '\r' | '\n' | '.' | ',' | '|' | ':' | ')' | '(')
                     || after.starts_with(self.delimiters.right.as_bytes())
             }
         };
-        if !ends && (kind != Kind::Dot) {
+        if !ends {
             let (c, width) = decode(after).expect("only a character can be wrong");
             self.skip(length);
             let token = self.error(format!("bad character {}", named(c)));
@@ -250,18 +249,20 @@ impl<'a> Lexer<'a> {
 
     fn number(&mut self) -> Token {
         let (length, valid) = scan_number(self.rest());
+        let mut end = length;
+        let complex = valid && matches!(self.rest().get(length), Some(b'+' | b'-'));
+        let valid = if complex {
+            let (more, valid) = scan_number(&self.rest()[length..]);
+            end += more;
+            valid && self.rest()[end - 1] == b'i'
+        } else {
+            valid
+        };
         if !valid {
-            let text = crate::fmt::quoted(&self.rest()[..length]);
+            let text = crate::fmt::quoted(&self.rest()[..end]);
             return self.error(format!("bad number syntax: {text}"));
         }
-        let complex = matches!(self.rest().get(length), Some(b'+' | b'-'))
-            && scan_number(&self.rest()[length..]).1
-            && self.rest()[..length + scan_number(&self.rest()[length..]).0].ends_with(b"i");
-        if complex {
-            let length = length + scan_number(&self.rest()[length..]).0;
-            return self.take(Kind::Complex, length);
-        }
-        self.take(Kind::Number, length)
+        self.take(if complex { Kind::Complex } else { Kind::Number }, end)
     }
 }
 
@@ -294,7 +295,6 @@ fn scan_number(text: &[u8]) -> (usize, bool) {
     }
     match decode(&text[at..]) {
         Some((c, width)) if is_alphanumeric(c) => (at + width, false),
-        Some(('-', _)) if text.get(at + 1).is_some_and(|b| !b.is_ascii_digit()) => (at + 1, false),
         _ => (at, true),
     }
 }

@@ -34,8 +34,7 @@ fn unescape(text: &[u8], quote: u8) -> Option<(Unit, &[u8])> {
             return None;
         }
         let (c, width) = decode(text)?;
-        let unit = if width == 1 && !text[0].is_ascii() { Unit::Byte(text[0]) } else { Unit::Char(c) };
-        return Some((unit, &text[width..]));
+        return Some((Unit::Char(c), &text[width..]));
     }
     let simple = |c: char| Some((Unit::Char(c), &text[2..]));
     match text.get(1)? {
@@ -65,14 +64,16 @@ fn number(text: &[u8], from: usize, digits: usize, radix: u32) -> Option<u32> {
 /// What a character constant stands for.
 ///
 /// # Errors
-/// `malformed character constant: 'xy'`.
+/// `malformed character constant: 'xy'`, or `invalid syntax` if the first character is no good.
 pub(super) fn character(written: &[u8]) -> Result<Number, String> {
-    let malformed = || format!("malformed character constant: {}", String::from_utf8_lossy(written));
-    let inner = written.get(1..written.len() - 1).filter(|inner| !inner.is_empty()).ok_or_else(malformed)?;
-    let code = match unescape(inner, b'\'') {
-        Some((Unit::Char(c), [])) => u32::from(c),
-        Some((Unit::Byte(b), [])) => u32::from(b),
-        _ => return Err(malformed()),
+    let inner = written.get(1..written.len() - 1).filter(|inner| !inner.is_empty());
+    let (unit, rest) = inner.and_then(|inner| unescape(inner, b'\'')).ok_or("invalid syntax")?;
+    if !rest.is_empty() {
+        return Err(format!("malformed character constant: {}", String::from_utf8_lossy(written)));
+    }
+    let code = match unit {
+        Unit::Char(c) => u32::from(c),
+        Unit::Byte(b) => u32::from(b),
     };
     Ok(Number {
         written: written.to_vec(),
@@ -90,14 +91,12 @@ pub(super) fn character(written: &[u8]) -> Result<Number, String> {
 /// `illegal number syntax: "-"` and `integer overflow: "1e400"`'s kin.
 pub(super) fn numeric(written: &[u8]) -> Result<Number, String> {
     let text = std::str::from_utf8(written).map_err(|_| illegal(written))?;
-    let hexadecimal =
-        text.trim_start_matches(['+', '-']).get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x"));
-    let looks_float = text.contains(['.', 'p', 'P']) || (!hexadecimal && text.contains(['e', 'E']));
+    let is_hexadecimal = text.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("0x"));
+    let looks_float = text.contains(['p', 'P']) || (!is_hexadecimal && text.contains(['.', 'e', 'E']));
     let mut number =
         Number { written: written.to_vec(), int: None, uint: None, float: None, looks_float, complex: None };
-    if let Some(parts) = text.strip_suffix('i') {
-        number.complex = Some(complex(parts).ok_or_else(|| illegal(written))?);
-        return Ok(number);
+    if let Some(imaginary) = text.strip_suffix('i').and_then(float) {
+        return Ok(complex_of(number, (0.0, imaginary)));
     }
     number.uint =
         integer(text).and_then(|(negative, size)| (!negative && !text.starts_with('+')).then_some(size));
@@ -110,32 +109,83 @@ pub(super) fn numeric(written: &[u8]) -> Result<Number, String> {
     } else if let Some(uint) = number.uint {
         number.float = Some(uint as f64);
     } else if let Some(float) = float(text) {
-        if !looks_float {
+        if !text.contains(['.', 'e', 'E', 'p', 'P']) {
             return Err(format!("integer overflow: {}", crate::fmt::quoted(written)));
         }
-        number.float = Some(float);
-        if float.fract() == 0.0 && float.abs() < 9.2e18 {
-            number.int = Some(float as i64);
-        }
-        if float.fract() == 0.0 && (0.0..1.8e19).contains(&float) {
-            number.uint = Some(float as u64);
-        }
+        (number.float, number.int, number.uint) = (Some(float), whole(float), whole_unsigned(float));
     } else {
         return Err(illegal(written));
     }
     Ok(number)
 }
 
-/// Real and imaginary part of `1+2` or of `2`, the `i` taken off.
-fn complex(parts: &str) -> Option<(f64, f64)> {
-    let part = |text: &str| numeric(text.as_bytes()).ok()?.float;
-    let sign = parts
-        .rmatch_indices(['+', '-'])
-        .find(|(at, _)| *at > 0 && !parts[..*at].ends_with(['e', 'E', 'p', 'P']));
-    match sign {
-        Some((at, _)) => Some((part(&parts[..at])?, part(&parts[at..])?)),
-        None => Some((0.0, part(parts)?)),
+/// What a number with a real and an imaginary part stands for.
+///
+/// # Errors
+/// `syntax error scanning complex number`, or which part is out of range.
+pub(super) fn complex(written: &[u8]) -> Result<Number, String> {
+    let no_complex = || "syntax error scanning complex number".to_owned();
+    let text = std::str::from_utf8(written).map_err(|_| no_complex())?;
+    let (real, imaginary) = text.split_at(decimal_length(text));
+    let end = decimal_length(imaginary);
+    if !imaginary.starts_with(['+', '-']) || !imaginary[end..].starts_with('i') {
+        return Err(no_complex());
     }
+    let part = |text: &str| {
+        let quoted = crate::fmt::quoted(text.as_bytes());
+        let out_of_range = text.parse() == Ok(f64::INFINITY) || text.parse() == Ok(f64::NEG_INFINITY);
+        let reason = if out_of_range { "value out of range" } else { "invalid syntax" };
+        float(text).ok_or_else(|| format!("strconv.ParseFloat: parsing {quoted}: {reason}"))
+    };
+    let number = Number {
+        written: written.to_vec(),
+        int: None,
+        uint: None,
+        float: None,
+        looks_float: false,
+        complex: None,
+    };
+    Ok(complex_of(number, (part(real)?, part(&imaginary[..end])?)))
+}
+
+/// How far a sign, digits and an exponent reach; of the prefixes only `0x` is known here.
+fn decimal_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let sign = |at: usize| at + usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));
+    let run = |at: usize, hexadecimal: bool| {
+        let is_digit = |b: &&u8| b.is_ascii_digit() || **b == b'_' || (hexadecimal && b.is_ascii_hexdigit());
+        at + bytes[at..].iter().take_while(is_digit).count()
+    };
+    let start = sign(0);
+    let is_hexadecimal = bytes[start..].get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"0x"));
+    let mut at = run(start + if is_hexadecimal { 2 } else { 0 }, is_hexadecimal);
+    if bytes.get(at) == Some(&b'.') {
+        at = run(at + 1, is_hexadecimal);
+    }
+    match bytes.get(at) {
+        Some(b'p' | b'P') => run(sign(at + 1), false),
+        Some(b'e' | b'E') if !is_hexadecimal => run(sign(at + 1), false),
+        _ => at,
+    }
+}
+
+/// A complex number; without an imaginary part it goes for the real one too.
+fn complex_of(number: Number, (real, imaginary): (f64, f64)) -> Number {
+    let number = Number { complex: Some((real, imaginary)), ..number };
+    if imaginary != 0.0 {
+        return number;
+    }
+    Number { float: Some(real), int: whole(real), uint: whole_unsigned(real), ..number }
+}
+
+fn whole(float: f64) -> Option<i64> {
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    (float.fract() == 0.0 && (-END..END).contains(&float)).then_some(float as i64)
+}
+
+fn whole_unsigned(float: f64) -> Option<u64> {
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    (float.fract() == 0.0 && (0.0..END).contains(&float)).then_some(float as u64)
 }
 
 fn illegal(written: &[u8]) -> String {
@@ -148,17 +198,17 @@ fn integer(text: &str) -> Option<(bool, u64)> {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let lower = digits.to_ascii_lowercase();
-    let (radix, prefixed, digits) = match lower.get(..2) {
-        Some("0x") => (16, true, &lower[2..]),
-        Some("0o") => (8, true, &lower[2..]),
-        Some("0b") => (2, true, &lower[2..]),
-        _ if lower.len() > 1 && lower.starts_with('0') => (8, true, &lower[1..]),
-        _ => (10, false, &lower[..]),
-    };
-    if !underscores_part_digits(digits, prefixed) {
+    if !underscores_part_digits(digits) {
         return None;
     }
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.get(..2) {
+        Some("0x") => (16, &lower[2..]),
+        Some("0o") => (8, &lower[2..]),
+        Some("0b") => (2, &lower[2..]),
+        _ if lower.len() > 1 && lower.starts_with('0') => (8, &lower[1..]),
+        _ => (10, &lower[..]),
+    };
     u64::from_str_radix(&digits.replace('_', ""), radix)
         .ok()
         .filter(|_| !digits.starts_with('+'))
@@ -170,21 +220,29 @@ fn signed(negative: bool, size: u64) -> Option<i64> {
 }
 
 /// Underscores may only stand between digits, or after a prefix.
-fn underscores_part_digits(digits: &str, prefixed: bool) -> bool {
-    let digits = if prefixed { digits.strip_prefix('_').unwrap_or(digits) } else { digits };
-    !(digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") || digits.is_empty())
+fn underscores_part_digits(number: &str) -> bool {
+    let hexadecimal = number.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("0x"));
+    let prefixed =
+        hexadecimal || number.get(..2).is_some_and(|prefix| matches!(prefix, "0b" | "0B" | "0o" | "0O"));
+    let is_digit = |b: u8| b.is_ascii_digit() || (hexadecimal && b.is_ascii_hexdigit());
+    let digits = &number.as_bytes()[if prefixed { 2 } else { 0 }..];
+    digits.iter().enumerate().all(|(at, byte)| {
+        let before = at.checked_sub(1).map_or(prefixed, |before| is_digit(digits[before]));
+        *byte != b'_' || (before && digits.get(at + 1).is_some_and(|after| is_digit(*after)))
+    })
 }
 
 /// A decimal or hexadecimal float.
 fn float(text: &str) -> Option<f64> {
     let body = text.trim_start_matches(['+', '-']);
+    if !underscores_part_digits(body) {
+        return None;
+    }
     if body.get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x")) {
         let size = hexadecimal_float(&body[2..])?;
         return Some(if text.starts_with('-') { -size } else { size });
     }
-    if body.contains('_') && !underscores_part_digits(body, false)
-        || !body.contains(|c: char| c.is_ascii_digit())
-    {
+    if !body.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }
     text.replace('_', "").parse().ok().filter(|float: &f64| float.is_finite())

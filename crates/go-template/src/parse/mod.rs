@@ -69,7 +69,7 @@ struct Parser<'a> {
     lookup: &'a dyn Fn(&str) -> Lookup,
     /// Tokens read too far; the next one is the last.
     ahead: Vec<Token>,
-    /// The line of the token looked at last.
+    /// The line of the token that was read last: where errors are reported.
     line: usize,
     action_line: usize,
     depth: usize,
@@ -131,18 +131,22 @@ impl Parser<'_> {
         let token = self.next_word();
         let name = self.template_name(&token, CONTEXT)?;
         self.expect(Kind::RightDelim, CONTEXT)?;
-        let body = self.own_scope(CONTEXT)?;
+        let body = self.own_scope(CONTEXT, None)?;
         self.add(name, body)
     }
 
-    /// A body that sees nothing of what is around it.
-    fn own_scope(&mut self, context: &str) -> Parsed<Block> {
+    /// A body that sees nothing of what is around it. An `else` in it is reported on a line of its own choice.
+    fn own_scope(&mut self, context: &str, line: Option<usize>) -> Parsed<Block> {
         let outer = std::mem::replace(&mut self.scope, Scope::new());
+        let action_line = std::mem::take(&mut self.action_line);
         let (body, stop) = self.list()?;
-        self.scope = outer;
+        (self.scope, self.action_line) = (outer, action_line);
         match stop {
             Stop::End => Ok(body),
-            Stop::Else => self.error(format!("unexpected {{{{else}}}} in {context}")),
+            Stop::Else => {
+                self.line = line.unwrap_or(self.line);
+                self.error(format!("unexpected {{{{else}}}} in {context}"))
+            }
         }
     }
 
@@ -267,7 +271,7 @@ impl Parser<'_> {
         let name = self.template_name(&token, CONTEXT)?;
         let pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
         self.deeper()?;
-        let body = self.own_scope(CONTEXT)?;
+        let body = self.own_scope(CONTEXT, Some(self.line))?;
         self.depth -= 1;
         self.add(name.clone(), body)?;
         Ok(Statement { position: token.position, kind: StatementKind::Template { name, pipe: Some(pipe) } })
@@ -436,8 +440,7 @@ impl Parser<'_> {
             Kind::Bool => OperandKind::Bool(token.text == b"true"),
             Kind::Variable => self.variable(&token)?,
             Kind::Field => OperandKind::Field(vec![token.text[1..].to_vec()]),
-            Kind::CharConstant => OperandKind::Number(self.number(literal::character(&token.text))?),
-            Kind::Complex | Kind::Number => OperandKind::Number(self.number(literal::numeric(&token.text))?),
+            Kind::CharConstant | Kind::Complex | Kind::Number => OperandKind::Number(self.number(&token)?),
             Kind::String | Kind::RawString => {
                 let bytes = self.unquoted(&token)?;
                 OperandKind::String { written: token.text, bytes }
@@ -457,7 +460,12 @@ impl Parser<'_> {
         Ok(Some(Operand { position: token.position, kind }))
     }
 
-    fn number(&mut self, number: Result<ast::Number, String>) -> Parsed<ast::Number> {
+    fn number(&mut self, token: &Token) -> Parsed<ast::Number> {
+        let number = match token.kind {
+            Kind::CharConstant => literal::character(&token.text),
+            Kind::Complex => literal::complex(&token.text),
+            _ => literal::numeric(&token.text),
+        };
         number.or_else(|text| self.error(text))
     }
 
@@ -517,7 +525,10 @@ impl Parser<'_> {
     }
 
     fn next(&mut self) -> Token {
-        let token = self.ahead.pop().unwrap_or_else(|| self.lexer.next());
+        if let Some(token) = self.ahead.pop() {
+            return token;
+        }
+        let token = self.lexer.next();
         self.line = token.line;
         token
     }

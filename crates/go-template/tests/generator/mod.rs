@@ -1,119 +1,34 @@
 //! Templates made at random by the language's own grammar, so that most of them mean something.
 
+mod expression;
+mod literal;
+mod words;
+
+use words::{COMMENTS, DELIMITERS, LOOPED, NAMES, TEXTS, VARIABLES};
+
 /// How deep statements and expressions stand in each other.
 const DEPTH_MAX: usize = 4;
+
+/// A template, and how it is to be read and executed.
+pub(crate) struct Case {
+    pub(crate) source: Vec<u8>,
+    pub(crate) delimiters: (&'static str, &'static str),
+    pub(crate) missing_key: &'static str,
+}
 
 /// Makes templates; the same seed makes the same ones.
 pub(crate) struct Generator {
     state: u64,
+    delimiters: (&'static str, &'static str),
     variables: Vec<String>,
     loops: usize,
     depth: usize,
-    defined: usize,
 }
-
-const FIELDS: &[&str] = &[
-    ".a",
-    ".i64",
-    ".u",
-    ".f",
-    ".big",
-    ".b",
-    ".s",
-    ".e",
-    ".n",
-    ".list",
-    ".strs",
-    ".empty",
-    ".m",
-    ".m.x",
-    ".m.y.z",
-    ".m.n",
-    ".m.nope",
-    ".sm",
-    ".sm.k",
-    ".sm.nope",
-    ".im",
-    ".rec",
-    ".rec.Name",
-    ".rec.Port",
-    ".rec.Ratio",
-    ".rec.On",
-    ".rec.Tags",
-    ".rec.Inner",
-    ".rec.Inner.Port",
-    ".rec.Next",
-    ".rec.Next.Any",
-    ".rec.Next.Next",
-    ".rec.Meta",
-    ".rec.Any",
-    ".rec.Meta.k",
-    ".recs",
-    ".val",
-    ".val.Name",
-    ".nope",
-    ".nope.more",
-    ".n.x",
-    ".a.x",
-    ".rec.Nope",
-    ".Name",
-    ".Port",
-    ".x",
-    ".k",
-];
-
-const LITERALS: &[&str] = &[
-    "0",
-    "1",
-    "2",
-    "-1",
-    "10",
-    "1.0",
-    "2.5",
-    "-0.5",
-    "1e3",
-    "1e-7",
-    "1e21",
-    "123456789",
-    "1_000",
-    "0x1F",
-    "0b101",
-    "0o17",
-    "017",
-    "0x1p4",
-    "'a'",
-    "'\\n'",
-    "'é'",
-    "\"\"",
-    "\"x\"",
-    "\"a b\"",
-    "\"k\"",
-    "\"<&>\"",
-    "\"q\\\"\\t\"",
-    "\"\\u00e9\"",
-    "`raw`",
-    "`a\\n`",
-    "true",
-    "false",
-    "nil",
-    "9223372036854775807",
-    "18446744073709551615",
-    "1i",
-    ".5",
-];
-
-const VERBS: &[&str] = &[
-    "%v", "%s", "%d", "%q", "%x", "%X", "%t", "%T", "%5d", "%-5d|", "%05d", "%+d", "%.2f", "%8.3f", "%e",
-    "%g", "%G", "%c", "%U", "%b", "%o", "%O", "%#x", "%#v", "%+v", "%6s|", "%-6s|", "%.2s", "% d", "%%",
-    "%z", "%*d", "%[2]v", "%[1]q", "%", "%!", "% x", "%#q", "%+q", "%x|%X", "%08.3f", "%+.1e", "%p",
-];
-
-const TEXTS: &[&str] = &["", " ", "\n", "text ", "a\n  b\n", "{", "}", "é ", "\t- x", "\r\n"];
 
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
         let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Generator { state, variables: Vec::new(), loops: 0, depth: 0, defined: 0 }
+        Generator { state, delimiters: DELIMITERS[0], variables: Vec::new(), loops: 0, depth: 0 }
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -123,25 +38,86 @@ impl Generator {
         usize::try_from((self.state >> 11) % limit as u64).expect("smaller than the limit")
     }
 
+    /// Whether one of so many times.
+    fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
     fn one_of(&mut self, of: &[&str]) -> String {
         let at = self.below(of.len());
         of[at].to_owned()
     }
 
-    pub(crate) fn template(&mut self) -> String {
-        (self.loops, self.depth, self.defined) = (0, 0, 0);
+    pub(crate) fn case(&mut self) -> Case {
+        let delimiters = if self.once_in(6) { self.below(DELIMITERS.len()) } else { 0 };
+        self.delimiters = DELIMITERS[delimiters];
+        let mut source = self.template().into_bytes();
+        if self.once_in(16) {
+            self.damage(&mut source);
+        }
+        let missing_key = ["default", "zero", "error"][self.below(3)];
+        Case { source, delimiters: self.delimiters, missing_key }
+    }
+
+    /// A slip of the pen, so that there is something to complain of.
+    fn damage(&mut self, source: &mut Vec<u8>) {
+        const SLIPS: &[&[u8]] = &[
+            b"",
+            b"",
+            b"{{",
+            b"}}",
+            b"(",
+            b")",
+            b"|",
+            b"$",
+            b".",
+            b":",
+            b"=",
+            b",",
+            b"\"",
+            b"`",
+            b"'",
+            b"-",
+            b"\n",
+            b" ",
+            b"\0",
+            b"\xff",
+            "é".as_bytes(),
+            b"end",
+            b"1",
+            b"/*",
+            b"*/",
+            b"\\",
+            b"a",
+            b"\n\n",
+        ];
+        let at = self.below(source.len() + 1);
+        let removed = self.below(3).min(source.len() - at);
+        let slip = SLIPS[self.below(SLIPS.len())];
+        source.splice(at..at + removed, slip.iter().copied());
+    }
+
+    fn template(&mut self) -> String {
+        // Most are short: the first error ends a template.
+        let (parts, depth) = if self.once_in(3) { (5, 0) } else { (2, DEPTH_MAX - 1) };
+        (self.loops, self.depth) = (0, depth);
         self.variables.clear();
         let mut text = String::new();
-        if self.below(4) == 0 {
-            self.defined = 1;
-            let body = self.body();
-            text = format!("{{{{define \"d\"}}}}{body}{{{{end}}}}");
-            self.variables.clear();
-        }
-        for _ in 0..1 + self.below(4) {
-            text.push_str(&self.statement());
+        for _ in 0..1 + self.below(parts) {
+            let part = if self.once_in(6) { self.definition() } else { self.statement() };
+            text.push_str(&part);
         }
         text
+    }
+
+    /// A template of its own: it sees no variables but `$`. Names come again, blank or not.
+    fn definition(&mut self) -> String {
+        let (variables, loops) = (std::mem::take(&mut self.variables), std::mem::take(&mut self.loops));
+        let name = self.one_of(NAMES);
+        let body = if self.once_in(8) { self.one_of(&["", " \n", "{{/* */}}"]) } else { self.body() };
+        (self.variables, self.loops) = (variables, loops);
+        let (head, end) = (self.action(&format!("define {name}")), self.action("end"));
+        head + &body + &end
     }
 
     /// Statements with variables of their own.
@@ -156,103 +132,115 @@ impl Generator {
 
     /// An action around some words, with or without trim marks.
     fn action(&mut self, words: &str) -> String {
-        let left = if self.below(8) == 0 { "{{- " } else { "{{" };
-        let right = if self.below(8) == 0 { " -}}" } else { "}}" };
-        let blank = if self.below(6) == 0 { "\n " } else { "" };
-        format!("{left}{words}{blank}{right}")
+        let (open, close) = self.delimiters;
+        let left = if self.once_in(8) { self.one_of(&["- ", "-\n", " ", "\t"]) } else { String::new() };
+        let right = if self.once_in(8) { self.one_of(&[" -", "\n-", " ", "\r\n"]) } else { String::new() };
+        format!("{open}{left}{words}{right}{close}")
     }
 
     fn statement(&mut self) -> String {
         let simple = self.depth >= DEPTH_MAX;
-        match self.below(if simple { 9 } else { 16 }) {
-            0..=2 => self.one_of(TEXTS),
-            3..=5 => {
+        match self.below(if simple { 9 } else { 17 }) {
+            0..=1 => self.one_of(TEXTS),
+            2..=5 => {
                 let pipe = self.pipe();
                 self.action(&pipe)
             }
             6 => self.declaration(),
-            7 => self.one_of(&["{{/* a comment */}}", "{{- /* b */ -}}", "x", "{{/* c\n */ -}}"]),
+            7 => self.comment(),
             8 => self.jump(),
             9 | 10 => self.branch("if"),
-            11 => self.branch("with"),
-            12..=14 => self.range(),
+            11 | 12 => self.branch("with"),
+            13..=15 => self.range(),
             _ => self.call(),
         }
     }
 
-    fn declaration(&mut self) -> String {
-        let pipe = self.pipe();
-        if !self.variables.is_empty() && self.below(2) == 0 {
-            let at = self.below(self.variables.len());
-            let name = self.variables[at].clone();
-            return self.action(&format!("{name} = {pipe}"));
-        }
-        let name = self.one_of(&["$x", "$y", "$z"]);
-        self.variables.push(name.clone());
-        self.action(&format!("{name} := {pipe}"))
+    fn comment(&mut self) -> String {
+        let (open, close) = self.delimiters;
+        self.one_of(COMMENTS).replace("{{", open).replace("}}", close)
     }
 
+    /// A new variable, perhaps in the place of another of the same name, or another value for a known one.
+    fn declaration(&mut self) -> String {
+        let pipe = self.pipe();
+        if !self.variables.is_empty() && self.once_in(2) {
+            let name = self.known_variable();
+            return self.action(&format!("{name} = {pipe}"));
+        }
+        let name = self.one_of(VARIABLES);
+        self.variables.push(name.clone());
+        let sign = self.one_of(&[" := ", " := ", ":=", " :="]);
+        self.action(&format!("{name}{sign}{pipe}"))
+    }
+
+    fn known_variable(&mut self) -> String {
+        let at = self.below(self.variables.len());
+        self.variables[at].clone()
+    }
+
+    /// A way out of a loop; now and then where there is none.
     fn jump(&mut self) -> String {
-        if self.loops == 0 {
+        if self.loops == 0 && !self.once_in(20) {
             return self.one_of(TEXTS);
         }
         let word = self.one_of(&["break", "continue"]);
-        let (condition, jump) = (self.pipe(), self.action(&word));
-        format!("{{{{if {condition}}}}}{jump}{{{{end}}}}")
+        let jump = self.action(&word);
+        if self.once_in(3) {
+            return jump;
+        }
+        let condition = self.pipe();
+        self.action(&format!("if {condition}")) + &jump + &self.action("end")
     }
 
     fn branch(&mut self, word: &str) -> String {
         let known = self.variables.len();
-        let mut head = self.pipe();
-        if self.below(4) == 0 {
-            let name = self.one_of(&["$x", "$w"]);
-            head = format!("{name} := {head}");
-            self.variables.push(name);
+        let mut text = String::new();
+        let mut opening = word.to_owned();
+        loop {
+            let head = self.condition();
+            text += &self.action(&format!("{opening} {head}"));
+            text += &self.body();
+            if !self.once_in(3) {
+                break;
+            }
+            // `else with` goes with `with` only.
+            let word = if self.once_in(20) { "with" } else { word };
+            opening = format!("else {word}");
         }
-        let mut text = self.action(&format!("{word} {head}"));
-        text.push_str(&self.body());
-        if self.below(4) == 0 {
-            let other = self.pipe();
-            text.push_str(&self.action(&format!("else {word} {other}")));
-            text.push_str(&self.body());
+        if self.once_in(2) {
+            text += &self.action("else");
+            text += &self.body();
         }
-        if self.below(2) == 0 {
-            text.push_str(&self.action("else"));
-            text.push_str(&self.body());
-        }
-        text.push_str(&self.action("end"));
         self.variables.truncate(known);
-        text
+        text + &self.action("end")
+    }
+
+    /// What a branch asks, perhaps kept in a variable.
+    fn condition(&mut self) -> String {
+        let head = self.pipe();
+        if !self.once_in(4) {
+            return head;
+        }
+        if !self.variables.is_empty() && self.once_in(4) {
+            return format!("{} = {head}", self.known_variable());
+        }
+        let name = self.one_of(VARIABLES);
+        self.variables.push(name.clone());
+        format!("{name} := {head}")
     }
 
     fn range(&mut self) -> String {
         let known = self.variables.len();
-        let over = match self.below(3) {
-            0 => self.pipe(),
-            _ => self.one_of(&[
-                ".list",
-                ".strs",
-                ".m",
-                ".sm",
-                ".im",
-                ".recs",
-                "3",
-                ".a",
-                ".empty",
-                ".rec.Tags",
-                ".rec.Meta",
-                "list 1 2",
-                "$.strs",
-                ".u",
-                ".i64",
-                ".n",
-                "nil",
-                "(list)",
-            ]),
-        };
-        let head = match self.below(4) {
+        let over = if self.once_in(3) { self.pipe() } else { self.one_of(LOOPED) };
+        let head = match self.below(6) {
             0 | 1 => over,
-            2 => {
+            2 if !self.variables.is_empty() => {
+                let (one, two) = (self.known_variable(), self.known_variable());
+                let names = if self.once_in(2) { one } else { format!("{one}, {two}") };
+                format!("{names} = {over}")
+            }
+            2 | 3 => {
                 self.variables.push("$v".to_owned());
                 format!("$v := {over}")
             }
@@ -265,157 +253,26 @@ impl Generator {
         self.loops += 1;
         text.push_str(&self.body());
         self.loops -= 1;
-        if self.below(3) == 0 {
+        if self.once_in(3) {
             text.push_str(&self.action("else"));
             text.push_str(&self.body());
         }
-        text.push_str(&self.action("end"));
         self.variables.truncate(known);
-        text
+        text + &self.action("end")
     }
 
+    /// A template called, or defined and called on the spot.
     fn call(&mut self) -> String {
-        if self.defined == 1 && self.below(2) == 0 {
-            let dot = self.pipe();
-            return self.action(&format!("template \"d\" {dot}"));
+        let (name, dot) = (self.one_of(NAMES), self.pipe());
+        if self.once_in(5) {
+            return self.action(&format!("template {name}"));
         }
-        if self.defined == 1 && self.loops == 0 {
-            self.defined = 2;
-            let dot = self.pipe();
-            let (variables, loops) = (std::mem::take(&mut self.variables), std::mem::take(&mut self.loops));
-            let body = self.body();
-            (self.variables, self.loops) = (variables, loops);
-            return format!("{{{{block \"c\" {dot}}}}}{body}{{{{end}}}}");
+        if !self.once_in(4) {
+            return self.action(&format!("template {name} {dot}"));
         }
-        let pipe = self.pipe();
-        self.action(&pipe)
-    }
-
-    fn pipe(&mut self) -> String {
-        let mut text = self.command();
-        while self.below(5) == 0 {
-            let stage = self.one_of(&[
-                "print",
-                "printf \"%v\"",
-                "printf \"%q\"",
-                "len",
-                "html",
-                "js",
-                "urlquery",
-                "up",
-                "echo",
-                "not",
-                "eq 1",
-                "index .list",
-                "println",
-                "plus 1",
-                "half",
-                "and true",
-                "or 0",
-                "list",
-                "printf \"%T\"",
-                "slice \"abcd\" 1",
-            ]);
-            text = format!("{text} | {stage}");
-        }
-        text
-    }
-
-    fn command(&mut self) -> String {
-        match self.below(5) {
-            0 | 1 => self.operand(),
-            _ => self.function(),
-        }
-    }
-
-    fn function(&mut self) -> String {
-        let args = |own: &mut Self, count: usize| -> String {
-            (0..count).map(|_| format!(" {}", own.operand())).collect()
-        };
-        let name = self.one_of(&[
-            "print", "println", "printf", "len", "index", "slice", "eq", "ne", "lt", "le", "gt", "ge", "and",
-            "or", "not", "html", "js", "urlquery", "echo", "list", "plus", "half", "glue", "up", "yes",
-            "printf", "index", "eq", "bad", "none", "call", "there",
-        ]);
-        let count = match name.as_str() {
-            "printf" => {
-                let format: String = (0..1 + self.below(3)).map(|_| self.one_of(VERBS) + " ").collect();
-                let count = self.below(4);
-                return format!("printf \"{format}\"{}", args(self, count));
-            }
-            "index" if self.below(2) == 0 => {
-                return self.one_of(&[
-                    "index .list 0",
-                    "index .list 1",
-                    "index .m \"x\"",
-                    "index .m \"nope\"",
-                    "index .sm \"k\"",
-                    "index .im 10",
-                    "index .im 3",
-                    "index .strs 1",
-                    "index .list 9",
-                    "index .m.y \"z\"",
-                    "index .recs 0",
-                    "index \"abc\" 1",
-                    "index .rec.Tags 0",
-                    "index .list -1",
-                    "index .sm 1",
-                    "index .m nil",
-                    "index .strs \"a\"",
-                    "index .sm .s",
-                ]);
-            }
-            "slice" if self.below(2) == 0 => {
-                return self.one_of(&[
-                    "slice .s 1",
-                    "slice .s 1 3",
-                    "slice .strs 0 1",
-                    "slice .list 1",
-                    "slice .s 9",
-                    "slice .list 2 1",
-                    "slice .list 1 2 3",
-                    "slice .s",
-                    "slice .rec.Tags 1 2",
-                ]);
-            }
-            "len" | "not" | "up" | "half" => 1,
-            "plus" | "glue" | "ne" | "lt" | "le" | "gt" | "ge" => 2,
-            "yes" | "bad" | "none" | "there" => 0,
-            _ => self.below(4),
-        };
-        // Now and then one too many or too few.
-        let count = if self.below(30) == 0 { self.below(4) } else { count };
-        format!("{name}{}", args(self, count))
-    }
-
-    fn operand(&mut self) -> String {
-        match self.below(12) {
-            0..=2 => self.one_of(LITERALS),
-            3..=5 => self.one_of(FIELDS),
-            6 => ".".to_owned(),
-            7 => self.one_of(&["$", "$.m.x", "$.rec.Name", "$.list", "$.nope"]),
-            8 if !self.variables.is_empty() => {
-                let at = self.below(self.variables.len());
-                let more = self.one_of(&["", "", "", ".Name", ".x"]);
-                format!("{}{more}", self.variables[at])
-            }
-            9 | 10 if self.depth < DEPTH_MAX + 1 => {
-                self.depth += 1;
-                let inner = self.pipe();
-                self.depth -= 1;
-                let more = self.one_of(&["", "", "", "", ".Name", ".x", ".Inner.Port"]);
-                format!("({inner}){more}")
-            }
-            11 => self.one_of(&[
-                "yes",
-                "rec",
-                "(rec).Name",
-                "(echo .m).x",
-                "(index .recs 0).Name",
-                "(list 1 nil)",
-                "bad",
-            ]),
-            _ => self.one_of(FIELDS),
-        }
+        let (variables, loops) = (std::mem::take(&mut self.variables), std::mem::take(&mut self.loops));
+        let body = self.body();
+        (self.variables, self.loops) = (variables, loops);
+        self.action(&format!("block {name} {dot}")) + &body + &self.action("end")
     }
 }
