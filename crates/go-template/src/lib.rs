@@ -20,6 +20,7 @@ mod value;
 pub use error::{ExecError, ParseError};
 pub use exec::{Host, MissingKey, Options, Template, Templates};
 pub use parse::calls::Call;
+pub use parse::literal::float as parse_float;
 pub use parse::{Delimiters, Lookup};
 pub use types::{IntKind, Signature, StructType, Type, UintKind};
 pub use value::{Key, List, Map, Object, Stream, Struct, Value};

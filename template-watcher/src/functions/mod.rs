@@ -2,6 +2,7 @@
 //! the code. Go templates, Jinja templates and the reference page are all made from these rows; to add a function, add a row
 //! to the file of its topic.
 
+mod base_n;
 mod codec;
 mod data;
 mod dump;

@@ -7,7 +7,7 @@ use registry_wire::regexp;
 use sha2::{Digest, Sha256};
 
 use super::raw::{self, Texts};
-use super::{Context, Row, bytes, group, string};
+use super::{Context, Row, base_n, bytes, group, string};
 
 const ONE: Signature = Signature::new(&[Type::Str], Type::Str);
 const TWO: Signature = Signature::new(&[Type::Str, Type::Str], Type::Str);
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
     })
     .example(r#"{{ base64Encode "a?b>" }}"#, "YT9iPg=="),
     Row::pure("base64Decode", ONE, "The bytes behind padded base64.", |context, args| {
-        decode(context, &STANDARD, bytes(&args[0]))
+        decode(context, bytes(&args[0]), base_n::STANDARD)
     })
     .example(r#"{{ base64Decode "YT9iPg==" }}"#, "a?b>"),
     Row::pure("base64URLEncode", ONE, "Base64 for URLs, padded.", |_, args| {
@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
     })
     .example(r#"{{ base64URLEncode "a?b>>>" }}"#, "YT9iPj4-"),
     Row::pure("base64URLDecode", ONE, "The bytes behind padded base64 for URLs.", |context, args| {
-        decode(context, &URL_SAFE, bytes(&args[0]))
+        decode(context, bytes(&args[0]), base_n::FOR_URLS)
     })
     .example(r#"{{ base64URLDecode "YT9iPj4-" }}"#, "a?b>>>"),
     Row::pure("sha256Hex", ONE, "SHA-256 in hexadecimal.", |_, args| {
@@ -159,6 +159,12 @@ fn upper_char(c: char) -> char {
         (Some(one), None) => one,
         _ => c,
     }
+}
+
+/// A letter at the beginning of a word, where it must stay one letter.
+pub(super) fn title_char(c: char) -> char {
+    let mut titled = titled_char(c).chars().collect::<Vec<_>>();
+    if titled.len() == 1 { titled.remove(0) } else { c }
 }
 
 /// A letter at the beginning of a word: one whose upper case is several keeps only the first of them large, `Ss`.
@@ -263,20 +269,8 @@ fn indent(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     Ok(Value::from(out))
 }
 
-fn decode(context: &Context<'_>, engine: &impl base64::Engine, text: &[u8]) -> Result<Value, String> {
-    unbase64(engine, text).map(Value::from).map_err(|reason| format!("{}: {reason}", context.name))
-}
-
-/// The bytes behind base64, or in Go's words what is wrong with it.
-pub(super) fn unbase64(engine: &impl base64::Engine, text: &[u8]) -> Result<Vec<u8>, String> {
-    let without_newlines: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-    engine.decode(&without_newlines).map_err(|error| {
-        let at = match error {
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-            _ => without_newlines.len() / 4 * 4,
-        };
-        format!("illegal base64 data at input byte {at}")
-    })
+fn decode(context: &Context<'_>, text: &[u8], last: [u8; 2]) -> Result<Value, String> {
+    base_n::from_base64(text, last).map(Value::from).map_err(|reason| format!("{}: {reason}", context.name))
 }
 
 /// Bytes in hexadecimal.

@@ -95,7 +95,8 @@ pub(super) fn numeric(written: &[u8]) -> Result<Number, String> {
     let looks_float = text.contains(['p', 'P']) || (!is_hexadecimal && text.contains(['.', 'e', 'E']));
     let mut number =
         Number { written: written.to_vec(), int: None, uint: None, float: None, looks_float, complex: None };
-    if let Some(imaginary) = text.strip_suffix('i').and_then(float) {
+    let has_digits = text.contains(|c: char| c.is_ascii_digit());
+    if let Some(imaginary) = text.strip_suffix('i').filter(|_| has_digits).and_then(float) {
         return Ok(complex_of(number, (0.0, imaginary)));
     }
     number.uint =
@@ -232,20 +233,19 @@ fn underscores_part_digits(number: &str) -> bool {
     })
 }
 
-/// A decimal or hexadecimal float.
-fn float(text: &str) -> Option<f64> {
-    let body = text.trim_start_matches(['+', '-']);
-    if !underscores_part_digits(body) {
+/// A decimal or hexadecimal float as Go's `strconv.ParseFloat` reads it; none for what is none, or out of range.
+pub fn float(text: &str) -> Option<f64> {
+    let body = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !underscores_part_digits(body) || body.starts_with(['+', '-']) {
         return None;
     }
     if body.get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x")) {
         let size = hexadecimal_float(&body[2..])?;
         return Some(if text.starts_with('-') { -size } else { size });
     }
-    if !body.contains(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    text.replace('_', "").parse().ok().filter(|float: &f64| float.is_finite())
+    let is_named = !body.contains(|c: char| c.is_ascii_digit());
+    let float = text.replace('_', "").parse::<f64>().ok()?;
+    (float.is_finite() || (is_named && (float.is_infinite() || body == text))).then_some(float)
 }
 
 fn hexadecimal_float(text: &str) -> Option<f64> {

@@ -3,7 +3,7 @@
 pub(crate) mod ast;
 pub(crate) mod calls;
 pub(crate) mod lex;
-mod literal;
+pub(crate) mod literal;
 mod token;
 
 use std::collections::BTreeMap;

@@ -1,17 +1,15 @@
 //! Types, JSON, base64 and URLs.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use data_encoding::BASE32;
-use go_template::{IntKind, Key, Signature, Type, Value};
+use go_template::{IntKind, Signature, Type, Value};
 use registry_wire::duration;
 use sha2::{Digest, Sha256};
 
-use super::TEXT;
-use crate::functions::text::{hex, unbase64};
-use crate::functions::{Context, Row, bytes, codec, encode_json, shown, shown_bytes, string};
+use super::{TEXT, url};
+use crate::functions::text::hex;
+use crate::functions::{Context, Row, base_n, bytes, codec, encode_json, shown_bytes, string};
 
 const TO_TEXT: Signature = Signature::new(&[Type::Any], Type::Str);
 const KIND_TEST: Signature = Signature::new(&[Type::Str, Type::Any], Type::Bool);
@@ -19,12 +17,16 @@ const KIND_TEST: Signature = Signature::new(&[Type::Str, Type::Any], Type::Bool)
 pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_toString", TO_TEXT, "As text.", |_, a| Ok(Value::from(shown_bytes(&a[0]))))
         .example("{{ sprig_toString 1 }}", "1"),
-    Row::pure("sprig_toJson", TO_TEXT, "JSON, with `<`, `>` and `&` escaped.", |_, a| json(a, true, false))
-        .example(r#"{{ sprig_toJson (sprig_list 1 "<") }}"#, r#"[1,"\u003c"]"#),
+    Row::pure("sprig_toJson", TO_TEXT, "JSON, with `<`, `>` and `&` escaped.", |context, a| {
+        or_empty(context, json(a, true, false))
+    })
+    .example(r#"{{ sprig_toJson (sprig_list 1 "<") }}"#, r#"[1,"\u003c"]"#),
     Row::pure("sprig_toRawJson", TO_TEXT, "JSON as it is.", |_, a| json(a, false, false))
         .example(r#"{{ sprig_toRawJson (sprig_list 1 "<") }}"#, r#"[1,"<"]"#),
-    Row::pure("sprig_toPrettyJson", TO_TEXT, "JSON over several lines.", |_, a| json(a, true, true))
-        .example("{{ sprig_toPrettyJson (sprig_list 1) }}", "[\n  1\n]"),
+    Row::pure("sprig_toPrettyJson", TO_TEXT, "JSON over several lines.", |context, a| {
+        or_empty(context, json(a, true, true))
+    })
+    .example("{{ sprig_toPrettyJson (sprig_list 1) }}", "[\n  1\n]"),
     Row::pure(
         "sprig_fromJson",
         Signature::new(&[Type::Str], Type::Any),
@@ -51,13 +53,14 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     })
     .example(r#"{{ sprig_typeIs "int" 1 }}"#, "true"),
     Row::pure("sprig_typeIsLike", KIND_TEST, "`TYPE VALUE`, pointers as what they point at.", |_, a| {
-        Ok(Value::Bool(type_name(&a[1]).trim_start_matches('*') == string(&a[0]).trim_start_matches('*')))
+        let (wanted, name) = (string(&a[0]), type_name(&a[1]));
+        Ok(Value::Bool(wanted == name || name.strip_prefix('*') == Some(&wanted)))
     })
     .example(r#"{{ sprig_typeIsLike "int" 1 }}"#, "true"),
     Row::pure("sprig_b64enc", TEXT, "Base64.", |_, a| Ok(Value::from(STANDARD.encode(bytes(&a[0])))))
         .example(r#"{{ sprig_b64enc "a" }}"#, "YQ=="),
     Row::pure("sprig_b64dec", TEXT, "The bytes behind base64, or what is wrong with it.", |_, a| {
-        Ok(unbase64(&STANDARD, bytes(&a[0])).map_or_else(Value::from, Value::from))
+        Ok(base_n::from_base64(bytes(&a[0]), base_n::STANDARD).map_or_else(Value::from, Value::from))
     })
     .example(r#"{{ sprig_b64dec "YQ==" }}"#, "a"),
     Row::pure("sprig_sha256sum", TEXT, "SHA-256 in hexadecimal.", |_, a| {
@@ -86,10 +89,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_b32enc", TEXT, "Base32.", |_, a| Ok(Value::from(BASE32.encode(bytes(&a[0])))))
         .example(r#"{{ sprig_b32enc "a" }}"#, "ME======"),
     Row::pure("sprig_b32dec", TEXT, "The bytes behind base32, or what is wrong with it.", |_, a| {
-        let wrong = |error: data_encoding::DecodeError| {
-            format!("illegal base32 data at input byte {}", error.position)
-        };
-        Ok(BASE32.decode(bytes(&a[0])).map_or_else(|error| Value::from(wrong(error)), Value::from))
+        Ok(base_n::from_base32(bytes(&a[0])).map_or_else(Value::from, Value::from))
     })
     .example(r#"{{ sprig_b32dec "ME======" }}"#, "a"),
     Row::pure("sprig_duration", TO_TEXT, "So many seconds as a duration.", |_, a| {
@@ -114,14 +114,14 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_urlParse",
         Signature::new(&[Type::Str], Type::ANY_MAP),
         "The parts of a URL.",
-        url_parse,
+        url::parse,
     )
     .example(r#"{{ (sprig_urlParse "http://a:80/b?c=d").host }}"#, "a:80"),
     Row::pure(
         "sprig_urlJoin",
         Signature::new(&[Type::ANY_MAP], Type::Str),
         "A URL from its parts.",
-        url_join,
+        url::join,
     )
     .example(
         r#"{{ sprig_urlJoin (sprig_dict "scheme" "http" "host" "a:80" "path" "/b") }}"#,
@@ -133,7 +133,7 @@ fn in_largest_unit(nanos: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
     const UNITS: [(u64, &str); 6] = [
         (8760 * 3600 * SECOND, "y"),
-        (730 * 3600 * SECOND, "mo"),
+        (720 * 3600 * SECOND, "mo"),
         (24 * 3600 * SECOND, "d"),
         (3600 * SECOND, "h"),
         (60 * SECOND, "m"),
@@ -149,6 +149,15 @@ fn read_json(text: &Value) -> Result<Value, String> {
     match string(text).as_str() {
         "" => Err("unexpected end of JSON input".to_owned()),
         text => codec::read_json(text),
+    }
+}
+
+/// A result, or empty text for an error that only the functions with `must` in their names tell.
+fn or_empty(context: &Context<'_>, result: Result<Value, String>) -> Result<Value, String> {
+    if context.name.starts_with("sprig_must") {
+        result
+    } else {
+        Ok(result.unwrap_or_else(|_| Value::from("")))
     }
 }
 
@@ -174,67 +183,4 @@ pub(super) fn kind(value: &Value) -> String {
         Value::Stream(_) => "chan".to_owned(),
         value => value.ty().to_string(),
     }
-}
-
-fn url_parse(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
-    let text = string(&args[0]);
-    let refused = |reason: &str| Err(format!("unable to parse url: parse {text:?}: {reason}"));
-    if text.contains(|c: char| c.is_ascii_control()) {
-        return refused("net/url: invalid control character in URL");
-    }
-    let (rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (scheme, rest) = match rest.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
-        _ => (String::new(), rest),
-    };
-    let (authority, path, opaque) = match rest.strip_prefix("//") {
-        Some(rest) => {
-            let slash = rest.find('/').unwrap_or(rest.len());
-            (&rest[..slash], &rest[slash..], "")
-        }
-        None if scheme.is_empty() && rest.split('/').next().is_some_and(|first| first.contains(':')) => {
-            return refused("first path segment in URL cannot contain colon");
-        }
-        None if !scheme.is_empty() && !rest.starts_with('/') => ("", "", rest),
-        None => ("", rest, ""),
-    };
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        Some((_, port)) if !host.starts_with('[') => {
-            return refused(&format!("invalid port {:?} after host", format!(":{port}")));
-        }
-        _ => host,
-    };
-    let parts = [
-        ("scheme", scheme.as_str()),
-        ("host", host),
-        ("hostname", name.trim_start_matches('[').trim_end_matches(']')),
-        ("path", path),
-        ("query", query),
-        ("opaque", opaque),
-        ("fragment", fragment),
-        ("userinfo", user),
-    ];
-    let entries: BTreeMap<_, _> =
-        parts.into_iter().map(|(key, part)| (Key::text(key), Value::from(part))).collect();
-    Ok(Value::map(Type::ANY_MAP, entries))
-}
-
-fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-}
-
-fn url_join(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
-    let part = |name: &str| match &args[0] {
-        Value::Map(map) => map.entries().get(&Key::text(name)).map(shown).unwrap_or_default(),
-        _ => String::new(),
-    };
-    let before = |mark: &str, part: String| if part.is_empty() { part } else { format!("{mark}{part}") };
-    let after = |part: String, mark: &str| if part.is_empty() { part } else { format!("{part}{mark}") };
-    let host = before("//", after(part("userinfo"), "@") + &part("host"));
-    let tail = before("?", part("query")) + &before("#", part("fragment"));
-    Ok(Value::from(after(part("scheme"), ":") + &host + &part("path") + &tail))
 }

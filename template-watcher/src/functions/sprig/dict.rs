@@ -8,7 +8,7 @@ use go_template::{Key, Map, Signature, Type, Value};
 use super::MANY_ANY;
 use super::list::anys;
 use crate::functions::group::merge_into;
-use crate::functions::{Context, Row, string};
+use crate::functions::{Context, Row};
 
 const MAP: Type = Type::ANY_MAP;
 const MAP_AND_TEXT: Signature = Signature::new(&[MAP, Type::Str], Type::Any);
@@ -120,6 +120,16 @@ fn dict(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 }
 
 fn merged(args: &[Value], overwrite: bool) -> Result<Value, String> {
+    if let Value::Map(nil) = &args[0]
+        && nil.nil
+    {
+        let base = [Value::Map(Arc::new(Map::new(nil.ty, BTreeMap::new())))];
+        return if args.len() > 1 {
+            merged(&[&base, &args[1..]].concat(), overwrite)
+        } else {
+            Ok(args[0].clone())
+        };
+    }
     if let Value::Map(base) = &args[0] {
         for other in &args[1..] {
             if let Value::Map(other) = other {
@@ -137,11 +147,21 @@ fn dig(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     if keys.is_empty() {
         return Err("dig needs at least three arguments".to_owned());
     }
+    let wrong = |value: &Value, wanted: &str| {
+        let found = if matches!(value, Value::Nil) { "nil".to_owned() } else { value.ty().to_string() };
+        Err(format!("interface conversion: interface {{}} is {found}, not {wanted}"))
+    };
+    if map.ty() != MAP {
+        return wrong(map, "map[string]interface {}");
+    }
+    if let Some(key) = keys.iter().find(|key| key.as_bytes().is_none()) {
+        return wrong(key, "string");
+    }
     let mut found = map.clone();
     for (position, name) in keys.iter().enumerate() {
         match entry(&found, name) {
-            Some(next) if position + 1 < keys.len() && !matches!(next, Value::Map(_)) => {
-                return Err(format!("{} is {}, not a map", string(name), next.ty()));
+            Some(next) if position + 1 < keys.len() && next.ty() != MAP => {
+                return wrong(&next, "map[string]interface {}");
             }
             Some(next) => found = next,
             None => return Ok(default.clone()),

@@ -28,12 +28,13 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     })
     .example("{{ sprig_last (sprig_list 1 2 3) }}", "3"),
     Row::pure("sprig_rest", LIST, "All but the first.", |_, a| {
-        Ok(anys(of(a, 0, "find rest on")?.iter().skip(1).cloned().collect()))
+        let list = of(a, 0, "find rest on")?;
+        Ok(anys_or_nil(list.get(1..).unwrap_or_default(), list.is_empty()))
     })
     .example("{{ sprig_rest (sprig_list 1 2 3) }}", "[2 3]"),
     Row::pure("sprig_initial", LIST, "All but the last.", |_, a| {
         let list = of(a, 0, "find initial on")?;
-        Ok(anys(list[..list.len().saturating_sub(1)].to_vec()))
+        Ok(anys_or_nil(&list[..list.len().saturating_sub(1)], list.is_empty()))
     })
     .example("{{ sprig_initial (sprig_list 1 2 3) }}", "[1 2]"),
     Row::pure("sprig_append", LIST_AND_ONE, "The list and one more at its end.", |_, a| {
@@ -57,7 +58,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
                 other => return Err(format!("Cannot concat type {} as list", kind(other))),
             }
         }
-        Ok(anys(all))
+        Ok(anys_or_nil(&all, all.is_empty()))
     })
     .example("{{ sprig_concat (sprig_list 1) (sprig_list 2 3) }}", "[1 2 3]"),
     Row::pure("sprig_reverse", LIST, "The list backwards.", |_, a| {
@@ -189,6 +190,11 @@ pub(super) fn anys(items: Vec<Value>) -> Value {
     Value::list(&Type::Any, items)
 }
 
+/// A list, or a nil one: as empty as an empty one, but `null` in JSON.
+fn anys_or_nil(items: &[Value], nil: bool) -> Value {
+    Value::List(Arc::new(List { ty: Type::ANYS, items: items.to_vec(), nil }))
+}
+
 /// The elements of a list; `doing` is what Sprig says it cannot do with anything else.
 fn of<'a>(args: &'a [Value], position: usize, doing: &str) -> Result<&'a [Value], String> {
     match &args[position] {
@@ -220,9 +226,13 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
     }
     match (a, b) {
         (Value::List(a), Value::List(b)) => {
-            a.items.len() == b.items.len() && a.items.iter().zip(&b.items).all(|(a, b)| equal(a, b))
+            a.nil == b.nil
+                && a.items.len() == b.items.len()
+                && a.items.iter().zip(&b.items).all(|(a, b)| equal(a, b))
         }
         (Value::Map(a), Value::Map(b)) if Arc::ptr_eq(a, b) => true,
+        (Value::Map(a), Value::Map(b)) if a.nil != b.nil => false,
+        (Value::Float(a), Value::Float(b)) => a == b,
         (Value::Map(a), Value::Map(b)) => {
             let (a, b) = (a.entries(), b.entries());
             a.len() == b.len() && a.iter().zip(b.iter()).all(|((k, v), (l, w))| k == l && equal(v, w))
@@ -237,13 +247,17 @@ fn slice(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
         None | Some(Value::Nil) => return Err(NIL.to_owned()),
         Some(other) => return Err(format!("list should be type of slice or array but {}", kind(other))),
     };
+    if list.items.is_empty() {
+        return Ok(Value::Nil);
+    }
     let bound = |position: usize, otherwise: usize| {
-        args.get(position).map_or(otherwise, |value| usize::try_from(int(value)).unwrap_or(0))
+        args.get(position).map_or(Some(otherwise), |value| usize::try_from(int(value)).ok())
     };
-    let (start, end) = (bound(1, 0), bound(2, list.items.len()));
-    match list.items.get(start..end) {
+    let part =
+        bound(1, 0).zip(bound(2, list.items.len())).and_then(|(start, end)| list.items.get(start..end));
+    match part {
         Some(part) => Ok(Value::List(Arc::new(List { ty: list.ty, items: part.to_vec(), nil: false }))),
-        None => Err(format!("{start} to {end} is not inside a list of {}", list.items.len())),
+        None => Err("reflect.Value.Slice: slice index out of bounds".to_owned()),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The helpers of the Sprig library, under `sprig_` and in its argument order. Those that give another result each time
 //! (dates, random values, the environment) are left out, as consul-template leaves them out.
 
+mod case;
 mod convert;
 mod decimal;
 mod dict;
 mod list;
 mod number;
 mod text;
+mod url;
 mod version;
 
 use go_template::{Signature, Type};

@@ -1,6 +1,8 @@
 //! Arithmetic: whole numbers are `int64`, and texts and truth values count as numbers.
 
-use go_template::{IntKind, Signature, Type, Value};
+use std::num::IntErrorKind;
+
+use go_template::{Signature, Type, Value, parse_float};
 
 use super::decimal::Decimal;
 use crate::functions::number::underscores_part_digits;
@@ -37,7 +39,8 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     })
     .example("{{ sprig_add1 2 }}", "3"),
     Row::pure("sprig_addf", ANY_FLOATS, "The sum of floats.", |_, a| {
-        fold_decimals(a, Decimal::plus, |x, y| x + y)
+        // The sum begins with nought.
+        fold_decimals(&[&[Value::Float(0.0)], a].concat(), Decimal::plus, |x, y| x + y)
     })
     .example("{{ sprig_addf 1.5 2 }}", "3.5"),
     Row::pure("sprig_subf", FLOATS, "The difference of floats.", |_, a| {
@@ -52,14 +55,16 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         if a.iter().skip(1).any(|divisor| float(divisor) == 0.0) {
             return Err("decimal division by 0".to_owned());
         }
-        fold_decimals(a, Decimal::by, |x, y| x / y)
+        fold_decimals(a, Decimal::by, quotient)
     })
     .example("{{ sprig_divf 3 2 }}", "1.5"),
-    Row::pure("sprig_add1f", FLOAT, "One more, as a float.", |_, a| Ok(Value::Float(float(&a[0]) + 1.0)))
-        .example("{{ sprig_add1f 1.5 }}", "2.5"),
-    Row::pure("sprig_maxf", FLOATS, "The largest float.", |_, a| fold_floats(a, f64::max))
+    Row::pure("sprig_add1f", FLOAT, "One more, as a float.", |_, a| {
+        fold_decimals(&[a[0].clone(), Value::Float(1.0)], Decimal::plus, |x, y| x + y)
+    })
+    .example("{{ sprig_add1f 1.5 }}", "2.5"),
+    Row::pure("sprig_maxf", FLOATS, "The largest float.", |_, a| fold_floats(a, largest))
         .example("{{ sprig_maxf 1 2.5 }}", "2.5"),
-    Row::pure("sprig_minf", FLOATS, "The smallest float.", |_, a| fold_floats(a, f64::min))
+    Row::pure("sprig_minf", FLOATS, "The smallest float.", |_, a| fold_floats(a, |x, y| -largest(-x, -y)))
         .example("{{ sprig_minf 1 2.5 }}", "1"),
     Row::pure("sprig_ceil", FLOAT, "The next whole number up.", |_, a| Ok(Value::Float(float(&a[0]).ceil())))
         .example("{{ sprig_ceil 1.2 }}", "2"),
@@ -116,10 +121,19 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_atoi",
         Signature::new(&[Type::Str], Type::INT),
         "The number in a text, or 0.",
-        |_, a| Ok(Value::Int(string(&a[0]).parse().unwrap_or(0), IntKind::Int)),
+        |_, a| Ok(Value::int(nearest_int(&string(&a[0])))),
     )
     .example(r#"{{ sprig_atoi "12" }}"#, "12"),
 ];
+
+/// The number in a text: what is too large is the largest one.
+fn nearest_int(text: &str) -> i64 {
+    text.parse().unwrap_or_else(|error: std::num::ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => i64::MAX,
+        IntErrorKind::NegOverflow => i64::MIN,
+        _ => 0,
+    })
+}
 
 /// A whole number from nearly anything.
 pub(super) fn int(value: &Value) -> i64 {
@@ -168,7 +182,7 @@ fn prefixed(text: &str) -> Option<i64> {
 fn float(value: &Value) -> f64 {
     match value {
         Value::Float(number) => *number,
-        Value::Str(_) => shown(value).replace('_', "").parse().unwrap_or(0.0),
+        Value::Str(_) => parse_float(&shown(value)).unwrap_or(0.0),
         Value::Uint(number, _) => *number as f64,
         other => int(other) as f64,
     }
@@ -184,17 +198,41 @@ fn fold_decimals(
     exact: impl Fn(Decimal, Decimal) -> Option<Decimal>,
     near: impl Fn(f64, f64) -> f64,
 ) -> Result<Value, String> {
+    if let Some(endless) = args.iter().map(float).find(|number| !number.is_finite()) {
+        let name = shown(&Value::Float(endless));
+        return Err(format!("Cannot create a Decimal from {name}"));
+    }
     let mut numbers = args.iter().map(|arg| Decimal::of(float(arg)));
     let first = numbers.next().unwrap_or(Decimal::of(0.0)).filter(|_| args.len() > 1);
+    // Decimal numbers know no negative nought.
     match first.and_then(|first| numbers.try_fold(first, |sum, next| exact(sum, next?))) {
         Some(sum) => Ok(Value::Float(sum.float() + 0.0)),
-        None => fold_floats(args, near),
+        None => Ok(Value::Float(args.iter().map(float).reduce(near).unwrap_or(0.0) + 0.0)),
     }
 }
 
 fn fold_floats(args: &[Value], combine: impl Fn(f64, f64) -> f64) -> Result<Value, String> {
-    // Sprig reckons in decimal numbers, which know no negative nought.
-    Ok(Value::Float(args.iter().map(float).reduce(combine).unwrap_or(0.0) + 0.0))
+    Ok(Value::Float(args.iter().map(float).reduce(combine).unwrap_or(0.0)))
+}
+
+/// A quotient with as many places as decimal ones have.
+fn quotient(a: f64, b: f64) -> f64 {
+    const PLACES: f64 = 1e16;
+    let quotient = a / b;
+    if quotient.abs() < 1.0 { (quotient * PLACES).round() / PLACES } else { quotient }
+}
+
+/// The larger of two floats: no number wins over all but infinity, and nought is larger than negative nought.
+fn largest(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == 0.0 && b == 0.0 {
+        if a.is_sign_negative() { b } else { a }
+    } else {
+        a.max(b)
+    }
 }
 
 fn divided(args: &[Value], combine: impl Fn(i64, i64) -> i64) -> Result<Value, String> {
@@ -208,12 +246,9 @@ fn round(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let places = args.get(1).map_or(0, int).clamp(-300, 300);
     let shift = 10f64.powi(i32::try_from(places).unwrap_or(0));
     let up_from = args.get(2).map_or(0.5, float);
-    let shifted = float(&args[0]) * shift;
-    let rounded = if shifted.abs().fract() >= up_from {
-        shifted.signum() * shifted.abs().ceil()
-    } else {
-        shifted.trunc()
-    };
+    let shifted = shift * float(&args[0]);
+    // The places of a negative number are negative, so that it is nearly always rounded down.
+    let rounded = if shifted.fract() >= up_from { shifted.ceil() } else { shifted.floor() };
     Ok(Value::Float(rounded / shift))
 }
 

@@ -2,9 +2,12 @@
 
 use go_template::{Key, Signature, Type, Value};
 
+use super::case::{camel, separated};
 use super::{TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
 use crate::functions::raw;
-use crate::functions::text::{is_between_letters, lower, pattern, replace_all, replaced, trimmed, upper};
+use crate::functions::text::{
+    is_between_letters, lower, pattern, replace_all, replaced, title_char, trimmed, upper,
+};
 use crate::functions::{Context, Row, bytes, shown_bytes, string};
 
 const NUMBER_TEXT: Signature = Signature::new(&[Type::INT, Type::Str], Type::Str);
@@ -29,22 +32,28 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     .example(r#"{{ sprig_trimPrefix "x-" "x-a" }}"#, "a"),
     Row::pure("sprig_upper", TEXT, "Upper case.", |_, a| one(a, upper))
         .example(r#"{{ sprig_upper "ab" }}"#, "AB"),
-    Row::pure("sprig_lower", TEXT, "Lower case.", |_, a| one(a, str::to_lowercase))
+    Row::pure("sprig_lower", TEXT, "Lower case.", |_, a| one(a, lower))
         .example(r#"{{ sprig_lower "AB" }}"#, "ab"),
     Row::pure("sprig_title", TEXT, "Each word with a capital first.", |_, a| {
-        one(a, |s| first_letters(s, upper))
+        raw::made([&a[0]], |[text]| titled(text))
     })
     .example(r#"{{ sprig_title "two words" }}"#, "Two Words"),
-    Row::pure("sprig_untitle", TEXT, "Each word with a small letter first.", |_, a| {
-        one(a, |s| first_letters(s, str::to_lowercase))
+    Row::pure("sprig_untitle", TEXT, "What follows a blank with a small letter first.", |_, a| {
+        raw::made([&a[0]], |[text]| untitled(text))
     })
     .example(r#"{{ sprig_untitle "Two Words" }}"#, "two words"),
-    Row::pure("sprig_snakecase", TEXT, "`FirstName` as `first_name`.", |_, a| one(a, |s| separated(s, '_')))
-        .example(r#"{{ sprig_snakecase "FirstName" }}"#, "first_name"),
-    Row::pure("sprig_kebabcase", TEXT, "`FirstName` as `first-name`.", |_, a| one(a, |s| separated(s, '-')))
-        .example(r#"{{ sprig_kebabcase "FirstName" }}"#, "first-name"),
-    Row::pure("sprig_camelcase", TEXT, "`http_server` as `HttpServer`.", |_, a| one(a, camel))
-        .example(r#"{{ sprig_camelcase "http_server" }}"#, "HttpServer"),
+    Row::pure("sprig_snakecase", TEXT, "`FirstName` as `first_name`.", |_, a| {
+        raw::made([&a[0]], |[text]| separated(text, '_'))
+    })
+    .example(r#"{{ sprig_snakecase "FirstName" }}"#, "first_name"),
+    Row::pure("sprig_kebabcase", TEXT, "`FirstName` as `first-name`.", |_, a| {
+        raw::made([&a[0]], |[text]| separated(text, '-'))
+    })
+    .example(r#"{{ sprig_kebabcase "FirstName" }}"#, "first-name"),
+    Row::pure("sprig_camelcase", TEXT, "`http_server` as `HttpServer`.", |_, a| {
+        raw::made([&a[0]], |[text]| camel(text))
+    })
+    .example(r#"{{ sprig_camelcase "http_server" }}"#, "HttpServer"),
     Row::pure("sprig_swapcase", TEXT, "Small letters large and large ones small.", |_, a| one(a, swapped))
         .example(r#"{{ sprig_swapcase "Two Words" }}"#, "tWO wORDS"),
     Row::pure("sprig_nospace", TEXT, "Without any blanks.", |_, a| {
@@ -159,7 +168,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_regexFindAll", REGEX_LIST, "`PATTERN TEXT COUNT`: the matches.", |context, a| {
         let pattern = compiled(context, &a[0])?;
         let found = matches(&pattern, bytes(&a[1])).take(limit(&a[2]));
-        Ok(Value::strings(found.map(|found| found.as_bytes())))
+        Ok(strings_or_nil(found.map(|found| found.as_bytes()).collect()))
     })
     .example(r#"{{ sprig_regexFindAll "[0-9]+" "a12b3" -1 }}"#, "[12 3]"),
     Row::pure(
@@ -168,7 +177,8 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "`PATTERN TEXT COUNT`: the parts between matches.",
         |context, a| {
             let pattern = compiled(context, &a[0])?;
-            Ok(Value::strings(split_by(&pattern, bytes(&a[1]), limit(&a[2]))))
+            let parts = split_by(&pattern, bytes(&a[1]), limit(&a[2]));
+            Ok(if limit(&a[2]) == 0 { Value::zero(Type::STRINGS) } else { Value::strings(parts) })
         },
     )
     .example(r#"{{ sprig_regexSplit "[0-9]+" "a12b3c" -1 }}"#, "[a b c]"),
@@ -179,7 +189,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         |context, a| {
             let to = bytes(&a[2]);
             Ok(Value::from(replaced(&compiled(context, &a[0])?, bytes(&a[1]), |found, out| {
-                found.expand(to, out)
+                expanded(to, found, out)
             })))
         },
     )
@@ -243,6 +253,44 @@ fn compiled(context: &Context<'_>, text: &Value) -> Result<regex::bytes::Regex, 
     })
 }
 
+/// Texts, or a nil list of them: as empty as an empty one, but `null` in JSON.
+fn strings_or_nil(texts: Vec<&[u8]>) -> Value {
+    if texts.is_empty() { Value::zero(Type::STRINGS) } else { Value::strings(texts) }
+}
+
+/// What replaces a match: `$1`, `${1}` and `$name` stand for groups, `$$` for `$`, and anything else for itself.
+fn expanded(to: &[u8], found: &regex::bytes::Captures<'_>, out: &mut Vec<u8>) {
+    let mut rest = to;
+    while let Some(at) = rest.iter().position(|b| *b == b'$') {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let [b'$', after @ ..] = rest {
+            out.push(b'$');
+            rest = after;
+        } else if let Some((name, length)) = group_name(rest) {
+            let is_number =
+                name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+            let group =
+                if is_number { name.parse().ok().and_then(|at| found.get(at)) } else { found.name(name) };
+            out.extend_from_slice(group.map_or(&[], |group| group.as_bytes()));
+            rest = &rest[length..];
+        } else {
+            out.push(b'$');
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The name behind a `$`, perhaps in braces, and how long it is with them.
+fn group_name(text: &[u8]) -> Option<(&str, usize)> {
+    let has_braces = text.starts_with(b"{");
+    let text = text.strip_prefix(b"{").unwrap_or(text);
+    let text = text.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let length = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let is_closed = !has_braces || text[length..].starts_with('}');
+    (length > 0 && is_closed).then_some((&text[..length], length + if has_braces { 2 } else { 0 }))
+}
+
 /// The matches as Go finds them: none inside a letter.
 fn matches<'t>(
     pattern: &regex::bytes::Regex,
@@ -271,72 +319,30 @@ fn limit(value: &Value) -> usize {
     }
 }
 
-fn first_letters(text: &str, change: impl Fn(&str) -> String) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut inside = false;
-    for c in text.chars() {
-        let word = c.is_alphanumeric() || c == '_';
-        if word && !inside {
-            out.push_str(&change(c.encode_utf8(&mut [0; 4])));
-        } else {
-            out.push(c);
-        }
-        inside = word;
-    }
-    out
-}
-
-/// The words of a name in small letters with a mark between them.
-fn separated(text: &str, mark: char) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = String::with_capacity(text.len() + 4);
-    for (at, c) in chars.iter().enumerate() {
-        if c.is_whitespace() || matches!(c, '_' | '-') {
-            out.push(mark);
-            continue;
-        }
-        let before = at.checked_sub(1).map(|before| chars[before]);
-        let starts = c.is_uppercase()
-            && before.is_some_and(|b| {
-                b.is_lowercase()
-                    || b.is_ascii_digit()
-                    || (b.is_uppercase() && chars.get(at + 1).is_some_and(|n| n.is_lowercase()))
-            });
-        if starts {
-            out.push(mark);
-        }
-        out.extend(c.to_lowercase());
-    }
-    out
-}
-
-/// What joins words; before the first and after the last word it stays.
-fn is_joint(c: char) -> bool {
-    matches!(c, '_' | '-') || c.is_whitespace()
-}
-
-fn camel(text: &str) -> String {
-    let name = text.trim_matches(is_joint);
-    let (before, after) = match text.find(name) {
-        Some(at) => (&text[..at], &text[at + name.len()..]),
-        None => ("", ""),
+/// Words with a small letter first; unlike in `title`, only blanks part words.
+fn untitled(text: &str) -> String {
+    let mut starts = true;
+    let mut untitled = |c: char| {
+        let small = if starts { lower(c.encode_utf8(&mut [0; 4])) } else { c.to_string() };
+        starts = c.is_whitespace();
+        small
     };
-    let (mut joined, mut starts, mut is_parted) = (String::with_capacity(text.len()), true, false);
-    for c in name.chars() {
-        if is_joint(c) {
-            // One of several is taken away.
-            joined.extend(is_parted.then_some(c));
-            (starts, is_parted) = (true, true);
-        } else {
-            if starts {
-                joined.push_str(&upper(c.encode_utf8(&mut [0; 4])));
-            } else {
-                joined.push(c);
-            }
-            (starts, is_parted) = (false, false);
-        }
-    }
-    format!("{before}{joined}{after}")
+    text.chars().map(&mut untitled).collect()
+}
+
+/// Each word with a capital first. Beyond ASCII only blanks part words: the apostrophe of `l’or` does not.
+fn titled(text: &str) -> String {
+    let parts = |c: char| match c {
+        c if c.is_ascii() => !c.is_ascii_alphanumeric() && c != '_',
+        c => c.is_whitespace(),
+    };
+    let mut starts = true;
+    let mut titled = |c: char| {
+        let letter = if starts { title_char(c) } else { c };
+        starts = parts(c);
+        letter
+    };
+    text.chars().map(&mut titled).collect()
 }
 
 fn swapped(text: &str) -> String {
@@ -383,8 +389,13 @@ fn repeat(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
 fn substr(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let text = bytes(&args[2]);
     let (start, end) = (size(&args[0]), limit(&args[1]).min(text.len()));
-    if let (Value::Int(..0, _), Value::Int(end @ ..0, _)) = (&args[0], &args[1]) {
-        return Err(format!("runtime error: slice bounds out of range [:{end}]"));
+    if let (Value::Int(..0, _), Value::Int(end, _)) = (&args[0], &args[1]) {
+        let taken = usize::try_from(*end).ok().and_then(|end| text.get(..end));
+        let refused = || match end {
+            0.. => format!("runtime error: slice bounds out of range [:{end}] with length {}", text.len()),
+            _ => format!("runtime error: slice bounds out of range [:{end}]"),
+        };
+        return taken.map(Value::from).ok_or_else(refused);
     }
     match text.get(start..end) {
         Some(part) => Ok(Value::from(part)),

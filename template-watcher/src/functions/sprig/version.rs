@@ -216,6 +216,8 @@ impl Constraint {
             ">=" => order.is_ge(),
             "<" => order.is_lt(),
             "<=" if self.given == 3 => order.is_le(),
+            // Without any number it is nought that is meant, whose last number is open.
+            "<=" if self.given == 0 => version.numbers[..2] == [0, 0],
             "<=" => order.is_lt() || self.has_same(version),
             "^" => order.is_ge() && self.is_compatible(version),
             // `~`, and `=` with numbers left open
