@@ -134,6 +134,21 @@ fn corners_are_consul_templates() {
             r#"{{ sprig_semverCompare "<=*" "1.2" }} {{ $m := sprig_mustMerge nil (sprig_dict "a" 1) }}{{ $m.a }}"#,
             Ok("false 1"),
         ),
+        (
+            r#"{{ $a := sprig_list (sprig_dict "x" 1) }}{{ $b := sprig_deepCopy $a }}{{ $_ := sprig_set (index $b 0) "x" 2 }}{{ $a }}"#,
+            Ok("[map[x:1]]"),
+        ),
+        (
+            r#"{{ $v := sprig_semver "1.2.3-rc" }}{{ $v.IncPatch }} {{ $v.IncMinor }} {{ $v.LessThan (sprig_semver "1.2.3") }} {{ $v.Compare $v }}"#,
+            Ok("1.2.3 1.3.0 true 0"),
+        ),
+        (
+            r#"{{ sprig_indent 2 "\xff\n" | printf "%q" }} {{ sprig_hasPrefix "\xff" "\xfe" }} {{ sprig_upper "\xe2\x82" }}"#,
+            Ok("\"  \\xff\\n  \" false \u{fffd}\u{fffd}"),
+        ),
+        (r#"[{{ sprig_seq 0 -3 0 }}] {{ sprig_has "\xff" (sprig_list "\xfe") }}"#, Ok("[] false")),
+        (r#"{{ sprig_mustFromJson "é" }}"#, Err("invalid character 'Ã' looking for beginning of value")),
+        (r#"{{ sprig_mustFromJson "[\"é\" \\" }}"#, Err(r"invalid character '\\' after array element")),
         (r#"{{ sprig_urlParse "http://h/%zz" }}"#, Err(r#"parse "http://h/%zz": invalid URL escape "%zz""#)),
         (r#"{{ sprig_urlParse "http://a:b:c/" }}"#, Err(r#"invalid port ":b:c" after host"#)),
         (

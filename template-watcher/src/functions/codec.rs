@@ -69,6 +69,17 @@ fn where_it_stands(error: &str) -> Option<&'static str> {
     PLACES.iter().find(|(start, _)| error.starts_with(start)).map(|(_, place)| *place)
 }
 
+/// Go tells one byte, be it a part of a letter only.
+fn unexpected(byte: u8) -> String {
+    let c = char::from(byte);
+    let shown = match c {
+        '\'' => r"\'".to_owned(),
+        '"' => "\"".to_owned(),
+        c => go_template::fmt::quoted(c.encode_utf8(&mut [0; 4]).as_bytes()).trim_matches('"').to_owned(),
+    };
+    format!("invalid character '{shown}'")
+}
+
 /// A value from JSON text.
 pub(super) fn read_json(text: &str) -> Result<Value, String> {
     if text.is_empty() {
@@ -79,10 +90,7 @@ pub(super) fn read_json(text: &str) -> Result<Value, String> {
         Err(error) if error.is_eof() => Err("unexpected end of JSON input".to_owned()),
         Err(error) => {
             let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-            let found = line
-                .chars()
-                .nth(error.column().saturating_sub(1))
-                .map(|c| format!("invalid character '{c}'"));
+            let found = line.as_bytes().get(error.column().saturating_sub(1)).map(|byte| unexpected(*byte));
             let found = found.unwrap_or_else(|| "invalid JSON".to_owned());
             Err(match where_it_stands(&error.to_string()) {
                 Some(place) => format!("{found} {place}"),

@@ -41,8 +41,7 @@ impl Writer<'_> {
             Value::List(list) => self.list(list, depth)?,
             Value::Map(map) => self.map(map, depth)?,
             Value::Struct(record) | Value::Pointer(_, Some(record)) => {
-                let fields = json_fields(record).into_iter();
-                self.object(fields.map(|(name, value)| (name.to_owned(), value)).collect(), depth)?;
+                self.object(&json_fields(record), depth)?;
             }
             Value::Object(object) if object.text().is_some() => {
                 self.bytes(object.text().unwrap_or_default().as_bytes());
@@ -91,19 +90,19 @@ impl Writer<'_> {
             self.out.push_str("null");
             return Ok(());
         }
-        let name = |key: &Key| super::shown(&key.value(map.key_type()));
+        let name = |key: &Key| super::shown_bytes(&key.value(map.key_type()));
         // a copy, so that a map that holds itself is not locked twice
         let mut entries: Vec<_> =
             map.entries().iter().map(|(key, value)| (name(key), value.clone())).collect();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        self.object(entries, depth)
+        self.object(&entries, depth)
     }
 
-    fn object(&mut self, entries: Vec<(String, Value)>, depth: usize) -> Result<(), String> {
+    fn object<K: AsRef<[u8]>>(&mut self, entries: &[(K, Value)], depth: usize) -> Result<(), String> {
         self.out.push('{');
         for (position, (key, value)) in entries.iter().enumerate() {
             self.separate(position, depth + 1);
-            self.string(key);
+            self.bytes(key.as_ref());
             self.out.push_str(if self.indent.is_some() { ": " } else { ":" });
             self.value(value, depth + 1)?;
         }

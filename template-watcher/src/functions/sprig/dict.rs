@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use go_template::{Key, Map, Signature, Type, Value};
+use go_template::{Key, List, Map, Signature, Type, Value};
 
 use super::MANY_ANY;
 use super::list::anys;
@@ -178,6 +178,10 @@ fn deep_copy(value: &Value, depth: usize) -> Value {
         Value::Map(map) if depth < DEPTH_MAX => {
             let entries = copy(value).into_iter().map(|(key, value)| (key, deep_copy(&value, depth + 1)));
             Value::Map(Arc::new(Map::new(map.ty, entries.collect())))
+        }
+        Value::List(list) if depth < DEPTH_MAX => {
+            let items = list.items.iter().map(|item| deep_copy(item, depth + 1)).collect();
+            Value::List(Arc::new(List { ty: list.ty, items, nil: list.nil }))
         }
         other => other.clone(),
     }

@@ -233,6 +233,7 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
         (Value::Map(a), Value::Map(b)) if Arc::ptr_eq(a, b) => true,
         (Value::Map(a), Value::Map(b)) if a.nil != b.nil => false,
         (Value::Float(a), Value::Float(b)) => a == b,
+        (Value::Str(a), Value::Str(b)) => a == b,
         (Value::Map(a), Value::Map(b)) => {
             let (a, b) = (a.entries(), b.entries());
             a.len() == b.len() && a.iter().zip(b.iter()).all(|((k, v), (l, w))| k == l && equal(v, w))

@@ -279,6 +279,7 @@ fn sequence(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
         [start, step, last] => (int(start), int(step), int(last)),
         _ => return Ok(Value::from("")),
     };
-    let numbers = numbers(start, last.saturating_add(step.signum()), step)?;
+    let end = last.saturating_add(if last < start { -1 } else { 1 });
+    let numbers = numbers(start, end, step)?;
     Ok(Value::from(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")))
 }

@@ -8,7 +8,7 @@ use crate::functions::raw;
 use crate::functions::text::{
     is_between_letters, lower, pattern, replace_all, replaced, title_char, trimmed, upper,
 };
-use crate::functions::{Context, Row, bytes, shown_bytes, string};
+use crate::functions::{Context, Row, bytes, shown_bytes};
 
 const NUMBER_TEXT: Signature = Signature::new(&[Type::INT, Type::Str], Type::Str);
 const CUT: Signature = Signature::new(&[Type::INT, Type::INT, Type::Str], Type::Str);
@@ -34,12 +34,10 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         .example(r#"{{ sprig_upper "ab" }}"#, "AB"),
     Row::pure("sprig_lower", TEXT, "Lower case.", |_, a| one(a, lower))
         .example(r#"{{ sprig_lower "AB" }}"#, "ab"),
-    Row::pure("sprig_title", TEXT, "Each word with a capital first.", |_, a| {
-        raw::made([&a[0]], |[text]| titled(text))
-    })
-    .example(r#"{{ sprig_title "two words" }}"#, "Two Words"),
+    Row::pure("sprig_title", TEXT, "Each word with a capital first.", |_, a| one(a, titled))
+        .example(r#"{{ sprig_title "two words" }}"#, "Two Words"),
     Row::pure("sprig_untitle", TEXT, "What follows a blank with a small letter first.", |_, a| {
-        raw::made([&a[0]], |[text]| untitled(text))
+        one(a, untitled)
     })
     .example(r#"{{ sprig_untitle "Two Words" }}"#, "two words"),
     Row::pure("sprig_snakecase", TEXT, "`FirstName` as `first_name`.", |_, a| {
@@ -50,10 +48,8 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         raw::made([&a[0]], |[text]| separated(text, '-'))
     })
     .example(r#"{{ sprig_kebabcase "FirstName" }}"#, "first-name"),
-    Row::pure("sprig_camelcase", TEXT, "`http_server` as `HttpServer`.", |_, a| {
-        raw::made([&a[0]], |[text]| camel(text))
-    })
-    .example(r#"{{ sprig_camelcase "http_server" }}"#, "HttpServer"),
+    Row::pure("sprig_camelcase", TEXT, "`http_server` as `HttpServer`.", |_, a| one(a, camel))
+        .example(r#"{{ sprig_camelcase "http_server" }}"#, "HttpServer"),
     Row::pure("sprig_swapcase", TEXT, "Small letters large and large ones small.", |_, a| one(a, swapped))
         .example(r#"{{ sprig_swapcase "Two Words" }}"#, "tWO wORDS"),
     Row::pure("sprig_nospace", TEXT, "Without any blanks.", |_, a| {
@@ -105,7 +101,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     )
     .example(r#"{{ sprig_wrapWith 5 "/" "hello big world" }}"#, "hello/big/world"),
     Row::pure("sprig_contains", TWO_TEXTS_TO_BOOL, "`PART TEXT`: whether the text has the part.", |_, a| {
-        test(a, |part, s| s.contains(part))
+        test(a, |part, s| part.is_empty() || s.windows(part.len()).any(|window| window == part))
     })
     .example(r#"{{ sprig_contains "b" "abc" }}"#, "true"),
     Row::pure("sprig_hasPrefix", TWO_TEXTS_TO_BOOL, "`PREFIX TEXT`: whether the text begins so.", |_, a| {
@@ -233,8 +229,14 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         .example("{{ sprig_hello }}", "Hello!"),
 ];
 
+/// What becomes of the letters of a text. Go takes each byte that is none for U+FFFD.
 fn one(args: &[Value], change: impl Fn(&str) -> String) -> Result<Value, String> {
-    Ok(Value::from(change(&string(&args[0]))))
+    let mut text = String::with_capacity(bytes(&args[0]).len());
+    for chunk in bytes(&args[0]).utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    Ok(Value::from(change(&text)))
 }
 
 /// What is left of the second text.
@@ -299,8 +301,8 @@ fn matches<'t>(
     pattern.find_iter(text).filter(|found| !found.is_empty() || is_between_letters(text, found.start()))
 }
 
-fn test(args: &[Value], holds: impl Fn(&str, &str) -> bool) -> Result<Value, String> {
-    Ok(Value::Bool(holds(&string(&args[0]), &string(&args[1]))))
+fn test(args: &[Value], holds: impl Fn(&[u8], &[u8]) -> bool) -> Result<Value, String> {
+    Ok(Value::Bool(holds(bytes(&args[0]), bytes(&args[1]))))
 }
 
 /// A number that counts; negative ones count as nought.
@@ -363,9 +365,14 @@ fn quoted(args: &[Value], write: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<Value, S
 
 fn indent(args: &[Value], before: &str) -> Result<Value, String> {
     not_negative(&args[0])?;
-    let pad = " ".repeat(size(&args[0]).min(10_000));
-    let text = string(&args[1]).replace('\n', &format!("\n{pad}"));
-    Ok(Value::from(format!("{before}{pad}{text}")))
+    const COLUMNS_MAX: usize = 10_000;
+    let columns = size(&args[0]);
+    if columns > COLUMNS_MAX {
+        return Err(format!("cannot indent by {columns} columns; the limit is {COLUMNS_MAX}"));
+    }
+    let pad = " ".repeat(columns);
+    let text = replace_all(bytes(&args[1]), b"\n", format!("\n{pad}").as_bytes());
+    Ok(Value::from([before.as_bytes(), pad.as_bytes(), &text].concat()))
 }
 
 /// Sprig hands the number on, and Go refuses it.

@@ -8,11 +8,12 @@ use super::TWO_TEXTS_TO_BOOL;
 use crate::functions::{Row, string};
 
 const TYPE: &str = "*semver.Version";
+const VERSION: Type = Type::Object(TYPE);
 
 pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure(
         "sprig_semver",
-        Signature::new(&[Type::Str], Type::Object(TYPE)),
+        Signature::new(&[Type::Str], VERSION),
         "A version: Major, Minor, Patch, Prerelease, Metadata, Original.",
         |_, a| Version::read(&string(&a[0])).map(|version| Value::Object(Arc::new(version))),
     )
@@ -60,6 +61,21 @@ impl Version {
             metadata: metadata.to_owned(),
             written: text.to_owned(),
         })
+    }
+
+    /// The version that a value is.
+    fn of(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Object(object) => Version::read(&object.text().unwrap_or_default()),
+            _ => Err("runtime error: invalid memory address or nil pointer dereference".to_owned()),
+        }
+    }
+
+    fn next(numbers: [u64; 3]) -> Value {
+        let [major, minor, patch] = numbers;
+        let written = format!("{major}.{minor}.{patch}");
+        let (prerelease, metadata) = (String::new(), String::new());
+        Value::Object(Arc::new(Version { numbers, prerelease, metadata, written }))
     }
 
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
@@ -112,12 +128,36 @@ impl Object for Version {
         match name {
             "Major" | "Minor" | "Patch" => Some(Signature::new(&[], Type::UINT64)),
             "Prerelease" | "Metadata" | "Original" | "String" => Some(Signature::new(&[], Type::Str)),
+            "Compare" => Some(Signature::new(&[VERSION], Type::INT)),
+            "LessThan" | "LessThanEqual" | "GreaterThan" | "GreaterThanEqual" | "Equal" => {
+                Some(Signature::new(&[VERSION], Type::Bool))
+            }
+            "IncMajor" | "IncMinor" | "IncPatch" => Some(Signature::new(&[], VERSION)),
             _ => None,
         }
     }
 
-    fn call(&self, name: &str, _: Vec<Value>) -> Result<Value, String> {
+    fn call(&self, name: &str, args: Vec<Value>) -> Result<Value, String> {
+        if let [other] = args.as_slice() {
+            let order = self.cmp(&Version::of(other)?);
+            return Ok(match name {
+                "Compare" => Value::int(order as i64),
+                "LessThan" => Value::Bool(order.is_lt()),
+                "LessThanEqual" => Value::Bool(order.is_le()),
+                "GreaterThan" => Value::Bool(order.is_gt()),
+                "GreaterThanEqual" => Value::Bool(order.is_ge()),
+                _ => Value::Bool(order.is_eq()),
+            });
+        }
+        let [major, minor, patch] = self.numbers;
         Ok(match name {
+            "IncMajor" => Version::next([major.saturating_add(1), 0, 0]),
+            "IncMinor" => Version::next([major, minor.saturating_add(1), 0]),
+            // A prerelease comes before the version itself.
+            "IncPatch" if self.prerelease.is_empty() => {
+                Version::next([major, minor, patch.saturating_add(1)])
+            }
+            "IncPatch" => Version::next(self.numbers),
             "Major" => Value::uint(self.numbers[0]),
             "Minor" => Value::uint(self.numbers[1]),
             "Patch" => Value::uint(self.numbers[2]),
