@@ -122,11 +122,15 @@ fn is_same(ours: &Answer, go: &Answer) -> bool {
         (Err(_), Err(go)) if go.starts_with(b"panic: ") => true,
         (_, Ok(go) | Err(go)) if has_address(go) => true,
         // What is inside an object is its own business.
-        (Ok(ours) | Err(ours), _) if String::from_utf8_lossy(ours).contains("(*main.Pad=") => true,
+        (_, Ok(go) | Err(go)) if ["&{", "main.Pad{"].iter().any(|inside| has(go, inside)) => true,
         // Errors are texts here: bytes that are none cannot be told.
         (Err(ours), Err(go)) => String::from_utf8_lossy(ours) == String::from_utf8_lossy(go),
         (ours, go) => ours == go,
     }
+}
+
+fn has(text: &[u8], part: &str) -> bool {
+    text.windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 fn described(case: &Case, ours: &Answer, go: &Answer) -> String {

@@ -87,6 +87,13 @@ fn formats() {
 }
 
 #[test]
+fn a_break_after_else_leaves_the_empty_loop_only() {
+    prints(b"{{range 2}}{{.}}{{range 0}}{{else}}a{{break}}b{{end}}c{{end}}", b"0ac1ac");
+    prints(b"{{range 2}}{{.}}{{range 0}}{{else}}a{{continue}}b{{end}}c{{end}}", b"0a1a");
+    prints(b"{{range 2}}{{.}}{{range 0}}{{else}}{{range 1}}{{break}}{{end}}a{{end}}c{{end}}", b"0ac1ac");
+}
+
+#[test]
 fn comparisons() {
     fails("{{lt true 1i}}", "error calling lt: incompatible types for comparison: bool and complex128");
     prints(b"{{$p := pad}}{{eq $p $p}} {{eq $p pad}}", b"true false");

@@ -220,6 +220,8 @@ enum Frame<'t> {
 enum Then<'t> {
     /// The variables of an `if` or `with` go.
     Truncate(usize),
+    /// The variables of a loop that had nothing to go through go.
+    Otherwise(usize),
     /// The next round of the loop below.
     Round,
     /// Back to the calling template.
@@ -280,7 +282,7 @@ impl<'t> Run<'t, '_> {
 
     fn leave(&mut self, then: Then<'t>) {
         match then {
-            Then::Truncate(length) => self.variables.truncate(length),
+            Then::Truncate(length) | Then::Otherwise(length) => self.variables.truncate(length),
             Then::Round => {}
             Then::Return { running, variables } => {
                 self.running = running;
@@ -309,28 +311,31 @@ impl<'t> Run<'t, '_> {
             StatementKind::Range(branch) => self.range(branch, dot, frames),
             StatementKind::Template { name, pipe } => self.invoke(name, pipe.as_ref(), dot, frames),
             StatementKind::Break => {
-                self.end_round(frames);
-                if let Some(Frame::Loop { variables_before, .. }) = frames.pop() {
+                if self.end_round(frames, true)
+                    && let Some(Frame::Loop { variables_before, .. }) = frames.pop()
+                {
                     self.variables.truncate(variables_before);
                 }
                 Ok(())
             }
             StatementKind::Continue => {
-                self.end_round(frames);
+                self.end_round(frames, false);
                 Ok(())
             }
         }
     }
 
-    /// Leaves everything up to and including the innermost loop's body.
-    fn end_round(&mut self, frames: &mut Vec<Frame<'t>>) {
+    /// Leaves everything up to and including the innermost loop's body. A `break` after the `else` of a loop that has nothing to go
+    /// through leaves that only, as in Go: then there is no body of a loop.
+    fn end_round(&mut self, frames: &mut Vec<Frame<'t>>, breaks: bool) -> bool {
         while let Some(Frame::Body { then, .. }) = frames.pop() {
-            let round = matches!(then, Then::Round);
+            let (round, otherwise) = (matches!(then, Then::Round), matches!(then, Then::Otherwise(_)));
             self.leave(then);
-            if round {
-                break;
+            if round || (breaks && otherwise) {
+                return round;
             }
         }
+        false
     }
 
     fn branch(
@@ -367,7 +372,7 @@ impl<'t> Run<'t, '_> {
             }
         };
         if items.is_empty() {
-            let then = Then::Truncate(variables_before);
+            let then = Then::Otherwise(variables_before);
             frames.push(Frame::Body { block: &branch.otherwise, next: 0, dot: dot.clone(), then });
         } else {
             let variables_each = self.variables.len();
