@@ -1,9 +1,15 @@
 //! The body of every request and answer that passes through our programs.
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
+use http::Version;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tokio::time::timeout;
 
@@ -21,6 +27,71 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 /// A body without bytes.
 pub fn empty() -> Body {
     full(Bytes::new())
+}
+
+/// A body that comes over a connection of this version, which errors when the connection ends before it.
+///
+/// Over HTTP/2 hyper takes a connection that ends for want of an answer to a ping for the end of each body on it, so that a value
+/// whose bytes had not come yet would be read as an empty one.
+pub fn arriving<B>(version: Version, body: B) -> Body
+where
+    B: HttpBody<Data = Bytes, Error: Into<BodyError>> + Send + Unpin + 'static,
+{
+    if version == Version::HTTP_2 {
+        Arriving { body, ended: false }.boxed_unsync()
+    } else {
+        body.map_err(Into::into).boxed_unsync()
+    }
+}
+
+struct Arriving<B> {
+    body: B,
+    ended: bool,
+}
+
+impl<B> Arriving<B>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    /// Whether all was read: the other side said so, or as many bytes have come as it announced.
+    fn is_whole(&self) -> bool {
+        self.body.is_end_stream() || self.body.size_hint().exact() == Some(0)
+    }
+}
+
+impl<B> HttpBody for Arriving<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.ended = frame.is_none();
+        Poll::Ready(match frame {
+            None if !self.is_whole() => {
+                let error =
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended before the body");
+                Some(Err(error.into()))
+            }
+            frame => frame.map(|frame| frame.map_err(Into::into)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// How long a body that is on its way may keep silent: who holds a place must send something.
@@ -88,10 +159,47 @@ pub(crate) async fn discard(body: &mut Body, limit: usize) {
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt as _, stream};
-    use http_body::Frame;
     use http_body_util::StreamBody;
 
     use super::*;
+
+    /// As hyper's body is after a connection has ended: no more frames, and never the other side's word that it was all.
+    struct Cut {
+        come: Option<Bytes>,
+        to_come: Option<u64>,
+    }
+
+    impl HttpBody for Cut {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            Poll::Ready(self.come.take().map(|bytes| Ok(Frame::data(bytes))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.to_come.map_or_else(SizeHint::default, SizeHint::with_exact)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_the_connection_took_along_is_not_taken_for_a_shorter_one() {
+        let read = async |version, come: &'static str, to_come| {
+            let come = Some(Bytes::from_static(come.as_bytes())).filter(|come| !come.is_empty());
+            let mut body = arriving(version, Cut { come, to_come });
+            let read = collect(&mut body, 100).await;
+            assert!(body.frame().await.is_none());
+            read
+        };
+        assert!(matches!(read(Version::HTTP_2, "", Some(3)).await, Err(CollectError::Broken(_))));
+        assert!(matches!(read(Version::HTTP_2, "half", None).await, Err(CollectError::Broken(_))));
+        assert_eq!(read(Version::HTTP_2, "all", Some(0)).await.unwrap(), "all");
+        // hyper says of HTTP/1 itself when it breaks off.
+        assert_eq!(read(Version::HTTP_11, "all", None).await.unwrap(), "all");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_falls_silent_is_given_up() {

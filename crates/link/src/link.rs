@@ -7,8 +7,7 @@ use http::{
     Request, Response, Uri, Version,
     uri::{Authority, Scheme},
 };
-use http_api::Body;
-use http_body_util::BodyExt as _;
+use http_api::{Body, body};
 use hyper::{
     client::conn::http2::{Builder, SendRequest},
     rt::Executor,
@@ -215,7 +214,7 @@ impl Link {
             };
             Unanswered { error, unsent }
         })?;
-        let mut answer = answer.map(|body| body.map_err(Into::into).boxed_unsync());
+        let mut answer = answer.map(|incoming| body::arriving(Version::HTTP_2, incoming));
         *answer.version_mut() = Version::HTTP_11;
         Ok(answer)
     }

@@ -10,9 +10,8 @@ use std::{
 };
 
 use daemon::Shutdown;
-use http::{Request, Response};
-use http_api::Body;
-use http_body_util::BodyExt as _;
+use http::{Request, Response, Version};
+use http_api::{Body, body};
 use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{task::JoinSet, time::timeout};
@@ -157,7 +156,7 @@ async fn connection<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = handler(peer, request.map(|body| body.map_err(Into::into).boxed_unsync()));
+        let answer = handler(peer, request.map(|incoming| body::arriving(Version::HTTP_2, incoming)));
         async move {
             let mut answer = answer.await;
             wire::leave_hop_headers(answer.headers_mut());

@@ -11,7 +11,6 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Uri, header::CONNECTION};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::Service};
 
 use super::{patience::Spoke, wire::Blocked};
@@ -96,7 +95,7 @@ impl Service<Request<Incoming>> for Desk {
 
     fn call(&self, request: Request<Incoming>) -> Work {
         self.spoke.set();
-        let mut request = request.map(whole);
+        let mut request = whole(request);
         let (exchange, is_whole) = (self.exchange.clone(), request.body().is_end_stream());
         let mut work = Work { exchange, answering: None, is_whole };
         if let Stage::Due(response) = std::mem::take(&mut *self.exchange.stage()) {
@@ -184,12 +183,13 @@ impl HttpBody for Told {
     }
 }
 
-/// A body as handlers read it.
-pub(super) fn whole(incoming: Incoming) -> Body {
-    match incoming.is_end_stream() {
+/// A request with its body as handlers read it.
+pub(super) fn whole(request: Request<Incoming>) -> Request<Body> {
+    let version = request.version();
+    request.map(|incoming| match incoming.is_end_stream() {
         true => body::empty(),
-        false => incoming.map_err(Into::into).boxed_unsync(),
-    }
+        false => body::arriving(version, incoming),
+    })
 }
 
 /// Whether a request looks like a blocking query. One that does not may wait all the same, only with more memory.

@@ -23,7 +23,7 @@ where
     let Visit { peer, service, limits, crowd: _crowd, shutdown } = visit;
     let owed = Owed::default();
     let answer = service_fn(|request: Request<Incoming>| {
-        let mut request = request.map(whole);
+        let mut request = whole(request);
         request.extensions_mut().insert(peer);
         let (answering, owed) = (service.serve(request), owed.clone());
         async move {
