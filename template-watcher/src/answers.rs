@@ -120,16 +120,16 @@ pub struct HealthService {
     pub node_id: String,
     /// The node's address.
     pub node_address: String,
-    /// The node's further addresses.
-    pub node_tagged_addresses: TextMap,
+    /// The node's further addresses; of these maps none is another than an empty one, in JSON.
+    pub node_tagged_addresses: Option<TextMap>,
     /// The node's pairs.
-    pub node_meta: TextMap,
+    pub node_meta: Option<TextMap>,
     /// The instance's pairs.
-    pub service_meta: TextMap,
+    pub service_meta: Option<TextMap>,
     /// The instance's address, or the node's when it has none.
     pub address: String,
     /// The instance's further addresses.
-    pub service_tagged_addresses: BTreeMap<String, ServiceAddress>,
+    pub service_tagged_addresses: Option<BTreeMap<String, ServiceAddress>>,
     /// The instance's id.
     pub id: String,
     /// The service's name.
@@ -174,7 +174,7 @@ pub struct CatalogNodeService {
     /// The tags, sorted.
     pub tags: Vec<String>,
     /// The instance's pairs.
-    pub meta: TextMap,
+    pub meta: Option<TextMap>,
     /// The port; 0 when none.
     pub port: i64,
     /// The instance's own address; empty when it is the node's.

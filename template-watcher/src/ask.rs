@@ -17,7 +17,7 @@ use crate::{
 
 /// The request for a question; `None` for those that are no single request (files, the agent's own node, reachable
 /// datacenters).
-pub(crate) fn request(query: &Query) -> Option<Request> {
+pub fn request(query: &Query) -> Option<Request> {
     Some(match query {
         Query::Key { path, region } => within(Request::get(Request::kv_path(&as_served(path))), region),
         Query::Prefix { prefix, region } => {
@@ -66,7 +66,7 @@ fn mesh(what: Mesh, name: &str) -> Request {
 }
 
 /// The request for one node.
-pub(crate) fn node(name: &str, region: &Region) -> Request {
+pub fn node(name: &str, region: &Region) -> Request {
     within(Request::get(Request::path_to("/v1/catalog/node", name)), region)
 }
 
@@ -76,7 +76,7 @@ fn within(request: Request, region: &Region) -> Request {
 }
 
 /// What a response says. Errors when it is not of the shape that its question has.
-pub(crate) fn answer(query: &Query, response: &Response) -> Result<Answer, RequestError> {
+pub fn answer(query: &Query, response: &Response) -> Result<Answer, RequestError> {
     let absent = response.status == 404;
     Ok(match query {
         Query::Key { .. } if absent => Answer::Key(KeyAnswer::default()),
@@ -146,7 +146,8 @@ fn documents(what: Mesh, json: serde_json::Value) -> Vec<serde_json::Value> {
             found.sort_by_key(|peer| ["State", "Partition", "Name"].map(|name| text(peer, name)))
         }
         Mesh::Exported | Mesh::Imported => found.sort_by_key(|service| text(service, "Service")),
-        Mesh::Roots | Mesh::Leaf | Mesh::Partitions => {}
+        Mesh::Partitions => found.sort_by_key(|partition| text(partition, "Name")),
+        Mesh::Roots | Mesh::Leaf => {}
     }
     found
 }
@@ -183,11 +184,11 @@ fn instance(entry: CheckServiceNode, states: &[State]) -> Option<HealthService> 
         node: node.node,
         node_id: node.id,
         node_address: node.address,
-        node_tagged_addresses: node.tagged_addresses.unwrap_or_default(),
-        node_meta: node.meta.unwrap_or_default(),
-        service_meta: service.meta.unwrap_or_default(),
+        node_tagged_addresses: node.tagged_addresses,
+        node_meta: node.meta,
+        service_meta: service.meta,
         address,
-        service_tagged_addresses: service.tagged_addresses.unwrap_or_default(),
+        service_tagged_addresses: service.tagged_addresses,
         id: service.id,
         name: service.service,
         tags: sorted(service.tags),
@@ -232,7 +233,7 @@ fn catalog_node(found: NodeWithServices) -> CatalogNode {
         id: service.id,
         service: service.service,
         tags: sorted(service.tags),
-        meta: service.meta.unwrap_or_default(),
+        meta: service.meta,
         port: service.port,
         address: service.address,
         enable_tag_override: service.enable_tag_override,

@@ -6,7 +6,7 @@
 
 pub mod action;
 pub mod answers;
-mod ask;
+pub mod ask;
 pub mod check;
 pub mod command;
 mod commands;

@@ -72,6 +72,39 @@ fn corners_are_consul_templates() {
         (r#"{{ sprig_durationRound "1h" }} {{ sprig_durationRound "1500ms" }}"#, Ok("60m 1s")),
         (r#"{{ sprig_abbrevboth 12 10 "1234 5678 9123 4567" }}"#, Ok("...23 4567")),
         (r#"{{ sprig_b64dec "x" }}"#, Ok("illegal base64 data at input byte 0")),
+        (r#"{{ sprig_b32dec "MEa" }}"#, Ok("illegal base32 data at input byte 2")),
+        (r#"{{ base64Decode "YWJj/+==" | sprig_sha1sum }}"#, Ok("ba0ef8073ef81857932e1e4c81fbd3caade8e550")),
+        (r#"{{ toTitle "1h15m0.5s 0a:0b" }}"#, Ok("1H15m0.5s 0A:0b")),
+        (r#"{{ sprig_title "a.b 1a" }} {{ sprig_untitle "<Ab> Cd" }}"#, Ok("A.B 1a <Ab> cd")),
+        (
+            r#"{{ printf "%#v %v" (sprig_rest (sprig_list)) (sprig_slice (sprig_list) 3) }}"#,
+            Ok("[]interface {}(nil) <nil>"),
+        ),
+        (
+            r#"{{ toYAML "\U0001F600\x07" }} {{ toYAML "2026-13-01" }} {{ toYAML "2026-1-1" }}"#,
+            Ok("\"\\U0001F600\\a\" 2026-13-01 \"2026-1-1\""),
+        ),
+        (r#"{{ parseYAML "{1: a, true: b}" | toYAML }}"#, Ok("true: b\n1: a")),
+        (r#"{{ parseYAML "{1: a}" | toTOML }}"#, Err("non-string key type")),
+        (r#"{{ toTOML "a\xff" | len }}"#, Ok("4")),
+        (r#"{{ toYAML 1i }}"#, Err("cannot marshal type: complex128")),
+        (r#"{{ sprig_toJson (parseFloat "NaN") }}."#, Ok(".")),
+        (r#"{{ sprig_mustToJson (parseFloat "NaN") }}"#, Err("unsupported value")),
+        (r#"{{ sprig_addf (parseFloat "NaN") }}"#, Err("Cannot create a Decimal from NaN")),
+        (r#"{{ (sprig_urlParse "http://h/a%20b#c%20d").path }}"#, Ok("/a b")),
+        (
+            r#"{{ sprig_urlJoin (sprig_urlParse "http://u%40:p@h/a%20b%2Fc?x=%31#f%20g") }}"#,
+            Ok("http://u%40:p@h/a%20b/c?x=%31#f%20g"),
+        ),
+        (r#"{{ sprig_urlParse "%v" }}"#, Err("invalid URL escape")),
+        (
+            r#"{{ spew_sprintf "%v %+v %#v" (sprig_list 1 nil) 1 (sprig_list "a") }}"#,
+            Ok("[1 <nil>] 1 ([]interface {})[(string)a]"),
+        ),
+        (
+            r#"{{ printf "%#v" (sprig_semver "1.2") }}"#,
+            Ok(r#"&semver.Version{major:0x1, minor:0x2, patch:0x0, pre:"", metadata:"", original:"1.2"}"#),
+        ),
         (r#"{{ sprig_first nil }}"#, Err("nil pointer")),
         (r#"{{ sprig_concat "a" }}"#, Err("Cannot concat type string as list")),
         (r#"{{ sprig_divf 1 0 }}"#, Err("decimal division by 0")),
@@ -170,5 +203,73 @@ fn corners_are_consul_templates() {
             (Err(error), Err(words)) => assert!(error.contains(words), "{template}: {error}"),
             _ => panic!("{template}: expected {expected:?}, got {got:?}"),
         }
+    }
+}
+
+/// What checks, roots and peers have is of Go's own types, which print, count and are written in their ways.
+#[test]
+fn durations_and_times_are_gos() {
+    let fixture: Fixture = serde_yaml::from_str(
+        r#"
+services:
+  web:
+    - checks: [{ CheckID: a, Status: passing, Definition: { HTTP: "http://a/?b&c", Interval: 10s, Timeout: 1500ms } }]
+documents:
+  connect.caroots:
+    - { ID: "1", RootCert: PEM, NotBefore: "2026-11-21T19:59:41.5+02:00" }
+"#,
+    )
+    .unwrap();
+    let definition = "(index (index (service \"web\") 0).Checks 0).Definition";
+    let root = "(index (caRoots) 0)";
+    for (template, expected) in [
+        (
+            "{{ $d.Interval }} {{ printf \"%v %d %T\" $d.Interval $d.Interval $d.Interval }}",
+            "10s 10000000000 10000000000 api.ReadableDuration",
+        ),
+        (
+            "{{ $d.IntervalDuration }} {{ printf \"%v %d %T\" $d.IntervalDuration $d.IntervalDuration $d.IntervalDuration }}",
+            "10s 10s 10000000000 time.Duration",
+        ),
+        (
+            "{{ printf \"%z\" $d.TimeoutDuration }} {{ spew_sdump $d.Timeout }}",
+            "%!z(time.Duration=1500000000) (api.ReadableDuration) 1.5s\n",
+        ),
+        (
+            "{{ toJSON $d.Interval }} {{ toYAML $d.TimeoutDuration }} {{ toTOML $d.TimeoutDuration }}",
+            "10000000000 1.5s \"1.5s\"",
+        ),
+        (
+            "{{ $d.TimeoutDuration.Seconds }} {{ $d.Interval.Duration.Minutes }} {{ lt $d.Timeout $d.Interval }}",
+            "1.5 0.16666666666666666 true",
+        ),
+        ("{{ sprig_int $d.Interval }} {{ sprig_kindOf $d.Interval }}", "0 int64"),
+        (
+            "{{ with index (service \"web\") 0 }}{{ .Checks | toUnescapedJSON | regexMatch `\\[{\"Node\".*\"Interval\":\"10s\",.*u0026c` }}{{ end }}",
+            "true",
+        ),
+        (
+            "{{ toUnescapedJSON $d | regexMatch `^{\"HTTP\":\"http://a/.b&c\",.*\"Interval\":10000000000,` }}",
+            "true",
+        ),
+        (
+            "{{ $r.NotBefore }} {{ $r.NotBefore.Year }} {{ $r.NotBefore.Format \"02.01.06\" }}",
+            "2026-11-21 19:59:41.5 +0200 +0200 2026 21.11.26",
+        ),
+        (
+            "{{ printf \"%#v\" $r.NotBefore }}",
+            "time.Date(2026, time.November, 21, 19, 59, 41, 500000000, time.Location(\"\"))",
+        ),
+        (
+            "{{ toJSON $r.NotBefore }} {{ toTOML $r.NotBefore }} {{ printf \"%v %T\" $r.NotAfter $r.NotAfter }}",
+            "\"2026-11-21T19:59:41.5+02:00\" 2026-11-21T19:59:41.5+02:00 <nil> *time.Time",
+        ),
+        (
+            "{{ toJSON $r }}",
+            r#"{"ID":"1","Name":"","RootCert":"PEM","Active":false,"NotBefore":"2026-11-21T19:59:41.5+02:00","CreateIndex":0,"ModifyIndex":0}"#,
+        ),
+    ] {
+        let template = format!("{{{{ $d := {definition} }}}}{{{{ $r := {root} }}}}{template}");
+        assert_eq!(rendered(&template, &fixture).as_deref(), Ok(expected), "{template}");
     }
 }

@@ -306,15 +306,13 @@ impl Instance {
             node: self.node,
             node_id: self.node_id,
             node_address: self.node_address,
-            node_tagged_addresses: self.node_tagged_addresses,
-            node_meta: self.node_meta,
-            service_meta: self.service_meta,
+            node_tagged_addresses: unless_empty(self.node_tagged_addresses),
+            node_meta: unless_empty(self.node_meta),
+            service_meta: unless_empty(self.service_meta),
             address: self.address,
-            service_tagged_addresses: self
-                .service_tagged_addresses
-                .into_iter()
-                .map(|(name, a)| (name, address(a)))
-                .collect(),
+            service_tagged_addresses: unless_empty(
+                self.service_tagged_addresses.into_iter().map(|(name, a)| (name, address(a))).collect(),
+            ),
             id: self.id,
             name: self.name,
             tags: self.tags,
@@ -324,6 +322,10 @@ impl Instance {
             weights: Weights { passing: self.weights.passing, warning: self.weights.warning },
         }
     }
+}
+
+fn unless_empty<T>(map: BTreeMap<String, T>) -> Option<BTreeMap<String, T>> {
+    Some(map).filter(|map| !map.is_empty())
 }
 
 impl FixtureNode {

@@ -45,7 +45,7 @@ fn answer(query: &Query) -> Answer {
                 port: 8000 + number,
                 name: name.clone(),
                 tags: vec!["primary".into(), "v1".into()],
-                service_meta: BTreeMap::from([("weight".into(), "10".into())]),
+                service_meta: Some(BTreeMap::from([("weight".into(), "10".into())])),
                 ..HealthService::default()
             };
             Answer::Instances((1..=2).map(instance).collect())

@@ -37,13 +37,17 @@ pub enum Type {
     Reflect,
 }
 
-/// The width of a signed integer.
+/// The width of a signed integer, or its type where it has one of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntKind {
     /// `int`: what a literal is.
     Int,
     /// `int64`: what parsing and arithmetic give.
     Int64,
+    /// `time.Duration`: nanoseconds that print as `1m30s`.
+    Duration,
+    /// `api.ReadableDuration`: the same in Consul's client, but it prints so only by itself and as a number elsewhere.
+    ReadableDuration,
 }
 
 /// The width of an unsigned integer.
@@ -135,6 +139,8 @@ impl fmt::Display for Type {
             Type::Bool => f.write_str("bool"),
             Type::Int(IntKind::Int) => f.write_str("int"),
             Type::Int(IntKind::Int64) => f.write_str("int64"),
+            Type::Int(IntKind::Duration) => f.write_str("time.Duration"),
+            Type::Int(IntKind::ReadableDuration) => f.write_str("api.ReadableDuration"),
             Type::Uint(UintKind::Uint8) => f.write_str("uint8"),
             Type::Uint(UintKind::Uint64) => f.write_str("uint64"),
             Type::Float => f.write_str("float64"),

@@ -96,6 +96,14 @@ pub trait Object: Send + Sync {
     fn text(&self) -> Option<String> {
         None
     }
+    /// The text that stands for it in JSON and its kin.
+    fn on_the_wire(&self) -> Option<String> {
+        self.text()
+    }
+    /// Itself in Go's syntax, for `%#v`, where that is not what is in it.
+    fn syntax(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A stream of integers, consumed as it is read.

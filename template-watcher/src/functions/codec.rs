@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Row] = &[
         r#"{{ sprig_dict "a" 1 "b" "<c>" | toUnescapedJSONPretty }}"#,
         "{\n  \"a\": 1,\n  \"b\": \"<c>\"\n}",
     ),
-    Row::pure("toYAML", WRITE, "YAML.", |_, args| Ok(Value::from(encode_yaml::encode(&args[0]))))
+    Row::pure("toYAML", WRITE, "YAML.", |_, args| encode_yaml::encode(&args[0]).map(Value::from))
         .example(r#"{{ sprig_dict "a" 1 "b" (sprig_list "yes" "c") | toYAML }}"#, "a: 1\nb:\n- \"yes\"\n- c"),
     Row::pure("toTOML", WRITE, "TOML.", |c, args| {
         encode_toml::encode(&args[0]).map(Value::from).map_err(|text| format!("{}: {text}", c.name))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use go_template::{Key, List, Map, Type, UintKind, Value};
 
-use super::shapes::json_fields;
+use super::shapes::{json_fields, writes_itself};
 
 /// How deep values may stand in each other; a map may hold itself.
 const DEPTH_MAX: usize = 200;
@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 200;
 /// The value has something in it that JSON cannot say.
 pub(super) fn encode(value: &Value, escape: bool, indent: Option<&str>) -> Result<String, String> {
     let mut writer = Writer { out: String::new(), escape, indent };
-    writer.value(value, 0)?;
+    writer.value(value, 0, false)?;
     Ok(writer.out)
 }
 
@@ -27,7 +27,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn value(&mut self, value: &Value, depth: usize) -> Result<(), String> {
+    /// Writes a value; `has_address` says whether Go could take its address.
+    fn value(&mut self, value: &Value, depth: usize, has_address: bool) -> Result<(), String> {
         if depth > DEPTH_MAX {
             return Err("json: unsupported value: encountered a cycle".to_owned());
         }
@@ -41,11 +42,19 @@ impl Writer<'_> {
             Value::List(list) => self.list(list, depth)?,
             Value::Map(map) => self.map(map, depth)?,
             Value::Struct(record) | Value::Pointer(_, Some(record)) => {
-                self.object(&json_fields(record), depth)?;
+                let has_address = has_address || matches!(value, Value::Pointer(..));
+                let fields = json_fields(record, !has_address).into_iter();
+                // Consul's own code for it knows nothing of what others want.
+                let escape = self.escape || (has_address && writes_itself(record));
+                let before = std::mem::replace(&mut self.escape, escape);
+                self.object(&fields.collect::<Vec<_>>(), depth, has_address)?;
+                self.escape = before;
             }
-            Value::Object(object) if object.text().is_some() => {
-                self.bytes(object.text().unwrap_or_default().as_bytes());
-            }
+            Value::Object(object) => match object.on_the_wire() {
+                Some(text) => self.string(&text),
+                // Nothing of it is for others.
+                None => self.out.push_str("{}"),
+            },
             other => return Err(format!("json: unsupported type: {}", other.ty())),
         }
         Ok(())
@@ -76,7 +85,7 @@ impl Writer<'_> {
         self.out.push('[');
         for (position, item) in list.items.iter().enumerate() {
             self.separate(position, depth + 1);
-            self.value(item, depth + 1)?;
+            self.value(item, depth + 1, list.ty.element() != Type::Any)?;
         }
         self.close(list.items.is_empty(), depth, ']');
         Ok(())
@@ -95,16 +104,21 @@ impl Writer<'_> {
         let mut entries: Vec<_> =
             map.entries().iter().map(|(key, value)| (name(key), value.clone())).collect();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        self.object(&entries, depth)
+        self.object(&entries, depth, false)
     }
 
-    fn object<K: AsRef<[u8]>>(&mut self, entries: &[(K, Value)], depth: usize) -> Result<(), String> {
+    fn object<K: AsRef<[u8]>>(
+        &mut self,
+        entries: &[(K, Value)],
+        depth: usize,
+        has_address: bool,
+    ) -> Result<(), String> {
         self.out.push('{');
         for (position, (key, value)) in entries.iter().enumerate() {
             self.separate(position, depth + 1);
             self.bytes(key.as_ref());
             self.out.push_str(if self.indent.is_some() { ": " } else { ":" });
-            self.value(value, depth + 1)?;
+            self.value(value, depth + 1, has_address)?;
         }
         self.close(entries.is_empty(), depth, '}');
         Ok(())

@@ -1,8 +1,8 @@
 //! Values as TOML: plain values first, then tables, keys in order.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
-use go_template::{Key, Value};
+use go_template::{IntKind, Key, Type, Value};
 
 use super::group::items;
 
@@ -12,17 +12,30 @@ type Entries = Vec<(String, Value)>;
 ///
 /// # Errors
 /// The value has something in it that TOML cannot say.
-pub(super) fn encode(value: &Value) -> Result<String, String> {
+pub(super) fn encode(value: &Value) -> Result<Vec<u8>, String> {
     if matches!(value, Value::Nil) {
         return Err("reflect: call of reflect.Value.Type on zero Value".to_owned());
+    }
+    if has_other_keys(value, 0) {
+        return Err("toml: cannot encode a map with non-string key type".to_owned());
     }
     if is_list_of_tables(value) {
         return Err("toml: top-level values must be Go maps or structs".to_owned());
     }
     let Some(entries) = entries(value) else { return inline(value) };
-    let mut out = String::new();
+    let mut out = Vec::new();
     table(&mut out, &entries, &mut Vec::new())?;
-    Ok(out.trim_end_matches('\n').to_owned())
+    Ok(out.trim_ascii_end().to_vec())
+}
+
+/// Whether there is a map in it whose keys are no texts.
+fn has_other_keys(value: &Value, depth: usize) -> bool {
+    match value {
+        _ if depth > DEPTH_MAX => false,
+        Value::Map(map) if map.key_type() != Type::Str => true,
+        Value::Map(map) => map.entries().values().any(|value| has_other_keys(value, depth + 1)),
+        value => items(value).iter().any(|value| has_other_keys(value, depth + 1)),
+    }
 }
 
 /// The entries of a map or record in the order they are written.
@@ -44,14 +57,16 @@ fn entries(value: &Value) -> Option<Entries> {
 /// How deep tables may stand in each other; a map may hold itself.
 const DEPTH_MAX: usize = 100;
 
-fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<(), String> {
+fn table(out: &mut Vec<u8>, entries: &Entries, path: &mut Vec<String>) -> Result<(), String> {
     if path.len() > DEPTH_MAX {
         return Err("toml: tables are nested too deeply".to_owned());
     }
     let indent = "  ".repeat(path.len());
     let is_table = |value: &Value| self::entries(value).is_some() || is_list_of_tables(value);
     for (key, value) in entries.iter().filter(|(_, value)| !is_table(value) && !value.is_nil()) {
-        _ = writeln!(out, "{indent}{} = {}", bare_or_quoted(key), inline(value)?);
+        _ = write!(out, "{indent}{} = ", bare_or_quoted(key));
+        out.extend(inline(value)?);
+        out.push(b'\n');
     }
     for (key, value) in entries.iter().filter(|(_, value)| is_table(value) && !value.is_nil()) {
         path.push(bare_or_quoted(key));
@@ -61,7 +76,7 @@ fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<
         let tables = if lists { items(value).to_vec() } else { vec![value.clone()] };
         for value in tables {
             if (path.len() == 1 || lists) && !out.is_empty() {
-                out.push('\n');
+                out.push(b'\n');
             }
             let (open, close) = if lists { ("[[", "]]") } else { ("[", "]") };
             _ = writeln!(out, "{indent}{open}{heading}{close}");
@@ -77,25 +92,34 @@ fn is_list_of_tables(value: &Value) -> bool {
     !items.is_empty() && items.iter().all(|item| entries(item).is_some())
 }
 
-fn inline(value: &Value) -> Result<String, String> {
+fn inline(value: &Value) -> Result<Vec<u8>, String> {
     Ok(match value {
-        Value::Bool(truth) => truth.to_string(),
-        Value::Int(number, _) => number.to_string(),
-        Value::Uint(number, _) => number.to_string(),
-        Value::Float(number) => float(*number),
-        Value::Str(bytes) => quoted(&String::from_utf8_lossy(bytes)),
+        Value::Bool(truth) => truth.to_string().into(),
+        Value::Int(nanoseconds, IntKind::Duration) => {
+            quoted(go_template::fmt::duration(*nanoseconds).as_bytes())
+        }
+        Value::Int(number, _) => number.to_string().into(),
+        Value::Uint(number, _) => number.to_string().into(),
+        Value::Float(number) => float(*number).into(),
+        Value::Str(bytes) => quoted(bytes),
         Value::List(list) => {
-            let parts: Result<Vec<_>, _> = list.items.iter().map(inline).collect();
-            format!("[{}]", parts?.join(", "))
+            let parts: Vec<_> = list.items.iter().map(inline).collect::<Result<_, _>>()?;
+            [b"[", parts.join(&b", "[..]).as_slice(), b"]"].concat()
         }
         Value::Map(_) | Value::Struct(_) | Value::Pointer(_, Some(_)) => {
-            let parts: Result<Vec<_>, String> = entries(value)
-                .unwrap_or_default()
-                .iter()
-                .map(|(key, value)| Ok(format!("{} = {}", bare_or_quoted(key), inline(value)?)))
-                .collect();
-            format!("{{{}}}", parts?.join(", "))
+            let part = |(key, value): &(String, Value)| -> Result<Vec<u8>, String> {
+                Ok([bare_or_quoted(key).as_bytes(), b" = ", &inline(value)?].concat())
+            };
+            let entries = entries(value).unwrap_or_default();
+            let parts: Vec<_> = entries.iter().map(part).collect::<Result<_, _>>()?;
+            [b"{", parts.join(&b", "[..]).as_slice(), b"}"].concat()
         }
+        Value::Object(object) => match object.on_the_wire() {
+            Some(time) if object.type_name().ends_with("time.Time") => time.into(),
+            Some(text) => quoted(text.as_bytes()),
+            None => Vec::new(),
+        },
+        Value::Pointer(_, None) => Vec::new(),
         other => return Err(format!("toml: cannot encode {}", other.ty())),
     })
 }
@@ -112,24 +136,25 @@ fn float(number: f64) -> String {
 
 fn bare_or_quoted(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    if bare { key.to_owned() } else { quoted(key) }
+    if bare { key.to_owned() } else { String::from_utf8_lossy(&quoted(key.as_bytes())).into_owned() }
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            c if c.is_control() => _ = write!(out, "\\u{:04x}", u32::from(c)),
-            c => out.push(c),
+/// In double quotes; bytes that are no text stay as they are.
+fn quoted(text: &[u8]) -> Vec<u8> {
+    let mut out = vec![b'"'];
+    for byte in text {
+        match byte {
+            b'"' => out.extend(b"\\\""),
+            b'\\' => out.extend(b"\\\\"),
+            b'\n' => out.extend(b"\\n"),
+            b'\r' => out.extend(b"\\r"),
+            b'\t' => out.extend(b"\\t"),
+            0x08 => out.extend(b"\\b"),
+            0x0c => out.extend(b"\\f"),
+            0..0x20 | 0x7f => _ = write!(out, "\\u{byte:04x}"),
+            byte => out.push(*byte),
         }
     }
-    out.push('"');
+    out.push(b'"');
     out
 }

@@ -3,16 +3,33 @@
 use std::cmp::Ordering;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use go_template::{Key, Value};
+use go_template::{IntKind, Key, Type, Value};
 
 /// How deep values may stand in each other; a map may hold itself.
 const DEPTH_MAX: usize = 100;
 
-/// YAML text without a newline at the end.
-pub(super) fn encode(value: &Value) -> String {
+/// YAML text without blanks around it.
+///
+/// # Errors
+/// The value has something in it that YAML cannot say.
+pub(super) fn encode(value: &Value) -> Result<String, String> {
+    if let Some(ty) = unsayable(value, 0) {
+        return Err(format!("cannot marshal type: {ty}"));
+    }
     let mut out = String::new();
     block(&mut out, value, 0, 0);
-    out.trim_matches('\n').to_owned()
+    Ok(out.trim().to_owned())
+}
+
+/// The type of something in a value that YAML has no words for.
+fn unsayable(value: &Value, depth: usize) -> Option<Type> {
+    match value {
+        _ if depth > DEPTH_MAX => None,
+        Value::Complex(..) | Value::Stream(_) => Some(value.ty()),
+        Value::List(list) => list.items.iter().find_map(|item| unsayable(item, depth + 1)),
+        Value::Map(map) => map.entries().values().find_map(|item| unsayable(item, depth + 1)),
+        _ => None,
+    }
 }
 
 /// Writes a value that begins on the current line at this column; ends with a newline.
@@ -87,13 +104,25 @@ fn entries(value: &Value) -> Option<Vec<(Value, Value)>> {
     }
 }
 
-/// Numbers and truth values before texts; texts naturally, so that `z9` comes before `z10`.
+/// Numbers and truth values by their size, before texts; texts naturally, so that `z9` comes before `z10`.
 fn key_order(a: &Key, b: &Key) -> Ordering {
-    match (a, b) {
-        (Key::Str(a), Key::Str(b)) => natural(&String::from_utf8_lossy(a), &String::from_utf8_lossy(b)),
-        (Key::Str(_), _) => Ordering::Greater,
-        (_, Key::Str(_)) => Ordering::Less,
-        (a, b) => a.cmp(b),
+    let number = |key: &Key| match key {
+        Key::Bool(truth) => Some((f64::from(*truth), 0)),
+        Key::Int(number) => Some((*number as f64, 1)),
+        Key::Uint(number) => Some((*number as f64, 2)),
+        Key::Float(_) => match key.value(Type::Any) {
+            Value::Float(number) => Some((number, 3)),
+            _ => None,
+        },
+        Key::Nil | Key::Str(_) => None,
+    };
+    match (a, b, number(a), number(b)) {
+        (Key::Str(a), Key::Str(b), ..) => natural(&String::from_utf8_lossy(a), &String::from_utf8_lossy(b)),
+        (_, _, Some(x), Some(y)) => x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)).then(a.cmp(b)),
+        (_, _, Some(_), None) => Ordering::Less,
+        (_, _, None, Some(_)) => Ordering::Greater,
+        (Key::Nil, ..) => Ordering::Less,
+        _ => Ordering::Greater,
     }
 }
 
@@ -129,6 +158,13 @@ fn scalar(value: &Value, column: usize) -> String {
         },
         Value::List(_) => "[]".to_owned(),
         Value::Map(_) | Value::Struct(_) | Value::Pointer(..) => "{}".to_owned(),
+        // The one of Consul's own prints as text by itself alone.
+        Value::Int(nanoseconds, IntKind::Duration) => go_template::fmt::duration(*nanoseconds),
+        Value::Object(object) => match object.on_the_wire() {
+            Some(time) if object.type_name().ends_with("time.Time") => time,
+            Some(found) => text(&found, column),
+            None => "{}".to_owned(),
+        },
         other => super::shown(other),
     }
 }
@@ -137,10 +173,10 @@ fn text(text: &str, column: usize) -> String {
     if looks_typed(text) {
         return double_quoted(text);
     }
-    if text.contains('\n') && text.chars().all(|c| c == '\n' || !c.is_control()) {
+    if text.contains('\n') && text.chars().all(|c| c == '\n' || !is_special(c)) {
         return literal_block(text, column);
     }
-    if text.chars().any(|c| c.is_control() || c == '\u{feff}') {
+    if text.chars().any(is_special) {
         return double_quoted(text);
     }
     if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
@@ -178,22 +214,57 @@ fn looks_typed(text: &str) -> bool {
         || matches!(lower.as_str(), ".nan" | ".inf" | "+.inf" | "-.inf")
         || (is_number_like
             && unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-            && (unsigned.parse::<f64>().is_ok() || radix || is_date(text) || is_sexagesimal(unsigned)))
+            && (unsigned.parse::<f64>().is_ok() || radix || is_timestamp(text) || is_sexagesimal(unsigned)))
 }
 
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 10
-        && bytes[..4].iter().all(u8::is_ascii_digit)
-        && bytes[4] == b'-'
-        && bytes[7] == b'-'
-        && bytes[8].is_ascii_digit()
+/// `2026-03-07`, or with a time behind it: `T09:05:01Z`, ` 9:05:01.5`.
+fn is_timestamp(text: &str) -> bool {
+    let (date, rest) = text.split_at(text.find(['T', 't', ' ']).unwrap_or(text.len()));
+    let parts: Vec<Option<u32>> = date.split('-').map(digits).collect();
+    let [Some(year), Some(month), Some(day)] = parts[..] else { return false };
+    let is_day = chrono::NaiveDate::from_ymd_opt(i32::try_from(year).unwrap_or(-1), month, day).is_some();
+    if !is_day || date.find('-') != Some(4) {
+        return false;
+    }
+    match rest.split_at_checked(1) {
+        None => true,
+        Some((" ", time)) => is_time(time),
+        Some((_, time)) => {
+            let (time, zone) = time.split_at(time.find(['Z', '+', '-']).unwrap_or(time.len()));
+            is_time(time) && (zone == "Z" || is_zone(zone))
+        }
+    }
+}
+
+fn is_time(text: &str) -> bool {
+    let (time, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let parts: Vec<Option<u32>> = time.split(':').map(digits).collect();
+    matches!(parts[..], [Some(..24), Some(..60), Some(..60)])
+        && !fraction.is_empty()
+        && fraction.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `+02:00`.
+fn is_zone(text: &str) -> bool {
+    let parts: Vec<Option<u32>> = text.get(1..).unwrap_or_default().split(':').map(digits).collect();
+    text.len() == 6 && matches!(parts[..], [Some(..=24), Some(..60)])
+}
+
+/// A number of four digits at most.
+fn digits(text: &str) -> Option<u32> {
+    let is_number = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
 /// `12:30:45`, which YAML 1.1 may read as a number of base sixty.
-fn is_sexagesimal(text: &str) -> bool {
-    text.contains(':')
-        && text.split(':').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+fn is_sexagesimal(unsigned: &str) -> bool {
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let mut parts = whole.split(':');
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    parts.next().is_some_and(|first| first.starts_with(|c: char| c.is_ascii_digit()) && is_number(first))
+        && whole.contains(':')
+        && parts.all(|part| part.len() <= 2 && digits(part).is_some_and(|number| number < 60))
+        && is_number(fraction)
 }
 
 /// Whether the text can stand without quotes.
@@ -208,19 +279,41 @@ fn is_plain(text: &str) -> bool {
     !(forbidden_start || document || forbidden_end || forbidden_inside)
 }
 
+/// What stands in double quotes only: characters that do not print, and those beyond the first plane.
+fn is_special(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}' | '\u{10000}'..)
+}
+
 fn double_quoted(text: &str) -> String {
+    // After a mark at its beginning nothing stands as it is.
+    let is_marked = text.starts_with('\u{feff}');
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
+            '\0' => out.push_str("\\0"),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || c == '\u{feff}' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            '\n' => out.push_str("\\n"),
+            '\x0b' => out.push_str("\\v"),
+            '\x0c' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            '\x1b' => out.push_str("\\e"),
+            '\u{85}' => out.push_str("\\N"),
+            c if is_special(c) || is_marked => out.push_str(&escaped(u32::from(c))),
             c => out.push(c),
         }
     }
     out.push('"');
     out
+}
+
+fn escaped(code: u32) -> String {
+    match code {
+        0..=0xff => format!("\\x{code:02X}"),
+        0x100..=0xffff => format!("\\u{code:04X}"),
+        _ => format!("\\U{code:08X}"),
+    }
 }

@@ -4,9 +4,9 @@
 //! registry does not have at all it refuses, and the question waits as one that fails.
 
 use go_template::{Signature, StructType, Type, Value};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::{Context, Row, data::data, shapes, string};
+use super::{Context, Row, data::data, shapes, string, time};
 use crate::query::{Mesh, Query};
 
 const TEXTS: &[Type] = &[Type::Str];
@@ -16,24 +16,26 @@ const PARTITIONS: Type = Type::List(&Type::Pointer(&PARTITION));
 const EXPORTED: Type = Type::List(&Type::Struct(&EXPORTED_SERVICE));
 const IMPORTED: Type = Type::List(&Type::Struct(&IMPORTED_SERVICE));
 
+/// A certificate and its key.
+pub(super) const LEAF_POINTER: Type = Type::Pointer(&LEAF);
+
 pub(super) const ROWS: &[Row] = &[
     data(
         "caRoots",
-        Signature::new(&[], ROOTS),
+        // What is said to it does not matter.
+        Signature::variadic(TEXTS, ROOTS),
         "The roots that sign certificates of the mesh.",
         |context, _| list(context, Mesh::Roots, "", ROOTS),
     )
     .example("{{ range caRoots }}{{ .Name }} {{ .Active }}{{ end }}", "Consul CA true"),
     data(
         "caLeaf",
-        Signature::new(TEXTS, Type::Any),
+        Signature::variadic(TEXTS, Type::Any),
         "A certificate and its key for a service of the mesh.",
-        |context, args| match string(&args[0]).as_str() {
+        |context, args| match args.first().map(string).unwrap_or_default().as_str() {
             "" => Ok(Value::Nil),
             service => Ok(asked(context, Mesh::Leaf, service)?
-                .and_then(|found| {
-                    found.first().map(|leaf| shapes::of_json(Type::Pointer(&LEAF), Some(leaf), &MESH))
-                })
+                .and_then(|found| found.first().map(|leaf| shapes::of_json(LEAF_POINTER, Some(leaf), MESH)))
                 .unwrap_or(Value::Nil)),
         },
     )
@@ -68,8 +70,8 @@ pub(super) const ROWS: &[Row] = &[
         Signature::variadic(TEXTS, EXPORTED),
         "The services that others may use, of a partition when one is named.",
         |context, args| match args {
-            [] => list(context, Mesh::Exported, "", EXPORTED),
-            [partition] => list(context, Mesh::Exported, &string(partition), EXPORTED),
+            [] => exported(context, ""),
+            [partition] => exported(context, &string(partition)),
             _ => Err("exportedServices: wrong number of arguments, expected 0 or 1".to_owned()),
         },
     )
@@ -93,13 +95,16 @@ static ROOT: StructType = StructType {
         ("Name", Type::Str),
         ("RootCertPEM", Type::Str),
         ("Active", Type::Bool),
-        ("NotBefore", Type::Str),
-        ("NotAfter", Type::Str),
-        ("DaysRemaining", Type::Any),
+        ("NotBefore", time::TIME_POINTER),
+        ("NotAfter", time::TIME_POINTER),
+        ("DaysRemaining", Type::Pointer(&DAYS)),
         ("CreateIndex", Type::UINT64),
         ("ModifyIndex", Type::UINT64),
     ],
 };
+
+/// No registry that ryo stands in for tells it, so that the pointer is nil.
+static DAYS: StructType = StructType { name: "int", fields: &[] };
 
 static LEAF: StructType = StructType {
     name: "api.LeafCert",
@@ -109,8 +114,8 @@ static LEAF: StructType = StructType {
         ("PrivateKeyPEM", Type::Str),
         ("Service", Type::Str),
         ("ServiceURI", Type::Str),
-        ("ValidAfter", Type::Str),
-        ("ValidBefore", Type::Str),
+        ("ValidAfter", time::TIME),
+        ("ValidBefore", time::TIME),
         ("CreateIndex", Type::UINT64),
         ("ModifyIndex", Type::UINT64),
     ],
@@ -137,9 +142,9 @@ static STREAM: StructType = StructType {
     fields: &[
         ("ImportedServices", Type::STRINGS),
         ("ExportedServices", Type::STRINGS),
-        ("LastHeartbeat", Type::Str),
-        ("LastReceive", Type::Str),
-        ("LastSend", Type::Str),
+        ("LastHeartbeat", time::TIME_POINTER),
+        ("LastReceive", time::TIME_POINTER),
+        ("LastSend", time::TIME_POINTER),
     ],
 };
 
@@ -171,9 +176,8 @@ static IMPORTED_SERVICE: StructType = StructType {
     fields: &[("Service", Type::Str), ("Namespace", Type::Str), ("SourcePartition", Type::Str)],
 };
 
-/// How these records stand in the registry's JSON.
-const MESH: shapes::Reading =
-    shapes::Reading { names: &[("RootCertPEM", "RootCert"), ("PeeringState", "State")], text: time };
+/// Fields that have another name in the registry's JSON.
+const MESH: shapes::Names = &[("RootCertPEM", "RootCert"), ("PeeringState", "State")];
 
 fn asked(context: &Context<'_>, what: Mesh, name: &str) -> Result<Option<Vec<Json>>, String> {
     let query = Query::Mesh { what, name: name.to_owned() };
@@ -182,13 +186,19 @@ fn asked(context: &Context<'_>, what: Mesh, name: &str) -> Result<Option<Vec<Jso
 
 fn list(context: &Context<'_>, what: Mesh, name: &str, ty: Type) -> Result<Value, String> {
     let found = asked(context, what, name)?.unwrap_or_default();
-    Ok(shapes::of_json(ty, Some(&Json::Array(found)), &MESH))
+    Ok(shapes::of_json(ty, Some(&Json::Array(found)), MESH))
 }
 
-/// A time as Go prints it; any other text stays.
-fn time(text: &str) -> String {
-    match chrono::DateTime::parse_from_rfc3339(text) {
-        Ok(time) if text.ends_with('Z') => time.format("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string(),
-        _ => text.to_owned(),
-    }
+/// Of what is exported consul-template takes over the name and who may use it, lists where the registry has none.
+fn exported(context: &Context<'_>, partition: &str) -> Result<Value, String> {
+    let found = asked(context, Mesh::Exported, partition)?.unwrap_or_default();
+    let list = |service: &Json, name: &str| match service.pointer(&format!("/Consumers/{name}")) {
+        Some(Json::Array(list)) => list.clone(),
+        _ => Vec::new(),
+    };
+    let taken = found.iter().map(|service| {
+        let consumers = json!({ "Peers": list(service, "Peers"), "Partitions": list(service, "Partitions") });
+        json!({ "Service": service.get("Service"), "Consumers": consumers })
+    });
+    Ok(shapes::of_json(EXPORTED, Some(&taken.collect()), &[]))
 }

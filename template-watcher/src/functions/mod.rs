@@ -10,6 +10,7 @@ mod encode_json;
 mod encode_toml;
 mod encode_yaml;
 mod group;
+mod layout;
 mod local;
 mod mesh;
 mod number;
@@ -19,12 +20,13 @@ mod scratch;
 pub mod shapes;
 mod sprig;
 mod text;
+mod time;
 mod unknown;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use go_template::{Signature, Value};
+use go_template::{Signature, Type, Value};
 
 pub use reference::reference;
 pub use scratch::Scratch;
@@ -160,6 +162,15 @@ static TABLE: LazyLock<HashMap<&'static str, Row>> = LazyLock::new(|| {
 /// The function of a name.
 pub fn find(name: &str) -> Option<&'static Row> {
     TABLE.get(name)
+}
+
+/// The type of what a function gives; `node` and `caLeaf` do not tell it in their signatures, as Go's do not.
+pub fn returned(row: &Row) -> Type {
+    match row.name {
+        "node" => shapes::CATALOG_NODE_POINTER,
+        "caLeaf" => mesh::LEAF_POINTER,
+        _ => row.signature.returns,
+    }
 }
 
 /// All functions, in no order.

@@ -1,13 +1,13 @@
 //! The registry's records as values: their Go types, names and fields.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use go_template::{Key, List, Struct, StructType, Type, Value};
+use go_template::{IntKind, Key, List, Struct, StructType, Type, Value};
 use registry_wire::catalog::{HealthCheck, Node, ServiceAddress, TextMap};
 use registry_wire::duration;
 use serde_json::Value as Json;
 
+use super::time;
 use crate::answers::{Answer, CatalogNode, CatalogNodeService, CatalogSnippet, HealthService, KeyPair};
 
 const TAGS: Type = Type::NamedList("dependency.ServiceTags", &Type::Str);
@@ -22,6 +22,9 @@ pub const KEY_PAIRS: Type = Type::List(&Type::Pointer(&KEY_PAIR));
 pub const CATALOG_SNIPPETS: Type = Type::List(&Type::Pointer(&CATALOG_SNIPPET));
 /// A list of nodes.
 pub const NODES: Type = Type::List(&Type::Pointer(&NODE));
+
+/// A node with its services.
+pub(super) const CATALOG_NODE_POINTER: Type = Type::Pointer(&CATALOG_NODE);
 
 /// One key with its value.
 pub static KEY_PAIR: StructType = StructType {
@@ -89,9 +92,9 @@ static HEALTH_CHECK: StructType = StructType {
     ],
 };
 
-/// What a check does. The first three durations are texts here, `10s`, as they print; the last three nanoseconds.
+/// What a check does.
 static DEFINITION: StructType = StructType {
-    name: DEFINITION_TYPE,
+    name: "api.HealthCheckDefinition",
     fields: &[
         ("HTTP", Type::Str),
         ("Header", Type::Map(&Type::Str, &Type::STRINGS)),
@@ -105,25 +108,24 @@ static DEFINITION: StructType = StructType {
         ("GRPC", Type::Str),
         ("OSService", Type::Str),
         ("GRPCUseTLS", Type::Bool),
-        ("IntervalDuration", Type::Str),
-        ("TimeoutDuration", Type::Str),
-        ("DeregisterCriticalServiceAfterDuration", Type::Str),
+        ("IntervalDuration", Type::Int(IntKind::Duration)),
+        ("TimeoutDuration", Type::Int(IntKind::Duration)),
+        ("DeregisterCriticalServiceAfterDuration", Type::Int(IntKind::Duration)),
         ("SessionName", Type::Str),
-        ("Interval", Type::INT64),
-        ("Timeout", Type::INT64),
-        ("DeregisterCriticalServiceAfter", Type::INT64),
+        ("Interval", Type::Int(IntKind::ReadableDuration)),
+        ("Timeout", Type::Int(IntKind::ReadableDuration)),
+        ("DeregisterCriticalServiceAfter", Type::Int(IntKind::ReadableDuration)),
     ],
 };
 
-/// The type whose durations are texts in JSON.
-const DEFINITION_TYPE: &str = "api.HealthCheckDefinition";
-
-/// The fields of a record as JSON has them: Consul's own types leave some out, and write some another way.
-pub(super) fn json_fields(record: &Struct) -> Vec<(&'static str, Value)> {
+/// The fields of a record as JSON has them: Consul's own types leave some out, and write some another way. A record that is held
+/// by value, where Go finds no address of it, is without those ways.
+pub(super) fn json_fields(record: &Struct, is_by_value: bool) -> Vec<(&'static str, Value)> {
     let fields = record.ty.fields.iter().map(|(name, _)| *name).zip(record.fields.iter().cloned());
     match record.ty.name {
         "api.CARoot" => {
-            let fields = fields.filter(|(name, _)| *name != "DaysRemaining");
+            let is_left_out = |name| matches!(name, "NotBefore" | "NotAfter" | "DaysRemaining");
+            let fields = fields.filter(|(name, value)| !is_left_out(name) || value.truth());
             fields
                 .map(|(name, value)| (if name == "RootCertPEM" { "RootCert" } else { name }, value))
                 .collect()
@@ -132,17 +134,30 @@ pub(super) fn json_fields(record: &Struct) -> Vec<(&'static str, Value)> {
             let is_left_out = |name| matches!(name, "Namespace" | "Partition" | "PeerName");
             fields.filter(|(name, value)| !is_left_out(name) || value.truth()).collect()
         }
-        DEFINITION_TYPE => {
-            const TEXTS: [(&str, &str); 3] = [
-                ("Interval", "IntervalDuration"),
-                ("Timeout", "TimeoutDuration"),
-                ("DeregisterCriticalServiceAfter", "DeregisterCriticalServiceAfterDuration"),
-            ];
-            let texts = TEXTS.iter().filter_map(|(name, of)| Some((*name, record.get(of)?.clone())));
-            texts.chain(fields.take_while(|(name, _)| *name != "IntervalDuration")).collect()
+        "api.HealthCheckDefinition" => {
+            let fields = fields.filter(|(name, value)| {
+                !name.ends_with("Duration") && (*name != "SessionName" || value.truth())
+            });
+            if is_by_value { fields.collect() } else { definition_fields(fields.collect()) }
         }
         _ => fields.collect(),
     }
+}
+
+/// Whether code of Consul's own writes a record in JSON.
+pub(super) fn writes_itself(record: &Struct) -> bool {
+    record.ty == &DEFINITION
+}
+
+/// With the durations first, and as texts.
+fn definition_fields(fields: Vec<(&'static str, Value)>) -> Vec<(&'static str, Value)> {
+    let (durations, others): (Vec<_>, Vec<_>) =
+        fields.into_iter().partition(|(_, value)| matches!(value, Value::Int(..)));
+    let text = |value: &Value| match value {
+        Value::Int(nanoseconds, _) => Value::from(go_template::fmt::duration(*nanoseconds)),
+        value => value.clone(),
+    };
+    durations.into_iter().map(|(name, value)| (name, text(&value))).chain(others).collect()
 }
 
 /// A service's name and tags.
@@ -186,16 +201,10 @@ fn list(ty: Type, items: Vec<Value>) -> Value {
     Value::List(Arc::new(List { ty, items, nil: false }))
 }
 
-/// A map of texts; an empty one is nil, as it comes from the registry.
-fn text_map(map: &TextMap) -> Value {
-    if map.is_empty() {
-        return Value::zero(Type::STR_MAP);
-    }
+/// A map of texts, or nil.
+fn text_map(map: Option<&TextMap>) -> Value {
+    let Some(map) = map else { return Value::zero(Type::STR_MAP) };
     Value::map(Type::STR_MAP, map.iter().map(|(k, v)| (Key::text(k), Value::from(v.as_str()))).collect())
-}
-
-fn text_map_or_nil(map: Option<&TextMap>) -> Value {
-    map.map_or_else(|| Value::zero(Type::STR_MAP), text_map)
 }
 
 fn tags(tags: &[String]) -> Value {
@@ -247,8 +256,9 @@ fn health_service(service: &HealthService) -> Value {
     let address = |a: &ServiceAddress| {
         Value::record(&SERVICE_ADDRESS, vec![Value::from(a.address.as_str()), Value::int(a.port)])
     };
-    let addresses: BTreeMap<_, _> =
-        service.service_tagged_addresses.iter().map(|(name, a)| (Key::text(name), address(a))).collect();
+    let addresses = service.service_tagged_addresses.as_ref().map(|addresses| {
+        Value::map(ADDRESSES, addresses.iter().map(|(name, a)| (Key::text(name), address(a))).collect())
+    });
     let weights = vec![Value::int(service.weights.passing), Value::int(service.weights.warning)];
     Value::pointer(
         &HEALTH_SERVICE,
@@ -256,11 +266,11 @@ fn health_service(service: &HealthService) -> Value {
             Value::from(service.node.as_str()),
             Value::from(service.node_id.as_str()),
             Value::from(service.node_address.as_str()),
-            text_map(&service.node_tagged_addresses),
-            text_map(&service.node_meta),
-            text_map(&service.service_meta),
+            text_map(service.node_tagged_addresses.as_ref()),
+            text_map(service.node_meta.as_ref()),
+            text_map(service.service_meta.as_ref()),
             Value::from(service.address.as_str()),
-            if addresses.is_empty() { Value::zero(ADDRESSES) } else { Value::map(ADDRESSES, addresses) },
+            addresses.unwrap_or_else(|| Value::zero(ADDRESSES)),
             Value::from(service.id.as_str()),
             Value::from(service.name.as_str()),
             tags(&service.tags),
@@ -273,7 +283,6 @@ fn health_service(service: &HealthService) -> Value {
 }
 
 fn health_check(check: &HealthCheck) -> Value {
-    let texts = check.service_tags.iter().flatten();
     Value::pointer(
         &HEALTH_CHECK,
         vec![
@@ -285,7 +294,7 @@ fn health_check(check: &HealthCheck) -> Value {
             Value::from(check.output.as_str()),
             Value::from(check.service_id.as_str()),
             Value::from(check.service_name.as_str()),
-            Value::strings(texts),
+            check.service_tags.as_ref().map_or_else(|| Value::zero(Type::STRINGS), Value::strings),
             Value::from(check.kind.as_str()),
             Value::from(""),
             Value::from(""),
@@ -304,28 +313,25 @@ fn definition(json: &serde_json::Map<String, Json>) -> Value {
         Some(number) => number.as_i64().unwrap_or(0),
         None => 0,
     };
-    let field = |(name, ty): &(&'static str, Type)| match (name.strip_suffix("Duration"), *ty) {
-        (Some(name), _) => Value::from(duration::format_nanos(nanoseconds(name))),
-        (None, Type::Int(_)) => Value::int64(nanoseconds(name)),
-        (None, ty) => of_json(ty, json.get(*name), &Reading { names: &[], text: str::to_owned }),
+    let field = |(name, ty): &(&'static str, Type)| match *ty {
+        Type::Int(kind) => Value::Int(nanoseconds(name.strip_suffix("Duration").unwrap_or(name)), kind),
+        ty => of_json(ty, json.get(*name), &[]),
     };
     Value::record(&DEFINITION, DEFINITION.fields.iter().map(field).collect())
 }
 
-/// How records stand in the registry's JSON.
-pub(super) struct Reading {
-    /// Fields that have another name there.
-    pub(super) names: &'static [(&'static str, &'static str)],
-    /// What a text becomes.
-    pub(super) text: fn(&str) -> String,
-}
+/// Fields that have another name in the registry's JSON.
+pub(super) type Names = &'static [(&'static str, &'static str)];
 
 /// JSON as a value of this type; what is missing or of another kind is its zero value.
-pub(super) fn of_json(ty: Type, json: Option<&Json>, reading: &Reading) -> Value {
-    let element_of = |element: &Type, json: &Json| of_json(*element, Some(json), reading);
+pub(super) fn of_json(ty: Type, json: Option<&Json>, names: Names) -> Value {
+    let element_of = |element: &Type, json: &Json| of_json(*element, Some(json), names);
+    if let Some(time) = time::of_text(ty, json.and_then(Json::as_str)) {
+        return time;
+    }
     let found = json.and_then(|json| match ty {
         Type::Bool => json.as_bool().map(Value::Bool),
-        Type::Str => json.as_str().map(|text| Value::from((reading.text)(text))),
+        Type::Str => json.as_str().map(Value::from),
         Type::Uint(_) => json.as_u64().map(Value::uint),
         Type::List(element) => json
             .as_array()
@@ -334,21 +340,24 @@ pub(super) fn of_json(ty: Type, json: Option<&Json>, reading: &Reading) -> Value
             let pair = |(key, value): (&String, &Json)| (Key::text(key), element_of(element, value));
             Value::map(ty, pairs.iter().map(pair).collect())
         }),
-        Type::Struct(record) => Some(Value::record(record, fields_of_json(record, json, reading))),
-        Type::Pointer(record) => Some(Value::pointer(record, fields_of_json(record, json, reading))),
+        Type::Struct(record) => Some(Value::record(record, fields_of_json(record, json, names))),
+        // A nil one that points at no record stays so.
+        Type::Pointer(record) if !record.fields.is_empty() => {
+            Some(Value::pointer(record, fields_of_json(record, json, names)))
+        }
         _ => None,
     });
     found.unwrap_or_else(|| match ty {
-        Type::Struct(record) => Value::record(record, fields_of_json(record, &Json::Null, reading)),
+        Type::Struct(record) => Value::record(record, fields_of_json(record, &Json::Null, names)),
         ty => Value::zero(ty),
     })
 }
 
-fn fields_of_json(record: &'static StructType, json: &Json, reading: &Reading) -> Vec<Value> {
+fn fields_of_json(record: &'static StructType, json: &Json, names: Names) -> Vec<Value> {
     let name_of = |name: &'static str| {
-        reading.names.iter().find(|(field, _)| *field == name).map_or(name, |(_, in_json)| *in_json)
+        names.iter().find(|(field, _)| *field == name).map_or(name, |(_, in_json)| *in_json)
     };
-    record.fields.iter().map(|(name, ty)| of_json(*ty, json.get(name_of(name)), reading)).collect()
+    record.fields.iter().map(|(name, ty)| of_json(*ty, json.get(name_of(name)), names)).collect()
 }
 
 /// Service names as `services` gives them.
@@ -372,8 +381,8 @@ fn node(node: &Node) -> Value {
             Value::from(node.node.as_str()),
             Value::from(node.address.as_str()),
             Value::from(node.datacenter.as_str()),
-            text_map_or_nil(node.tagged_addresses.as_ref()),
-            text_map_or_nil(node.meta.as_ref()),
+            text_map(node.tagged_addresses.as_ref()),
+            text_map(node.meta.as_ref()),
         ],
     )
 }
@@ -397,7 +406,7 @@ fn catalog_node_service(service: &CatalogNodeService) -> Value {
             Value::from(service.id.as_str()),
             Value::from(service.service.as_str()),
             tags(&service.tags),
-            text_map(&service.meta),
+            text_map(service.meta.as_ref()),
             Value::int(service.port),
             Value::from(service.address.as_str()),
             Value::Bool(service.enable_tag_override),

@@ -187,30 +187,40 @@ pub(super) fn lower(text: &str) -> String {
     text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
 }
 
-/// A capital at the beginning of each word; an apostrophe, a dot or a colon between letters does not end a word.
+/// A capital at the beginning of each word. A single apostrophe, dot or colon does not end one.
 fn title(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let joins = |at: usize| {
-        matches!(chars[at], '\'' | '’' | '.' | ':' | '·')
-            && at > 0
-            && chars[at - 1].is_alphabetic()
-            && chars.get(at + 1).is_some_and(|next| next.is_alphabetic())
-    };
-    let (mut inside, mut titled) = (false, false);
+    let (mut is_titled, mut was_mid) = (false, false);
     let mut out = String::with_capacity(text.len());
-    for (at, c) in chars.iter().enumerate() {
-        let word = is_word(*c) || (inside && joins(at));
-        titled &= inside;
-        if word && !titled && c.is_alphabetic() {
-            out.push_str(&titled_char(*c));
-        } else {
-            out.push(*c);
+    for c in text.chars() {
+        let is_mid = matches!(c, '\'' | '’' | '‘' | '.' | ':' | '·' | '․' | '\u{387}');
+        if was_mid && is_mid {
+            is_titled = false;
         }
-        titled |= word && c.is_alphabetic();
-        inside = word;
+        if c.is_lowercase() || c.is_uppercase() || matches!(c, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ') {
+            if is_titled {
+                out.push(c)
+            } else {
+                out.push_str(&titled_char(c))
+            }
+            is_titled = true;
+        } else {
+            out.push(c);
+            is_titled &= is_mid || stays_in_word(c);
+        }
+        was_mid = is_mid;
     }
     out
+}
+
+/// Whether a character without a case belongs to the word that it stands in: letters that are written in words, digits, what joins
+/// words, and marks on letters.
+fn stays_in_word(c: char) -> bool {
+    let is_of_no_words = matches!(c, '\u{e00}'..='\u{eff}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..);
+    let is_mark = matches!(c, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{5bf}'
+        | '\u{64b}'..='\u{65f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}');
+    is_mark || matches!(c, '_' | '‿' | '⁀' | '⁔') || (c.is_alphanumeric() && !is_of_no_words)
 }
 
 /// Every part replaced; an empty part stands before each character and at the end.
@@ -252,13 +262,23 @@ fn split_to_map(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     Ok(Value::map(Type::STR_MAP, entries.collect()))
 }
 
+/// How many blanks may be put before the lines of a text.
+const BLANKS_MAX: usize = 64 << 20;
+
+/// Whether a text may be moved right by so much.
+pub(super) fn indentable(text: &[u8], columns: usize) -> Result<(), String> {
+    let lines = 1 + text.iter().filter(|byte| **byte == b'\n').count();
+    if lines.saturating_mul(columns) <= BLANKS_MAX {
+        return Ok(());
+    }
+    Err(format!("cannot indent {lines} lines by {columns} columns; the limit is {BLANKS_MAX} blanks"))
+}
+
 fn indent(_: &Context<'_>, args: &[Value]) -> Result<Value, String> {
     let Value::Int(columns, _) = args[0] else { return Ok(args[1].clone()) };
     let columns =
         usize::try_from(columns).map_err(|_| "indent value must be a positive integer".to_owned())?;
-    if columns > 10_000 {
-        return Err(format!("cannot indent by {columns} columns; the limit is 10000"));
-    }
+    indentable(bytes(&args[1]), columns)?;
     let mut out = Vec::new();
     for line in bytes(&args[1]).split_inclusive(|b| *b == b'\n') {
         if line != b"\n" {

@@ -175,14 +175,12 @@ impl Instance {
             node_id: node.id,
             address: if self.address.is_empty() { node.address.clone() } else { self.address.clone() },
             node_address: node.address,
-            node_tagged_addresses: node.tagged_addresses,
-            node_meta: node.meta,
-            service_meta: self.meta.clone(),
-            service_tagged_addresses: self
-                .tagged_addresses
-                .iter()
-                .map(|(name, a)| (name.clone(), address(a)))
-                .collect(),
+            node_tagged_addresses: unless_empty(node.tagged_addresses),
+            node_meta: unless_empty(node.meta),
+            service_meta: unless_empty(self.meta.clone()),
+            service_tagged_addresses: unless_empty(
+                self.tagged_addresses.iter().map(|(name, a)| (name.clone(), address(a))).collect(),
+            ),
             id: self.id_or(service),
             name: service.to_owned(),
             tags,
@@ -201,7 +199,7 @@ impl Instance {
             id: self.id_or(service),
             service: service.to_owned(),
             tags,
-            meta: self.meta.clone(),
+            meta: unless_empty(self.meta.clone()),
             port: self.port,
             address: self.address.clone(),
             enable_tag_override: false,
@@ -221,8 +219,8 @@ impl NodeEntry {
             node: self.node.clone(),
             address: self.address.clone(),
             datacenter: own.to_owned(),
-            tagged_addresses: Some(self.tagged_addresses.clone()).filter(|map| !map.is_empty()),
-            meta: Some(self.meta.clone()).filter(|map| !map.is_empty()),
+            tagged_addresses: unless_empty(self.tagged_addresses.clone()),
+            meta: unless_empty(self.meta.clone()),
             ..Node::default()
         }
     }
@@ -234,12 +232,17 @@ impl Listed {
             id: self.id.clone(),
             service: self.service.clone(),
             tags: self.tags.clone(),
-            meta: self.meta.clone(),
+            meta: unless_empty(self.meta.clone()),
             port: self.port,
             address: self.address.clone(),
             enable_tag_override: self.enable_tag_override,
         }
     }
+}
+
+/// A fixture does not tell an empty map from none.
+fn unless_empty<T>(map: BTreeMap<String, T>) -> Option<BTreeMap<String, T>> {
+    Some(map).filter(|map| !map.is_empty())
 }
 
 fn is_nought(number: &i64) -> bool {

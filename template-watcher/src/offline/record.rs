@@ -110,7 +110,7 @@ fn add(part: &mut Part, query: &Query, answer: &Answer) {
                 id: s.id.clone(),
                 service: s.service.clone(),
                 tags: s.tags.clone(),
-                meta: s.meta.clone(),
+                meta: s.meta.clone().unwrap_or_default(),
                 port: s.port,
                 address: s.address.clone(),
                 enable_tag_override: s.enable_tag_override,
@@ -159,8 +159,8 @@ fn node_of(found: &HealthService) -> NodeEntry {
         node: found.node.clone(),
         id: found.node_id.clone(),
         address: found.node_address.clone(),
-        tagged_addresses: found.node_tagged_addresses.clone(),
-        meta: found.node_meta.clone(),
+        tagged_addresses: found.node_tagged_addresses.clone().unwrap_or_default(),
+        meta: found.node_meta.clone().unwrap_or_default(),
         ..NodeEntry::default()
     }
 }
@@ -181,6 +181,7 @@ fn instance(found: &HealthService, connect: bool) -> Instance {
     let addresses: BTreeMap<String, Address> = found
         .service_tagged_addresses
         .iter()
+        .flatten()
         .map(|(name, a)| (name.clone(), Address { address: a.address.clone(), port: a.port }))
         .collect();
     Instance {
@@ -190,7 +191,7 @@ fn instance(found: &HealthService, connect: bool) -> Instance {
         address: if found.address == found.node_address { String::new() } else { found.address.clone() },
         port: found.port,
         tags: found.tags.clone(),
-        meta: found.service_meta.clone(),
+        meta: found.service_meta.clone().unwrap_or_default(),
         tagged_addresses: addresses,
         status: if found.checks.is_empty() { found.status.clone() } else { String::new() },
         checks: found.checks.clone(),

@@ -176,7 +176,7 @@ fn slice(of: &Slot, positions: &[Slot]) -> Result<Slot, String> {
         Value::Str(s) => Value::from(&s[from..to]),
         Value::List(list) => {
             let items = list.items[from..to].to_vec();
-            Value::List(Arc::new(List { ty: list.ty, items, nil: false }))
+            Value::List(Arc::new(List { ty: list.ty, items, nil: list.nil }))
         }
         other => other,
     }))

@@ -181,13 +181,25 @@ impl<'t> Run<'t, '_> {
                 }
                 None => self.error(format!("can't evaluate field {shown} in type {ty}")),
             },
+            Value::Int(nanoseconds, kind) => {
+                match super::methods::signature(*kind, receiver.addressable, &shown) {
+                    Some(signature) => {
+                        let args = self.arguments(dot, &shown, &signature, given)?;
+                        let argument = args.first().map(|slot| &slot.value);
+                        Ok(Slot::given(super::methods::call(*nanoseconds, &shown, argument)))
+                    }
+                    None => self.error(format!("can't evaluate field {shown} in type {ty}")),
+                }
+            }
             Value::Struct(record) | Value::Pointer(_, Some(record)) => match record.ty.field(name) {
                 Some(_) if !given.is_empty() => {
                     self.error(format!("{shown} has arguments but cannot be invoked as function"))
                 }
                 Some(position) => {
                     self.host.reads_field(record.ty, position);
-                    Ok(Slot::of(record.fields[position].clone(), record.ty.fields[position].1))
+                    let slot = Slot::of(record.fields[position].clone(), record.ty.fields[position].1);
+                    let behind_pointer = matches!(receiver.value, Value::Pointer(..));
+                    Ok(Slot { addressable: behind_pointer || receiver.addressable, ..slot })
                 }
                 None => self.error(format!("can't evaluate field {shown} in type {ty}")),
             },
@@ -225,7 +237,7 @@ impl<'t> Run<'t, '_> {
             OperandKind::Nil => {
                 return match wanted {
                     Some(ty) if !ty.can_be_nil() => self.error(format!("cannot assign nil to {ty}")),
-                    Some(ty) => Ok(Slot { value: Value::zero(ty), any: ty == Type::Any }),
+                    Some(ty) => Ok(Slot::of(Value::zero(ty), ty)),
                     None => Ok(Slot::invalid()),
                 };
             }
@@ -287,7 +299,7 @@ impl<'t> Run<'t, '_> {
         let Some(wanted) = wanted else { return Ok(slot) };
         if !slot.is_valid() {
             return if wanted.can_be_nil() {
-                Ok(Slot { value: Value::zero(wanted), any: wanted == Type::Any })
+                Ok(Slot::of(Value::zero(wanted), wanted))
             } else {
                 self.error(format!("invalid value; expected {wanted}"))
             };

@@ -5,6 +5,7 @@ mod call;
 mod compare;
 mod escape;
 mod eval;
+mod methods;
 mod slot;
 
 use std::cell::Cell;
@@ -15,7 +16,7 @@ use crate::error::{ExecError, ParseError};
 use crate::parse::ast::{Block, Branch, Pipe, Statement, StatementKind};
 use crate::parse::calls::{self, Call};
 use crate::parse::{self, Delimiters, Lookup};
-use crate::types::{Signature, StructType};
+use crate::types::{IntKind, Signature, StructType};
 use crate::value::{List, Stream, Value};
 
 pub(crate) use builtins::is_builtin;
@@ -435,6 +436,9 @@ impl<'t> Run<'t, '_> {
         }
         let text = match &slot.value {
             Value::Nil if !slot.any => b"<no value>".to_vec(),
+            Value::Int(nanoseconds, IntKind::ReadableDuration) if slot.addressable => {
+                crate::fmt::duration(*nanoseconds).into_bytes()
+            }
             Value::Pointer(_, Some(record)) => crate::fmt::print(&[Value::Struct(record.clone())]),
             value => crate::fmt::print(std::slice::from_ref(value)),
         };

@@ -1,5 +1,6 @@
 //! Values as text, as Go's `fmt` makes it: `print`, `println`, `printf` and what an action prints.
 
+mod duration;
 mod number;
 mod quote;
 mod value;
@@ -7,6 +8,7 @@ mod value;
 use crate::parse::lex::decode;
 use crate::value::Value;
 
+pub use duration::duration;
 pub use quote::{is_printable, quoted};
 
 /// The operands one after the other, a space where neither neighbour is a string.
@@ -39,8 +41,21 @@ pub fn println(args: &[Value]) -> Vec<u8> {
 
 /// The format with its verbs replaced. What does not fit is said in the text: `%!d(string=x)`.
 pub fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
-    let mut printing =
-        Printing { printer: Printer::default(), args, next: 0, reordered: false, good_index: true };
+    printed(format, args, None)
+}
+
+/// The same with another `%v`: what the function makes of an argument, `+` and `#`. The type is that of what stands for each
+/// argument then.
+pub fn sprintf_with(format: &[u8], args: &[Value], ty: &str, show: Show<'_>) -> Vec<u8> {
+    printed(format, args, Some((ty, show)))
+}
+
+/// What makes a text of a value, given whether `+` and `#` stand before the verb.
+pub type Show<'a> = &'a dyn Fn(&Value, bool, bool) -> Vec<u8>;
+
+fn printed(format: &[u8], args: &[Value], own: Option<(&str, Show<'_>)>) -> Vec<u8> {
+    let printer = Printer::default();
+    let mut printing = Printing { printer, args, own, next: 0, reordered: false, good_index: true };
     let mut rest = format;
     while let Some(percent) = rest.iter().position(|b| *b == b'%').filter(|_| !printing.printer.is_full()) {
         printing.printer.out.extend_from_slice(&rest[..percent]);
@@ -78,6 +93,8 @@ struct Flags {
 struct Printer {
     out: Vec<u8>,
     flags: Flags,
+    /// Whether it tells what a verb does not go with.
+    is_complaining: bool,
 }
 
 impl Printer {
@@ -116,6 +133,8 @@ fn count_chars(mut text: &[u8]) -> usize {
 struct Printing<'a> {
     printer: Printer,
     args: &'a [Value],
+    /// The type and the way of showing that stand before those of the arguments.
+    own: Option<(&'a str, Show<'a>)>,
     next: usize,
     reordered: bool,
     good_index: bool,
@@ -146,6 +165,18 @@ impl<'a> Printing<'a> {
             Some(arg) => {
                 self.next += 1;
                 let flags = &mut self.printer.flags;
+                match self.own {
+                    Some((_, show)) if verb == 'v' => {
+                        let text = show(arg, flags.plus, flags.sharp);
+                        self.printer.out.extend(text);
+                        return &rest[width..];
+                    }
+                    Some((ty, _)) if verb == 'T' => {
+                        self.printer.type_name(ty);
+                        return &rest[width..];
+                    }
+                    _ => {}
+                }
                 // `%w` is for errors only, and reads its flags all the same.
                 if matches!(verb, 'v' | 'w') {
                     (flags.sharp_v, flags.sharp) = (flags.sharp, false);
@@ -248,6 +279,7 @@ impl<'a> Printing<'a> {
         let arg = self.args.get(self.next)?;
         self.next += 1;
         let size = match arg {
+            _ if self.own.is_some() => return None,
             Value::Int(size, _) => *size,
             Value::Uint(size, _) => i64::try_from(*size).ok()?,
             _ => return None,
@@ -266,7 +298,13 @@ impl<'a> Printing<'a> {
             if position > 0 {
                 self.printer.out.extend_from_slice(b", ");
             }
-            self.printer.with_type(arg);
+            match self.own {
+                None => self.printer.with_type(arg),
+                Some((ty, show)) => {
+                    self.printer.out.extend_from_slice(format!("{ty}=").as_bytes());
+                    self.printer.out.extend(show(arg, false, false));
+                }
+            }
         }
         self.printer.out.push(b')');
     }

@@ -1,11 +1,19 @@
 //! One value under one verb.
 
 use super::{Flags, Printer, quote};
-use crate::types::{Type, UintKind};
-use crate::value::{List, Map, Struct, Value};
+use crate::types::{IntKind, Type, UintKind};
+use crate::value::{List, Map, Object, Struct, Value};
 
 /// How deep values may stand in each other; a map may hold itself.
 const DEPTH_MAX: usize = 100;
+
+/// Types whose pointers have a method that makes a text of them, which Go calls for nil too, and then prints `<nil>`.
+const HAVE_TEXTS: &[&str] = &["time.Time"];
+
+/// The verbs that print what a value's method makes of it.
+fn is_text_verb(verb: char) -> bool {
+    matches!(verb, 'v' | 's' | 'q' | 'x' | 'X')
+}
 
 fn is_float_verb(verb: char) -> bool {
     matches!(verb, 'v' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'b' | 'x' | 'X')
@@ -29,8 +37,13 @@ impl Printer {
         }
     }
 
+    /// Whether values' methods are called: not for what a verb does not go with.
+    fn calls_methods(&self) -> bool {
+        !self.is_complaining
+    }
+
     /// A type's name, which the precision cuts.
-    fn type_name(&mut self, name: &str) {
+    pub(super) fn type_name(&mut self, name: &str) {
         let cut = self.cut(name.as_bytes()).to_vec();
         self.pad(&cut);
     }
@@ -38,7 +51,9 @@ impl Printer {
     /// `%!d(string=x)`: the verb does not go with the value.
     fn bad(&mut self, verb: char, arg: &Value) {
         self.out.extend_from_slice(format!("%!{verb}(").as_bytes());
+        let before = std::mem::replace(&mut self.is_complaining, true);
         self.with_type(arg);
+        self.is_complaining = before;
         self.out.push(b')');
     }
 
@@ -61,6 +76,11 @@ impl Printer {
             Value::Nil if self.flags.sharp_v => self.out.extend_from_slice(b"interface {}(nil)"),
             Value::Nil => self.out.extend_from_slice(b"<nil>"),
             Value::Bool(truth) if matches!(verb, 't' | 'v') => self.pad(truth.to_string().as_bytes()),
+            Value::Int(nanoseconds, IntKind::Duration)
+                if self.calls_methods() && !self.flags.sharp_v && is_text_verb(verb) =>
+            {
+                self.string(super::duration(*nanoseconds).as_bytes(), verb);
+            }
             Value::Int(number, _) => {
                 if !self.integer(*number < 0, number.unsigned_abs(), false, verb) {
                     self.bad(verb, value);
@@ -100,6 +120,11 @@ impl Printer {
                 self.out.push(b'&');
                 self.record(record, verb, depth);
             }
+            Value::Pointer(ty, None)
+                if is_text_verb(verb) && self.calls_methods() && HAVE_TEXTS.contains(&ty.name) =>
+            {
+                self.out.extend_from_slice(b"<nil>");
+            }
             Value::Pointer(ty, None) if self.flags.sharp_v => {
                 self.out.extend_from_slice(format!("(*{})(nil)", ty.name).as_bytes());
             }
@@ -107,15 +132,22 @@ impl Printer {
             Value::Pointer(_, None) if matches!(verb, 'b' | 'o' | 'd' | 'x' | 'X') => {
                 self.integer(false, 0, false, verb);
             }
-            Value::Object(object) if matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') => match object.text() {
-                Some(text) => {
-                    self.string(text.as_bytes(), verb);
-                }
-                None => self.pad(format!("&{{{}}}", object.type_name()).as_bytes()),
-            },
+            Value::Object(object) if is_text_verb(verb) => {
+                self.object(object.as_ref(), verb);
+            }
             // Its address would differ each time.
             Value::Stream(_) if verb == 'v' => self.pad(value.ty().to_string().as_bytes()),
             _ => self.bad(verb, value),
+        }
+    }
+
+    fn object(&mut self, object: &dyn Object, verb: char) {
+        let own = if self.flags.sharp_v { object.syntax() } else { None };
+        match (own, object.text()) {
+            (Some(text), _) => self.pad(text.as_bytes()),
+            (None, Some(text)) if !self.flags.sharp_v => _ = self.string(text.as_bytes(), verb),
+            // What is in it is its own affair.
+            _ => self.pad(format!("&{{{}}}", object.type_name()).as_bytes()),
         }
     }
 

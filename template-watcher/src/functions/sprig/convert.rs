@@ -179,7 +179,9 @@ pub(super) fn kind(value: &Value) -> String {
         Value::List(_) => "slice".to_owned(),
         Value::Map(_) => "map".to_owned(),
         Value::Struct(_) => "struct".to_owned(),
+        Value::Object(object) if !object.type_name().starts_with('*') => "struct".to_owned(),
         Value::Pointer(..) | Value::Object(_) => "ptr".to_owned(),
+        Value::Int(_, IntKind::Duration | IntKind::ReadableDuration) => "int64".to_owned(),
         Value::Stream(_) => "chan".to_owned(),
         value => value.ty().to_string(),
     }

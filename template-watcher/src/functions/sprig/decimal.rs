@@ -49,7 +49,10 @@ impl Decimal {
     /// The quotient, half a last place rounded away from nought; none for a division by nought, or too many digits.
     pub(super) fn by(self, other: Self) -> Option<Self> {
         let shift = self.exponent.checked_sub(other.exponent)?.checked_add(QUOTIENT_PLACES)?;
-        let power = 10i128.checked_pow(shift.unsigned_abs())?;
+        let Some(power) = 10i128.checked_pow(shift.unsigned_abs()) else {
+            // So small that no place of it is left.
+            return (shift < 0).then_some(Decimal { digits: 0, exponent: 0 });
+        };
         let (up, down) = if shift < 0 { (1, power) } else { (power, 1) };
         let (dividend, divisor) = (self.digits.checked_mul(up)?, other.digits.checked_mul(down)?);
         let (whole, rest) = (dividend.checked_div(divisor)?, dividend.checked_rem(divisor)?);

@@ -90,7 +90,10 @@ pub(in crate::functions) const ROWS: &[Row] = &[
     Row::pure("sprig_dig", MANY_ANY, "`KEY ... DEFAULT MAP`: a value in maps in maps.", dig)
         .example(r#"{{ sprig_dig "a" "b" "none" (sprig_dict "a" (sprig_dict "b" 1)) }}"#, "1"),
     Row::pure("sprig_deepCopy", Signature::new(&[Type::Any], Type::Any), "A value of its own.", |_, a| {
-        Ok(deep_copy(&a[0], 0))
+        match &a[0] {
+            Value::Nil => Err("reflect: call of reflect.Value.Type on zero Value".to_owned()),
+            value => Ok(deep_copy(value, 0)),
+        }
     })
     .example(r#"{{ sprig_deepCopy (sprig_dict "a" 1) }}"#, "map[a:1]"),
 ];
@@ -175,7 +178,7 @@ const DEPTH_MAX: usize = 100;
 
 fn deep_copy(value: &Value, depth: usize) -> Value {
     match value {
-        Value::Map(map) if depth < DEPTH_MAX => {
+        Value::Map(map) if depth < DEPTH_MAX && !map.nil => {
             let entries = copy(value).into_iter().map(|(key, value)| (key, deep_copy(&value, depth + 1)));
             Value::Map(Arc::new(Map::new(map.ty, entries.collect())))
         }

@@ -100,6 +100,9 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         Signature::new(&[Type::Any], Type::STRINGS),
         "The elements as sorted texts.",
         |_, a| {
+            if let Some(list) = nil_texts(&a[0]) {
+                return Ok(list);
+            }
             let mut texts = if matches!(a[0], Value::Nil) { vec![shown_bytes(&a[0])] } else { texts(&a[0]) };
             texts.sort();
             Ok(Value::strings(texts))
@@ -117,7 +120,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
         "sprig_toStrings",
         Signature::new(&[Type::Any], Type::STRINGS),
         "The elements as texts.",
-        |_, a| Ok(Value::strings(texts(&a[0]))),
+        |_, a| Ok(nil_texts(&a[0]).unwrap_or_else(|| Value::strings(texts(&a[0])))),
     )
     .example("{{ sprig_toStrings (sprig_list 1 true) }}", "[1 true]"),
     Row::pure(
@@ -206,6 +209,11 @@ fn of<'a>(args: &'a [Value], position: usize, doing: &str) -> Result<&'a [Value]
 
 fn kept(list: &[Value], keep: impl Fn(&Value) -> bool) -> Vec<Value> {
     list.iter().filter(|item| keep(item)).cloned().collect()
+}
+
+/// A nil list of texts, which stays what it is.
+fn nil_texts(value: &Value) -> Option<Value> {
+    Some(value.clone()).filter(|value| value.is_nil() && value.ty() == Type::STRINGS)
 }
 
 /// The elements as texts, nil left out; anything else than a list is one text.

@@ -2,7 +2,7 @@
 
 use std::num::IntErrorKind;
 
-use go_template::{Signature, Type, Value, parse_float};
+use go_template::{IntKind, Signature, Type, Value, parse_float};
 
 use super::decimal::Decimal;
 use crate::functions::number::underscores_part_digits;
@@ -138,6 +138,8 @@ fn nearest_int(text: &str) -> i64 {
 /// A whole number from nearly anything.
 pub(super) fn int(value: &Value) -> i64 {
     match value {
+        // Sprig knows no types but those of the language itself.
+        Value::Int(_, IntKind::Duration | IntKind::ReadableDuration) => 0,
         Value::Int(number, _) => *number,
         Value::Uint(number, _) => number.cast_signed(),
         Value::Float(number) => cut(*number),

@@ -168,6 +168,16 @@ impl Object for Version {
         })
     }
 
+    fn syntax(&self) -> Option<String> {
+        let [major, minor, patch] = self.numbers.map(|number| format!("{number:#x}"));
+        let quoted = |text: &str| go_template::fmt::quoted(text.as_bytes());
+        let (pre, metadata, original) =
+            (quoted(&self.prerelease), quoted(&self.metadata), quoted(&self.written));
+        Some(format!(
+            "&semver.Version{{major:{major}, minor:{minor}, patch:{patch}, pre:{pre}, metadata:{metadata}, original:{original}}}"
+        ))
+    }
+
     fn text(&self) -> Option<String> {
         let [major, minor, patch] = self.numbers;
         let mut text = format!("{major}.{minor}.{patch}");

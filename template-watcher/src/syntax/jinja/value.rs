@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use go_template::{Key, Signature, Type, Value as Go};
+use go_template::{IntKind, Key, Signature, Type, Value as Go};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
@@ -126,6 +126,7 @@ pub(super) fn to_jinja(value: Go, scope: &Scope) -> Value {
     match value {
         Go::Nil | Go::Pointer(_, None) => Value::from(()),
         Go::Bool(truth) => Value::from(truth),
+        Go::Int(nanoseconds, IntKind::Duration) => Value::from(go_template::fmt::duration(nanoseconds)),
         Go::Int(number, _) => Value::from(number),
         Go::Uint(number, _) => Value::from(number),
         Go::Float(number) => Value::from(number),
