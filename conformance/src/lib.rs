@@ -3,10 +3,11 @@
 //! A suite is a folder of scenarios in text beside this crate's sources; the program under test is a parameter. What all
 //! suites need lies here: options, verdicts, the subject's process, a blocking HTTP client, globs and patterns. How one
 //! suite reads and judges its scenarios lies in the folder of its name. `faults` runs no scenarios: servers under load are killed
-//! and cut off, and `history` judges what clients saw. The formats are described in `README.md`.
+//! and cut off, and `history` judges what clients saw. Neither does `calls`: templates are evaluated beside consul-template. The formats are described in `README.md`.
 
 use std::{path::PathBuf, thread, time::Duration};
 
+pub mod calls;
 pub mod case;
 pub mod cli;
 pub mod client;

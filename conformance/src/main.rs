@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use clap::Parser as _;
 use conformance::{
+    calls,
     case::{self, Tally},
     cli, dns, faults, http,
     known::Known,
@@ -22,13 +23,18 @@ fn main() -> anyhow::Result<ExitCode> {
         told(&report);
         return Ok(ExitCode::SUCCESS);
     }
+    if options.suite == Suite::Calls {
+        let report = calls::run(&options)?;
+        calls::told(&report, options.verbose);
+        return Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let known = Known::read(&options.known)?;
     let cases = match options.suite {
         Suite::Http => http::cases(&options)?,
         Suite::Dns => dns::cases(&options)?,
         Suite::Template => template::cases(&options)?,
         Suite::Cli => cli::cases(&options)?,
-        Suite::Faults => Vec::new(),
+        Suite::Calls | Suite::Faults => Vec::new(),
     };
     let everything = options.only.is_empty() && options.scenarios.is_none();
     for name in known.of_suite(options.suite.name()).filter(|_| everything) {

@@ -15,6 +15,7 @@ use crate::glob;
 #[command(after_help = "Examples:\n  \
     conformance http --bin target/debug/ryo\n  \
     conformance http --bin target/debug/ryo --only 0* --only 500 -v\n  \
+    conformance calls --bin target/debug/ryo --only 'sprig_*' --each 5000\n  \
     conformance faults --bin target/debug/ryo --minutes 60\n  \
     conformance faults --bin target/debug/ryo --minutes 5 --only Slow --only Full\n  \
     conformance http --server-cmd 'consul agent -config-file={config}'\n  \
@@ -28,7 +29,7 @@ pub struct Options {
     /// Starts a scenario's server; `{bin}`, `{config}` (a JSON configuration with everything), `{data}` and `{dir}` are filled in.
     #[arg(long)]
     pub server_cmd: Option<String>,
-    /// Only scenarios, or faults, whose name matches this shell pattern or contains this text (repeatable).
+    /// Only scenarios, faults, or functions, whose name matches this shell pattern or contains this text (repeatable).
     #[arg(long)]
     pub only: Vec<String>,
     /// How many scenarios run at once.
@@ -43,6 +44,12 @@ pub struct Options {
     /// How long faults go on.
     #[arg(long, default_value_t = 1.0)]
     pub minutes: f64,
+    /// At most so many calls of each function with two arguments, and so many with three.
+    #[arg(long)]
+    pub each: Option<usize>,
+    /// Which calls those are.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
     /// Name every scenario with its seconds, and print all that differs instead of one line.
     #[arg(short, long)]
     pub verbose: bool,
@@ -59,6 +66,8 @@ pub enum Suite {
     Template,
     /// Commands, their output and exit codes.
     Cli,
+    /// No scenarios: functions of templates called by ryo and by consul-template's own package, which Go fetches.
+    Calls,
     /// No scenarios: three servers under load, killed, stopped and cut off from one another; root cuts.
     Faults,
 }
@@ -71,6 +80,7 @@ impl Suite {
             Self::Dns => "dns",
             Self::Template => "template",
             Self::Cli => "cli",
+            Self::Calls => "calls",
             Self::Faults => "faults",
         }
     }

@@ -20,8 +20,8 @@ use crate::{
     subject,
 };
 
-mod proxy;
-mod registry;
+pub(crate) mod proxy;
+pub(crate) mod registry;
 mod render;
 mod run;
 mod sandbox;

@@ -110,7 +110,7 @@ fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn pass_on(mut request: Request, target: SocketAddr, shared: &Mutex<Shared>) -> io::Result<Answer> {
+fn pass_on(request: Request, target: SocketAddr, shared: &Mutex<Shared>) -> io::Result<Answer> {
     let fail_with = {
         let mut shared = locked(shared);
         shared.seen.push(Seen::new(&request));
@@ -119,9 +119,14 @@ fn pass_on(mut request: Request, target: SocketAddr, shared: &Mutex<Shared>) -> 
     if let Some(status) = fail_with {
         return Ok(Answer { status, headers: Vec::new(), body: b"made to fail".to_vec() });
     }
+    passed_on(request, target, ANSWER_MAX)
+}
+
+/// What a server says to a request that came to another.
+pub(crate) fn passed_on(mut request: Request, target: SocketAddr, limit: Duration) -> io::Result<Answer> {
     let own = ["host", "connection", "accept-encoding", "content-length"];
     request.headers.retain(|(name, _)| !own.contains(&name.as_str()));
-    let mut answer = request.send(target, ANSWER_MAX)?;
+    let mut answer = request.send(target, limit)?;
     let framing = ["content-length", "transfer-encoding", "connection", "date"];
     answer.headers.retain(|(name, _)| !framing.contains(&name.as_str()));
     Ok(answer)

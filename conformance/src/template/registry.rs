@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A running registry.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     server: Server,
 }
 
@@ -28,7 +28,7 @@ struct Fixture {
 
 impl Registry {
     /// Starts an empty registry and loads the fixture.
-    pub(super) fn start(command: &str, bin: &Path, fixture: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(command: &str, bin: &Path, fixture: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(fixture).with_context(|| fixture.display().to_string())?;
         let fixture: Fixture = serde_json::from_str(&text)?;
         let config = |ports: &Ports, folder: &Path| {
@@ -55,7 +55,7 @@ impl Registry {
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.server.http()
     }
 
