@@ -180,6 +180,8 @@ fn corners_are_consul_templates() {
             Ok("\"  \\xff\\n  \" false \u{fffd}\u{fffd}"),
         ),
         (r#"[{{ sprig_seq 0 -3 0 }}] {{ sprig_has "\xff" (sprig_list "\xfe") }}"#, Ok("[] false")),
+        (r#"{{ len (sprig_indent 65536 "a") }}"#, Ok("65537")),
+        (r#"{{ sprig_indent 67108865 "a" }}"#, Err("cannot indent 1 lines by 67108865 columns")),
         (r#"{{ sprig_mustFromJson "é" }}"#, Err("invalid character 'Ã' looking for beginning of value")),
         (r#"{{ sprig_mustFromJson "[\"é\" \\" }}"#, Err(r"invalid character '\\' after array element")),
         (r#"{{ sprig_urlParse "http://h/%zz" }}"#, Err(r#"parse "http://h/%zz": invalid URL escape "%zz""#)),

@@ -6,7 +6,7 @@ use super::case::{camel, separated};
 use super::{TEXT, THREE_TEXTS, TWO_TEXTS, TWO_TEXTS_TO_BOOL};
 use crate::functions::raw;
 use crate::functions::text::{
-    is_between_letters, lower, pattern, replace_all, replaced, title_char, trimmed, upper,
+    indentable, is_between_letters, lower, pattern, replace_all, replaced, title_char, trimmed, upper,
 };
 use crate::functions::{Context, Row, bytes, shown_bytes};
 
@@ -365,13 +365,10 @@ fn quoted(args: &[Value], write: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<Value, S
 
 fn indent(args: &[Value], before: &str) -> Result<Value, String> {
     not_negative(&args[0])?;
-    const COLUMNS_MAX: usize = 10_000;
-    let columns = size(&args[0]);
-    if columns > COLUMNS_MAX {
-        return Err(format!("cannot indent by {columns} columns; the limit is {COLUMNS_MAX}"));
-    }
+    let (columns, text) = (size(&args[0]), bytes(&args[1]));
+    indentable(text, columns)?;
     let pad = " ".repeat(columns);
-    let text = replace_all(bytes(&args[1]), b"\n", format!("\n{pad}").as_bytes());
+    let text = replace_all(text, b"\n", format!("\n{pad}").as_bytes());
     Ok(Value::from([before.as_bytes(), pad.as_bytes(), &text].concat()))
 }
 
