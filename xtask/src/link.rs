@@ -148,7 +148,8 @@ fn with_aliases<'a>(ran: impl Iterator<Item = (&'a str, u64)>, linked: &'a str) 
 }
 
 /// The symbols in the order to lay them out, a line each: what ran, what became of it where functions were merged, and
-/// behind them what was taken out of functions, for those that ran call some of it. Names that do not occur do no harm.
+/// behind them what was taken out of functions, so that what runs without having been looked at finds it in one place. Names that
+/// do not occur do no harm.
 fn order(ran: &[(&str, u64)]) -> String {
     let functions = ran.iter().map(|(name, _)| format!("{name}\n{name}.Tgm\n"));
     let rounds = ["", "2_", "3_"];

@@ -122,41 +122,32 @@ impl Servers {
 
     /// Waits until each passes a write on.
     pub(super) fn await_writes(&mut self, limit: Duration) -> anyhow::Result<()> {
-        self.await_each(limit, takes_write)
+        self.await_all(limit, takes_write)
     }
 
     /// Waits until all three vote. One that was dead for some seconds has lost its vote, and has it again once it was well for ten.
-    ///
-    /// One that was just removed does not know of it, so all must say so in one round.
     pub(super) fn await_votes(&mut self, limit: Duration) -> anyhow::Result<()> {
-        let end = Instant::now() + limit;
-        loop {
-            self.await_each(end.saturating_duration_since(Instant::now()), knows_three)?;
-            if self.addresses().into_iter().all(|at| knows_three(at).is_ok()) {
-                break;
-            }
-            pause(EVERY);
-        }
+        self.await_all(limit, knows_three)?;
         self.filled.clear();
         Ok(())
     }
 
-    fn await_each(
+    /// Waits until all are well in one round: one that was just removed does not know of it.
+    fn await_all(
         &mut self,
         limit: Duration,
         is_well: impl Fn(SocketAddr) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let end = Instant::now() + limit;
-        for at in self.addresses() {
-            while let Err(why) = is_well(at) {
-                if Instant::now() > end {
-                    bail!("{at} is not well after {limit:?}: {why:#}; {}", self.told());
-                }
-                pause(EVERY);
-                self.revive()?;
+        loop {
+            let unwell = self.addresses().into_iter().find_map(|at| Some((at, is_well(at).err()?)));
+            let Some((at, why)) = unwell else { return Ok(()) };
+            if Instant::now() > end {
+                bail!("{at} is not well after {limit:?}: {why:#}; {}", self.told());
             }
+            pause(EVERY);
+            self.revive()?;
         }
-        Ok(())
     }
 
     /// Starts those again that have ended over a full disk, as a supervisor does.
