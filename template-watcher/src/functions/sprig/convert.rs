@@ -98,7 +98,7 @@ pub(in crate::functions) const ROWS: &[Row] = &[
             Value::Int(seconds, IntKind::Int64) => *seconds,
             _ => 0,
         };
-        Ok(Value::from(duration::format_nanos(seconds.wrapping_mul(1_000_000_000))))
+        Ok(Value::from(go_template::fmt::duration(seconds.wrapping_mul(1_000_000_000))))
     })
     .example(r#"{{ sprig_duration "95" }}"#, "1m35s"),
     Row::pure("sprig_durationRound", TO_TEXT, "A duration in its largest unit, cut off.", |_, a| {
