@@ -87,12 +87,13 @@ impl Container {
         self.write(file, &text.replace("@NGINX@", &nginx.display().to_string()), 0o755);
     }
 
-    /// Waits until the upstream has these lines, which nginx must take, and `sv` was called so often.
+    /// Waits until the upstream has these lines, which nginx must take, `sv` was called so often, and nothing is left to do.
     fn wait_for(&self, servers: &str, calls: usize) {
         let upstream = format!("upstream php {{\nleast_conn;\n{servers}\n}}\n");
         until(LONG, &format!("{servers} stands in the file, after {calls} calls"), || {
             let (text, made) = (self.read("nginx.conf"), self.read("calls").lines().count());
-            if text.contains(&upstream) && made == calls {
+            // The note of a command goes when it has worked; a watcher that dies before that runs it again.
+            if text.contains(&upstream) && made == calls && !self.path(".nginx.conf.pending").exists() {
                 Ok(())
             } else {
                 Err(format!("{made} calls; {text}{}", self.read("watcher.log")))
