@@ -62,7 +62,7 @@ pub enum OutputError {
     #[error("failed writing file: parent directory is missing: {}", .0.display())]
     NoParent(PathBuf),
     /// A user or group is not known on this machine.
-    #[error("failed writing file: unknown {0} {1:?}")]
+    #[error("failed looking up {0}: {0}: unknown {0} {1}")]
     UnknownName(&'static str, String),
     /// The candidate cannot be written or swapped in.
     #[error("failed writing file: {what} {}: {}", path.display(), go_io(source))]
@@ -276,7 +276,7 @@ fn write_in_place(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 /// The owner and group asked for, as numbers.
-fn owner(target: &Target<'_>) -> Result<(Option<u32>, Option<u32>), OutputError> {
+pub(crate) fn owner(target: &Target<'_>) -> Result<(Option<u32>, Option<u32>), OutputError> {
     let user = target.user.map(|name| {
         let known = || User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
         name.parse().ok().or_else(known).ok_or_else(|| OutputError::UnknownName("user", name.to_owned()))

@@ -83,6 +83,10 @@ impl Client {
             let built = build(&endpoint, &settings.tls)?;
             base = built.1;
             let _ = http.set(built.0);
+        } else if settings.tls.has_files() {
+            // A file that cannot be used is told although this address does not need it, as Consul's clients do.
+            let tls = Tls { server_name: String::new(), ..settings.tls.clone() };
+            with_tls(reqwest::Client::builder(), base.clone(), &tls).map(drop)?;
         }
         Ok(Self { direct, http: Arc::new(http), endpoint, base, address, token, settings })
     }
@@ -380,10 +384,14 @@ fn with_tls(
     }
     if let Some(folder) = &tls.ca_path {
         let refuse = |source| SettingsError::File { what: "CA folder", path: folder.clone(), source };
-        for entry in fs::read_dir(folder).map_err(refuse)? {
-            let path = entry.map_err(refuse)?.path();
-            if path.is_file() {
-                authorities.extend(read_certificates(&path)?);
+        if folder.is_file() {
+            authorities.extend(read_certificates(folder)?);
+        } else {
+            for entry in fs::read_dir(folder).map_err(refuse)? {
+                let path = entry.map_err(refuse)?.path();
+                if path.is_file() {
+                    authorities.extend(read_certificates(&path)?);
+                }
             }
         }
     }
@@ -420,8 +428,12 @@ fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, SettingsError> {
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, SettingsError> {
     let pem = read(path, "CA certificate")?;
-    Certificate::from_pem_bundle(&pem)
-        .map_err(|e| SettingsError::Tls(format!("{}: {}", path.display(), innermost(&e))))
+    let refuse = |reason: String| SettingsError::Tls(format!("{}: {reason}", path.display()));
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(none) if none.is_empty() => Err(refuse("no certificate in PEM".to_owned())),
+        Ok(certificates) => Ok(certificates),
+        Err(e) => Err(refuse(innermost(&e))),
+    }
 }
 
 /// Whether a path has parts that URLs resolve, as Consul's own client does by way of the server: reqwest does it here.

@@ -59,6 +59,13 @@ pub struct Tls {
     pub server_name: String,
 }
 
+impl Tls {
+    /// Whether files are named that must be there.
+    pub(crate) fn has_files(&self) -> bool {
+        [&self.ca_file, &self.ca_path, &self.cert_file].into_iter().any(Option::is_some)
+    }
+}
+
 impl Default for Tls {
     fn default() -> Self {
         Self {

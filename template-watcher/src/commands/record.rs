@@ -32,7 +32,7 @@ pub(super) fn ask(template: &Path, config: &Config) -> Result<Fixture, String> {
     // As with -once: the questions are not repeated for ever.
     let config = Config { once: true, ..config.clone() };
     let asked = async {
-        let (watches, news) = watches(&config).map_err(|error| error.0)?;
+        let (watches, news) = watches(&config).map_err(|error| error.to_string())?;
         let mut asking = Asking { watches, news, answers: Answers::default() };
         loop {
             let (asked, _) = render(body.as_ref(), &Arc::new(asking.answers.clone()), &surroundings);

@@ -31,8 +31,9 @@ const PROGRAM: &str = "consul-template";
 /// How long a template may wait before it is told.
 const WAIT_WARNING: Duration = Duration::from_secs(60);
 
-/// Reads all files and lays the flags over them.
+/// Reads all files and lays `local` over them, the settings of `CT_LOCAL_CONFIG`, and then the flags.
 pub(super) fn assemble(
+    local: Table,
     flags: Table,
     paths: Vec<PathBuf>,
     mut warnings: Vec<String>,
@@ -42,10 +43,7 @@ pub(super) fn assemble(
     for path in &paths {
         table.merge(file::load(path, &mut warnings)?);
     }
-    if let Some(text) = variable("CT_LOCAL_CONFIG").filter(|text| !text.is_empty()) {
-        let local = file::parse("CT_LOCAL_CONFIG", text.as_bytes(), &mut warnings);
-        table.merge(local.map_err(ConfigError)?);
-    }
+    table.merge(local);
     table.merge(flags);
     let table = &table;
     let registry = registry(table, &variable);
@@ -54,7 +52,7 @@ pub(super) fn assemble(
     let level = ["CT_LOG", "CONSUL_TEMPLATE_LOG", "CONSUL_TEMPLATE_LOG_LEVEL"]
         .iter()
         .find_map(|name| variable(name).filter(|level| !level.is_empty()));
-    let log_level = table.filled("log_level").or(level).unwrap_or_else(|| "warn".to_owned());
+    let log_level = table.text("log_level").or(level).unwrap_or_else(|| "warn".to_owned());
     if !["trace", "debug", "info", "warn", "err"].contains(&log_level.to_ascii_lowercase().as_str()) {
         let shown = log_level.to_uppercase();
         return Err(ConfigError(format!(
@@ -101,8 +99,9 @@ fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settin
     let from_variables = Settings::from_variables(variable);
     let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
     let (token, token_file) = token(table, &filled, &from_variables);
-    let path = |key: &str| table.filled(key).map(PathBuf::from);
     let ssl_set = table.table("consul.ssl").is_some();
+    let ssl_off = table.bool("consul.ssl.enabled") == Some(false);
+    let path = |key: &str| table.filled(key).filter(|_| !ssl_off).map(PathBuf::from);
     let cert_file = path("consul.ssl.cert").or(from_variables.tls.cert_file);
     let user = table.filled("consul.auth.username");
     let auth_on = table.bool("consul.auth.enabled").unwrap_or(user.is_some());

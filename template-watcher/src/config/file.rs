@@ -3,11 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
-
-use hcl1::{Document, Kind as Written, Object, Value};
-use registry_wire::duration;
 
 use super::{
     ConfigError,
@@ -15,6 +11,7 @@ use super::{
     schema::{self, Key, Kind, TOP},
     values,
 };
+use hcl1::{Document, Kind as Written, Object, Value};
 
 /// Reads a file, or all files below a folder in the order of their names, and lays them over each other.
 ///
@@ -112,9 +109,10 @@ impl Reader<'_> {
         so_far: &Table,
         setting: &str,
     ) -> Result<Option<Item>, String> {
-        let some_object = || self.wrong(value, path, "map");
+        let some_object = || self.no_map(value, path);
         Ok(Some(match kind {
-            Kind::Ignored => {
+            Kind::Ignored(keys) => {
+                self.block(value, keys, path)?;
                 let place = self.document.place(value.position);
                 self.warnings.push(format!("{place}: {path} is not supported and has no effect"));
                 return Ok(None);
@@ -163,8 +161,7 @@ impl Reader<'_> {
     fn block(&mut self, value: &Value, keys: &[Key], path: &str) -> Result<Item, String> {
         match objects(value).as_deref() {
             Some([.., last]) => Ok(Item::Table(self.section(last, keys, path)?)),
-            Some([]) => Ok(Item::Table(Table::default())),
-            None => Err(self.wrong(value, path, "map")),
+            Some([]) | None => Err(self.no_map(value, path)),
         }
     }
 
@@ -174,15 +171,26 @@ impl Reader<'_> {
         Ok(match (kind, &value.kind) {
             (Kind::Text | Kind::Name, Written::Text(text)) => Item::Text(text.clone()),
             (Kind::Name, Written::Integer(n)) => Item::Text(n.to_string()),
+            (Kind::Id, Written::Integer(-1)) => Item::Text(String::new()),
+            (Kind::Id, Written::Integer(n)) => Item::Text(n.to_string()),
             (Kind::Bool, Written::Bool(on)) => Item::Bool(*on),
-            (Kind::Int | Kind::Mode, Written::Integer(n)) => Item::Int(*n),
+            (Kind::Mode, Written::Integer(n)) if *n < 0 => {
+                let place = self.document.place(value.position);
+                return Err(format!("{place}: cannot parse '{path}', {n} overflows uint"));
+            }
+            (Kind::Int | Kind::Mode | Kind::Number, Written::Integer(n)) => Item::Int(*n),
+            // As in Go's decoder the fraction is cut off.
+            (Kind::Id | Kind::Int | Kind::Mode | Kind::Duration, Written::Float(n)) => {
+                let whole = Value { kind: Written::Integer(n.trunc() as i64), ..value.clone() };
+                return self.plain(&whole, kind, path);
+            }
+            // Nobody reads it.
+            (Kind::Number, Written::Float(n)) => Item::Int(n.trunc() as i64),
             (Kind::Mode, Written::Text(text)) => Item::Int(values::mode(text).map_err(bad)?),
             (Kind::Duration, Written::Text(text)) => {
-                Item::Duration(duration::parse(text).map_err(|e| bad(e.to_string()))?)
+                Item::Duration(values::duration(text).map_err(|e| bad(e.to_string()))?)
             }
-            (Kind::Duration, Written::Integer(nanos)) if *nanos >= 0 => {
-                Item::Duration(Duration::from_nanos(nanos.unsigned_abs()))
-            }
+            (Kind::Duration, Written::Integer(nanos)) => Item::Duration(values::from_nanos(*nanos)),
             (Kind::Signal, Written::Text(text)) => Item::Signal(values::signal(text).map_err(bad)?),
             (Kind::Command, Written::Text(text)) => Item::Texts(vec![text.clone()]),
             (Kind::MoreTexts, Written::Text(text)) => {
@@ -199,6 +207,12 @@ impl Reader<'_> {
             }
             _ => return Err(self.wrong(value, path, go_type(kind))),
         })
+    }
+
+    fn no_map(&self, value: &Value, path: &str) -> String {
+        let (kind, _) = describe(value);
+        let kind = if kind.starts_with("[]") { "slice" } else { kind };
+        format!("{}: '{path}' expected a map, got '{kind}'", self.document.place(value.position))
     }
 
     fn wrong(&self, value: &Value, path: &str, wanted: &str) -> String {
@@ -218,14 +232,18 @@ fn go_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::Name => "string",
         Kind::Bool => "bool",
-        Kind::Int => "int",
+        Kind::Int | Kind::Id => "int",
+        Kind::Number => "float64",
         Kind::Duration => "time.Duration",
         Kind::Signal => "os.Signal",
         Kind::Mode => "os.FileMode",
         Kind::Command | Kind::MoreTexts => "[]string",
-        Kind::Wait | Kind::Block(_) | Kind::Consul(_) | Kind::Blocks(_) | Kind::Named(_) | Kind::Ignored => {
-            "map"
-        }
+        Kind::Wait
+        | Kind::Block(_)
+        | Kind::Consul(_)
+        | Kind::Blocks(_)
+        | Kind::Named(_)
+        | Kind::Ignored(_) => "map",
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use registry_wire::duration;
-
 use super::{
     file::wait_table,
     item::{Item, Table},
@@ -28,14 +26,9 @@ enum Takes {
     Auth,
     Help,
     Version,
-    IgnoredValue,
-    IgnoredBool,
 }
 
-use Takes::{
-    Auth, Bool, Command, Config, Duration, Help, IgnoredBool, IgnoredValue, Int, More, Signal, Template,
-    Text, Version, Wait,
-};
+use Takes::{Auth, Bool, Command, Config, Duration, Help, Int, More, Signal, Template, Text, Version, Wait};
 
 /// A flag, what it takes, and its line in the help; flags without one are old, or for services that are not supported.
 struct Flag(&'static str, Takes, &'static str);
@@ -142,11 +135,11 @@ const FLAGS: &[Flag] = &[
     Flag("h", Help, ""),
     Flag("help", Help, "print this"),
     Flag("retry", Duration("consul.retry.backoff"), ""),
-    Flag("consul-transport-dial-keep-alive", IgnoredValue, ""),
-    Flag("consul-transport-dial-timeout", IgnoredValue, ""),
-    Flag("consul-transport-disable-keep-alives", IgnoredBool, ""),
-    Flag("consul-transport-max-idle-conns-per-host", IgnoredValue, ""),
-    Flag("consul-transport-tls-handshake-timeout", IgnoredValue, ""),
+    Flag("consul-transport-dial-keep-alive", Duration("consul.transport.dial_keep_alive"), ""),
+    Flag("consul-transport-dial-timeout", Duration("consul.transport.dial_timeout"), ""),
+    Flag("consul-transport-disable-keep-alives", Bool("consul.transport.disable_keep_alives"), ""),
+    Flag("consul-transport-max-idle-conns-per-host", Int("consul.transport.max_idle_conns_per_host"), ""),
+    Flag("consul-transport-tls-handshake-timeout", Duration("consul.transport.tls_handshake_timeout"), ""),
     Flag(
         "log-rotate-bytes",
         Int("log_file.log_rotate_bytes"),
@@ -181,15 +174,36 @@ const OLD_SPELLINGS: &[(&str, &str)] = &[
     ("ssl-server-name", "consul-ssl-server-name"),
 ];
 
-/// The switches among the flags of services that are not supported; the others take a value.
-const VAULT_SWITCHES: &[&str] = &[
-    "vault-renew-token",
-    "vault-unwrap-token",
-    "vault-retry",
-    "vault-ssl",
-    "vault-ssl-verify",
-    "vault-transport-disable-keep-alives",
+/// The flags of Vault, which is not supported, without `vault-`: what they take is checked, and nobody reads it.
+const VAULT: &[(&str, Takes)] = &[
+    ("addr", Text(UNREAD)),
+    ("agent-token-file", Text(UNREAD)),
+    ("client-user-agent", Text(UNREAD)),
+    ("default-lease-duration", Duration(UNREAD)),
+    ("renew-token", Bool(UNREAD)),
+    ("retry", Bool(UNREAD)),
+    ("retry-attempts", Int(UNREAD)),
+    ("retry-backoff", Duration(UNREAD)),
+    ("retry-max-backoff", Duration(UNREAD)),
+    ("ssl", Bool(UNREAD)),
+    ("ssl-ca-cert", Text(UNREAD)),
+    ("ssl-ca-path", Text(UNREAD)),
+    ("ssl-cert", Text(UNREAD)),
+    ("ssl-key", Text(UNREAD)),
+    ("ssl-server-name", Text(UNREAD)),
+    ("ssl-verify", Bool(UNREAD)),
+    ("token", Text(UNREAD)),
+    ("transport-dial-keep-alive", Duration(UNREAD)),
+    ("transport-dial-timeout", Duration(UNREAD)),
+    ("transport-disable-keep-alives", Bool(UNREAD)),
+    ("transport-max-conns-per-host", Int(UNREAD)),
+    ("transport-max-idle-conns-per-host", Int(UNREAD)),
+    ("transport-tls-handshake-timeout", Duration(UNREAD)),
+    ("unwrap-token", Bool(UNREAD)),
 ];
+
+/// The setting of those.
+const UNREAD: &str = "vault.unread";
 
 /// A command line taken apart.
 #[derive(Debug, Default)]
@@ -230,7 +244,7 @@ pub(super) fn parse(words: &[String]) -> Result<Flags, String> {
                 flags.help = true;
                 return Ok(flags);
             }
-            Bool(_) | Version | IgnoredBool => {
+            Bool(_) | Version => {
                 let text = value.unwrap_or("true");
                 let on = values::boolean(text).ok_or_else(|| {
                     let why = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
@@ -264,9 +278,11 @@ fn find(name: &str, warnings: &mut Vec<String>) -> Option<Takes> {
         warnings.push(format!("-{old} is an old spelling; write -{new}"));
         return find(new, warnings);
     }
-    if name.starts_with("vault-") {
+    if let Some((_, takes)) =
+        name.strip_prefix("vault-").and_then(|name| VAULT.iter().find(|flag| flag.0 == name))
+    {
         warnings.push(format!("-{name} is not supported and has no effect"));
-        return Some(if VAULT_SWITCHES.contains(&name) { IgnoredBool } else { IgnoredValue });
+        return Some(*takes);
     }
     FLAGS.iter().find(|flag| flag.0 == name).map(|flag| flag.1)
 }
@@ -290,10 +306,10 @@ fn take(flags: &mut Flags, takes: Takes, value: &str) -> Result<(), String> {
             table.set(path, Item::Int(n.into()));
         }
         Duration(path) => {
-            let duration = duration::parse(value).map_err(|e| e.to_string())?;
+            let duration = values::duration(value).map_err(|e| e.to_string())?;
             table.set(path, Item::Duration(duration));
         }
-        Signal(path) => table.set(path, Item::Signal(values::signal(value)?)),
+        Signal(path) => table.set(path, Item::Signal(values::named_signal(value)?)),
         More(path) => table.set(path, Item::MoreTexts(vec![text])),
         Command(path) => table.set(path, Item::Texts(vec![text])),
         Config => flags.paths.push(value.into()),
@@ -316,7 +332,7 @@ fn take(flags: &mut Flags, takes: Takes, value: &str) -> Result<(), String> {
             table.set("consul.auth.username", Item::Text(user.to_owned()));
             table.set("consul.auth.password", Item::Text(password.to_owned()));
         }
-        IgnoredValue | IgnoredBool | Bool(_) | Help | Version => {}
+        Bool(_) | Help | Version => {}
     }
     Ok(())
 }

@@ -393,12 +393,21 @@ pub struct ProcessConfig {
 
 /// Reads a command line (the words after the program's name) and all files it names.
 pub fn invocation(program: &str, words: &[String]) -> Result<Invocation, InvocationError> {
-    let flags = flags::parse(words).map_err(InvocationError::Flags)?;
+    let mut flags = flags::parse(words).map_err(InvocationError::Flags)?;
     if flags.help {
         return Ok(Invocation::Print(flags::usage(program)));
     }
-    let config = assemble(flags.table, flags.paths, flags.warnings, |name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    // What is wrong in it counts as a wrong flag, as in consul-template.
+    let local = local(&variable("CT_LOCAL_CONFIG").unwrap_or_default(), &mut flags.warnings)
+        .map_err(InvocationError::Flags)?;
+    let config = assemble(local, flags.table, flags.paths, flags.warnings, variable)?;
     Ok(if flags.version { Invocation::Version } else { Invocation::Run(Box::new(config)) })
+}
+
+/// The settings of `CT_LOCAL_CONFIG`.
+fn local(text: &str, warnings: &mut Vec<String>) -> Result<item::Table, String> {
+    file::parse("CT_LOCAL_CONFIG", text.as_bytes(), warnings)
 }
 
 /// Checks one configuration file by itself. The error and the warnings begin with their place.
@@ -426,8 +435,9 @@ impl Config {
     ///
     /// Errors with the place of what is wrong.
     pub fn of_text(text: &str) -> Result<Self, ConfigError> {
-        let local = |name: &str| (name == "CT_LOCAL_CONFIG").then(|| text.to_owned());
-        assemble(item::Table::default(), Vec::new(), Vec::new(), local)
+        let mut warnings = Vec::new();
+        let local = local(text, &mut warnings).map_err(ConfigError)?;
+        assemble(local, item::Table::default(), Vec::new(), warnings, |_| None)
     }
 
     /// The configuration of `-template` arguments alone, for a watcher inside another program.

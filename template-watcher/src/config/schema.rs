@@ -6,6 +6,8 @@ pub(super) enum Kind {
     Text,
     Bool,
     Int,
+    /// Any number.
+    Number,
     /// A Go duration, or a whole number of nanoseconds.
     Duration,
     Signal,
@@ -19,6 +21,8 @@ pub(super) enum Kind {
     Wait,
     /// A text or a whole number: a user or a group.
     Name,
+    /// A user's or group's number; -1 is none.
+    Id,
     /// A block; of several in one file the last counts.
     Block(&'static [Key]),
     /// A block, or the registry's address alone, as old files have it.
@@ -27,8 +31,8 @@ pub(super) enum Kind {
     Blocks(&'static [Key]),
     /// Blocks with a name: `action "x" { … }`.
     Named(&'static [Key]),
-    /// Read over with a warning.
-    Ignored,
+    /// A block of a service that is not supported: checked, and read over with a warning.
+    Ignored(&'static [Key]),
 }
 
 /// A key: its name, the name of the setting, and what it takes.
@@ -49,8 +53,8 @@ const fn old(name: &'static str, setting: &'static str, kind: Kind) -> Key {
 }
 
 use Kind::{
-    Block, Blocks, Bool, Command, Consul, Duration, Ignored, Int, Mode, MoreTexts, Name, Named, Signal, Text,
-    Wait,
+    Block, Blocks, Bool, Command, Consul, Duration, Id, Ignored, Int, Mode, MoreTexts, Name, Named, Number,
+    Signal, Text, Wait,
 };
 
 /// The top level.
@@ -65,8 +69,8 @@ pub(super) const TOP: &[Key] = &[
     key("log_file", Block(LOG_FILE)),
     key("syslog", Block(&[key("enabled", Bool), key("facility", Text), key("name", Text)])),
     key("deduplicate", Block(DEDUPLICATE)),
-    key("vault", Ignored),
-    key("nomad", Ignored),
+    key("vault", Ignored(VAULT)),
+    key("nomad", Ignored(NOMAD)),
     key("reload_signal", Signal),
     key("kill_signal", Signal),
     key("log_level", Text),
@@ -89,7 +93,7 @@ pub(super) const TOP: &[Key] = &[
 ];
 
 /// The block form of `wait`.
-pub(super) const WAIT: &[Key] = &[key("enabled", Bool), key("min", Duration), key("max", Duration)];
+pub(super) const WAIT: &[Key] = &[key("min", Duration), key("max", Duration)];
 
 const CONSUL: &[Key] = &[
     key("address", Text),
@@ -97,6 +101,38 @@ const CONSUL: &[Key] = &[
     key("token", Text),
     key("token_file", Text),
     key("auth", Block(&[key("enabled", Bool), key("username", Text), key("password", Text)])),
+    key("retry", Block(RETRY)),
+    key("ssl", Block(SSL)),
+    key("transport", Block(TRANSPORT)),
+];
+
+const VAULT: &[Key] = &[
+    key("address", Text),
+    key("enabled", Bool),
+    key("namespace", Text),
+    key("token", Text),
+    key("vault_agent_token_file", Text),
+    key("renew_token", Bool),
+    key("unwrap_token", Bool),
+    key("default_lease_duration", Duration),
+    key("lease_renewal_threshold", Number),
+    key("client_user_agent", Text),
+    key("k8s_auth_role_name", Text),
+    key("k8s_service_account_token", Text),
+    key("k8s_service_account_token_path", Text),
+    key("k8s_service_mount_path", Text),
+    key("retry", Block(RETRY)),
+    key("ssl", Block(SSL)),
+    key("transport", Block(TRANSPORT)),
+];
+
+const NOMAD: &[Key] = &[
+    key("address", Text),
+    key("enabled", Bool),
+    key("namespace", Text),
+    key("token", Text),
+    key("auth_username", Text),
+    key("auth_password", Text),
     key("retry", Block(RETRY)),
     key("ssl", Block(SSL)),
     key("transport", Block(TRANSPORT)),
@@ -150,8 +186,8 @@ const TEMPLATE: &[Key] = &[
     key("perms", Mode),
     key("user", Name),
     key("group", Name),
-    old("uid", "user", Name),
-    old("gid", "group", Name),
+    old("uid", "user", Id),
+    old("gid", "group", Id),
     key("backup", Bool),
     key("left_delimiter", Text),
     key("right_delimiter", Text),

@@ -145,6 +145,5 @@ fn go_mode(mode: u32) -> u32 {
 /// The wait of a table: on when it has a least time.
 fn wait(table: &Table) -> Option<Wait> {
     let min = table.duration("wait.min").filter(|min| !min.is_zero())?;
-    let on = table.bool("wait.enabled").unwrap_or(true);
-    on.then(|| Wait { min, max: table.duration("wait.max").unwrap_or(min * 4).max(min) })
+    Some(Wait { min, max: table.duration("wait.max").unwrap_or(min * 4).max(min) })
 }

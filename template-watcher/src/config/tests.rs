@@ -16,12 +16,13 @@ fn flags_say(line: &[&str]) -> String {
 fn read(text: &str) -> Result<Config, String> {
     let mut warnings = Vec::new();
     let table = file::parse("c.hcl", text.as_bytes(), &mut warnings)?;
-    assemble(table, Vec::new(), warnings, |_| None).map_err(|e| e.0)
+    assemble(table, item::Table::default(), Vec::new(), warnings, |_| None).map_err(|e| e.0)
 }
 
 fn from_flags(line: &[&str]) -> Config {
     let flags = flags::parse(&words(line)).expect("the flags are right");
-    assemble(flags.table, Vec::new(), flags.warnings, |_| None).expect("the configuration is right")
+    assemble(item::Table::default(), flags.table, Vec::new(), flags.warnings, |_| None)
+        .expect("the configuration is right")
 }
 
 #[test]
@@ -156,8 +157,10 @@ fn layers_lie_over_each_other() {
         file::parse("b", br#"{"consul": {"address": "b"}, "template": [{"source": "2"}],}"#, &mut warnings)
             .unwrap();
     below.merge(above);
-    let config =
-        assemble(below, Vec::new(), warnings, |name| (name == "CT_LOG").then(|| "info".to_owned())).unwrap();
+    let config = assemble(below, item::Table::default(), Vec::new(), warnings, |name| {
+        (name == "CT_LOG").then(|| "info".to_owned())
+    })
+    .unwrap();
     assert_eq!((config.registry.address.as_str(), config.registry.token.as_str()), ("b", "t"));
     assert_eq!(config.templates.len(), 2);
     assert_eq!(config.log_level, "info");
@@ -190,7 +193,8 @@ fn tokens_in_their_order() {
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        let registry = assemble(table, Vec::new(), Vec::new(), variable).unwrap().registry;
+        let registry =
+            assemble(table, item::Table::default(), Vec::new(), Vec::new(), variable).unwrap().registry;
         registry.token_file.map_or(registry.token, |path| path.display().to_string())
     };
     let all = &[("CONSUL_HTTP_TOKEN", "4"), ("CONSUL_TOKEN", "3"), ("CONSUL_HTTP_TOKEN_FILE", "2")][..];

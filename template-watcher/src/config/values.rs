@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use nix::sys::signal::Signal;
-use registry_wire::duration;
+use registry_wire::duration::{self, DurationError};
 
 /// How long a template waits for further changes before it is rendered: consul-template's quiescence timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,16 @@ pub(super) fn wait(text: &str) -> Result<Wait, String> {
         return Err("wait: max cannot be less than min".to_owned());
     }
     Ok(Wait { min, max })
+}
+
+/// Reads a Go duration; as with consul-template a negative one counts, and as none.
+pub(super) fn duration(text: &str) -> Result<Duration, DurationError> {
+    duration::parse_nanos(text).map(from_nanos)
+}
+
+/// So many nanoseconds; none when they are negative.
+pub(super) fn from_nanos(nanos: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
 
 const SIGNALS: &[(&str, Option<Signal>)] = &[
@@ -71,10 +81,12 @@ const SIGNALS: &[(&str, Option<Signal>)] = &[
 
 /// Reads a signal's name with its `SIG`, in any case; empty and `SIGNULL` mean none.
 pub(super) fn signal(text: &str) -> Result<Option<Signal>, String> {
+    if text.is_empty() { Ok(None) } else { named_signal(text) }
+}
+
+/// Reads a signal's name with its `SIG`, in any case; `SIGNULL` means none.
+pub(super) fn named_signal(text: &str) -> Result<Option<Signal>, String> {
     let upper = text.to_ascii_uppercase();
-    if upper.is_empty() {
-        return Ok(None);
-    }
     match SIGNALS.iter().find(|(name, _)| *name == upper) {
         Some((_, signal)) => Ok(*signal),
         None => {

@@ -141,9 +141,14 @@ impl Actions {
         self.waiting = later;
     }
 
+    /// Whether something runs.
+    pub(super) fn is_running(&self) -> bool {
+        !self.lanes.is_empty()
+    }
+
     /// Whether something runs, or waits to run before a run of `once` may end.
     pub(super) fn is_busy(&self) -> bool {
-        !self.lanes.is_empty() || (self.once && !self.waiting.is_empty())
+        self.is_running() || (self.once && !self.waiting.is_empty())
     }
 
     /// The next end of a command; never, when none runs.

@@ -81,6 +81,9 @@ impl Runner {
             return Ok(false);
         }
         if dry {
+            let path = slot.config.destination.clone().unwrap_or_default();
+            output::owner(&target(&slot.config, &path))
+                .map_err(|e| RunError::Failed(wrong(e.to_string())))?;
             print(slot, &text, self.config.dry_as_diff).map_err(|reason| RunError::Failed(wrong(reason)))?;
             return Ok(false);
         }

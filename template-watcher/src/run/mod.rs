@@ -144,7 +144,7 @@ pub(crate) struct Runner {
     observers: Observers,
     /// Where others ask how things are; a program's alone.
     pub(crate) page: Option<Page>,
-    /// Whether all templates have been rendered and the children started, with this configuration.
+    /// Whether all templates have been rendered, their commands tried and the children started, with this configuration.
     has_started: bool,
 }
 
@@ -272,11 +272,10 @@ impl Runner {
             }
         }
         self.actions.start(&self.slots, Instant::now());
-        let all = self.is_rendered();
-        if all && !self.has_started {
+        if !self.has_started && self.is_rendered() && !self.actions.is_running() {
+            // What the first files' commands have made may be for the children.
+            self.has_started = true;
             self.observers.tell(Event::Ready);
-        }
-        if all && !std::mem::replace(&mut self.has_started, all) {
             self.children.start().map_err(RunError::Failed)?;
             self.to_tell.clear();
         } else if written && self.has_started {

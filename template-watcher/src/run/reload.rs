@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     action::{self, Host},
-    config::{Config, ConfigError},
+    config::Config,
     guard::Guard,
     watch::{News, Watches},
 };
@@ -146,8 +146,8 @@ pub(super) fn shares(config: &Config, watches: &Watches, slots: &mut [Slot]) -> 
 }
 
 /// Nothing watched yet, and where the news will come.
-pub(crate) fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), ConfigError> {
-    let client = Client::new(config.registry.clone()).map_err(|e| ConfigError(e.to_string()))?;
+pub(crate) fn watches(config: &Config) -> Result<(Watches, mpsc::Receiver<News>), RunError> {
+    let client = Client::new(config.registry.clone()).map_err(|e| RunError::Failed(e.to_string()))?;
     Ok(Watches::new(client, watch_settings(config), config.intervals.clone()))
 }
 

@@ -68,8 +68,8 @@ async fn observers_see_the_way_from_answer_to_command() {
         "text 1",
         "written None 1 kv.get(a)",
         "started exit 1",
-        "ready",
         "ended Some(\"exit status 1\") true",
+        "ready",
     ];
     assert_eq!(*diary.0.lock().unwrap(), expected);
 }
