@@ -99,7 +99,10 @@ fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settin
     let from_variables = Settings::from_variables(variable);
     let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
     let (token, token_file) = token(table, &filled, &from_variables);
-    let ssl_set = table.table("consul.ssl").is_some();
+    let ssl_keys = ["ca_cert", "ca_cert_bytes", "ca_path", "cert", "key", "server_name"];
+    let ssl_set = table
+        .table("consul.ssl")
+        .is_some_and(|ssl| ssl.has("verify") || ssl_keys.into_iter().any(|key| ssl.filled(key).is_some()));
     let ssl_off = table.bool("consul.ssl.enabled") == Some(false);
     let path = |key: &str| table.filled(key).filter(|_| !ssl_off).map(PathBuf::from);
     let cert_file = path("consul.ssl.cert").or(from_variables.tls.cert_file);
@@ -197,12 +200,12 @@ fn log_file(table: &Table) -> Option<LogFile> {
 
 /// As in consul-template a facility or a name alone switches syslog on.
 fn syslog(table: &Table) -> Result<Option<Syslog>, ConfigError> {
-    let [facility, program] = ["syslog.facility", "syslog.name"].map(|key| table.filled(key));
-    let is_on = table.bool("syslog.enabled").unwrap_or(facility.is_some() || program.is_some());
-    if !is_on {
+    let program = table.filled("syslog.name");
+    let is_named = program.is_some() || table.filled("syslog.facility").is_some();
+    if !table.bool("syslog.enabled").unwrap_or(is_named) {
         return Ok(None);
     }
-    let facility = match facility {
+    let facility = match table.text("syslog.facility") {
         Some(name) => name.parse().map_err(ConfigError)?,
         None => Facility::LOCAL0,
     };

@@ -63,8 +63,9 @@ pub(super) fn processes(table: &Table) -> Result<Vec<ProcessConfig>, ConfigError
 
 /// The child of a block, if there is a command for it.
 pub(super) fn exec(entry: &Table) -> Option<ExecConfig> {
-    let command = entry.texts("command").filter(|command| command.iter().any(|word| !word.is_empty()))?;
-    entry.bool("enabled").unwrap_or(true).then(|| ExecConfig {
+    let command = command(entry.texts("command"));
+    let is_on = entry.bool("enabled").unwrap_or(true) && !command.is_empty();
+    is_on.then(|| ExecConfig {
         command,
         env: entry.table("env").map(env).unwrap_or_default(),
         reload_signal: entry.signal("reload_signal").flatten(),
@@ -72,6 +73,11 @@ pub(super) fn exec(entry: &Table) -> Option<ExecConfig> {
         kill_timeout: entry.duration("kill_timeout").unwrap_or(Duration::from_secs(30)),
         splay: entry.duration("splay").unwrap_or_default(),
     })
+}
+
+/// The words of a command; none when the first is empty, as with consul-template.
+pub(super) fn command(words: Option<Vec<String>>) -> Vec<String> {
+    words.filter(|words| words.first().is_some_and(|word| !word.is_empty())).unwrap_or_default()
 }
 
 /// Which variables a program sees.

@@ -82,7 +82,12 @@ impl Reader<'_> {
                 return Err(self.unknown(entry, keys, path));
             };
             let inner = if path.is_empty() { lower } else { format!("{path}.{lower}") };
-            match (key.kind, self.item(&entry.value, key.kind, &inner, &table, key.setting)?) {
+            // JSON's null is the empty text in HCL1.
+            let value = match &entry.value.kind {
+                Written::Null => &Value { kind: Written::Text(String::new()), ..entry.value.clone() },
+                _ => &entry.value,
+            };
+            match (key.kind, self.item(value, key.kind, &inner, &table, key.setting)?) {
                 (_, None) => {}
                 // Templates are collected; every other block of a file replaces the one before it.
                 (Kind::Blocks(_) | Kind::Named(_), Some(item)) => table.set(key.setting, item),

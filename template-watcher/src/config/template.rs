@@ -7,7 +7,11 @@ use std::{
 
 use crate::run::fan::PLACE;
 
-use super::{ConfigError, ExpectConfig, Limits, Source, TemplateConfig, Wait, blocks::env, item::Table};
+use super::{
+    ConfigError, ExpectConfig, Limits, Source, TemplateConfig, Wait,
+    blocks::{command, env},
+    item::Table,
+};
 
 /// How long a command may run when nothing else is said.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -15,7 +19,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// The template of one block, where `top` has what holds for all. Errors for numbers that mean nothing.
 pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, ConfigError> {
     let destination = entry.filled("destination").map(PathBuf::from);
-    let source = match (entry.filled("source"), entry.text("contents")) {
+    let source = match (entry.filled("source"), entry.filled("contents")) {
         (Some(_), Some(_)) => Source::Unclear("template: cannot specify both 'source' and 'contents'"),
         (Some(path), None) => Source::File(path.into()),
         (None, Some(text)) => Source::Inline(text),
@@ -24,7 +28,7 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
     let delimiter = |own: &str, all: &str, usual: &str| {
         entry.filled(own).or_else(|| top.filled(all)).unwrap_or_else(|| usual.to_owned())
     };
-    let command = entry.texts("exec.command").or_else(|| entry.texts("command")).unwrap_or_default();
+    let command = command(entry.texts("exec.command").or_else(|| entry.texts("command")));
     let timeout = entry.duration("exec.timeout").or_else(|| entry.duration("command_timeout"));
     let exec_on = entry.bool("exec.enabled").unwrap_or(true);
     let names = (source.name(), shown(destination.as_deref()));
@@ -39,11 +43,7 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
         source,
         syntax: entry.filled("syntax"),
         destination,
-        command: if exec_on {
-            command.into_iter().filter(|word| !word.is_empty()).collect()
-        } else {
-            Vec::new()
-        },
+        command: if exec_on { command } else { Vec::new() },
         command_timeout: timeout.unwrap_or(COMMAND_TIMEOUT),
         command_env: entry.table("exec.env").map(env).unwrap_or_default(),
         check: entry.texts("check").unwrap_or_default(),
