@@ -24,7 +24,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::config::{EnvConfig, go_io};
+use crate::{
+    config::{EnvConfig, go_io},
+    glob::glob,
+};
 
 /// How long a program that ran into its limit may take to clean up before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -269,32 +272,10 @@ pub fn environment(
             (filter.allowlist.is_empty() || matches(&filter.allowlist)) && !matches(&filter.denylist)
         }));
     }
-    for pair in &filter.custom {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        all.insert(name.into(), value.into());
-    }
+    let custom = filter.custom.iter().filter_map(|pair| pair.split_once('='));
+    all.extend(custom.filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.into(), value.into())));
     all.extend(injected.iter().map(|(name, value)| (name.into(), value.into())));
     all.into_iter().collect()
-}
-
-/// Whether a name matches a pattern of `*` and `?`.
-pub(crate) fn glob(pattern: &str, name: &str) -> bool {
-    let mut rest = name.chars();
-    let mut parts = pattern.chars();
-    while let Some(part) = parts.next() {
-        match part {
-            '*' => {
-                let tail = parts.as_str();
-                return (0..=rest.as_str().len())
-                    .filter_map(|at| rest.as_str().get(at..))
-                    .any(|name| glob(tail, name));
-            }
-            '?' if rest.next().is_some() => {}
-            c if c != '?' && rest.next() == Some(c) => {}
-            _ => return false,
-        }
-    }
-    rest.as_str().is_empty()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod config;
 mod diff;
 mod expect;
 pub mod functions;
+mod glob;
 mod guard;
 mod lint;
 pub mod offline;

@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     fs, io,
-    net::ToSocketAddrs,
     path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -13,6 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use reqwest::{
     Certificate, ClientBuilder, Identity, Method,
+    dns::{Addrs, Name, Resolve, Resolving},
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use serde::de::DeserializeOwned;
@@ -409,17 +409,26 @@ fn with_tls(
         return Ok((builder, base));
     }
     // The certificate is checked against the URL's host: put the expected name there, and say where it is.
-    let host = base.trim_start_matches("https://");
-    let refuse = |reason: String| SettingsError::Address { address: host.to_owned(), reason };
-    let with_port = if host.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) {
-        host.to_owned()
-    } else {
-        format!("{host}:443")
-    };
-    let addresses: Vec<_> = with_port.to_socket_addrs().map_err(|e| refuse(e.to_string()))?.collect();
-    let port = addresses.first().ok_or_else(|| refuse("the name has no address".into()))?.port();
-    builder = builder.resolve_to_addrs(&tls.server_name, &addresses);
-    Ok((builder, format!("https://{}:{port}", tls.server_name)))
+    let address = base.trim_start_matches("https://");
+    let (host, port) = address
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
+        .unwrap_or((address, 443));
+    let at = host.trim_matches(['[', ']']).to_owned();
+    Ok((builder.dns_resolver(Arc::new(At(at, port))), format!("https://{}:{port}", tls.server_name)))
+}
+
+/// Finds every name at the addresses of this one host, looked up anew for each connection.
+struct At(String, u16);
+
+impl Resolve for At {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let at = (self.0.clone(), self.1);
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host(at).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, SettingsError> {

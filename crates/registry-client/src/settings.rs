@@ -15,9 +15,9 @@ pub struct Settings {
     /// Takes an odd `address` as Consul's own client does: a slash at its end keeps what is asked for from being found, and
     /// without `http://` all of it is a host's name.
     pub keeps_odd: bool,
-    /// Sent as `X-Consul-Token`; empty for none.
+    /// Sent as `X-Consul-Token` when `token_file` has none; empty for none.
     pub token: String,
-    /// Where the token stands when `token` is empty; read once, blanks around it are dropped.
+    /// Where the token stands; read once, blanks around it are dropped.
     pub token_file: Option<PathBuf>,
     /// Sent as HTTP basic authentication.
     pub basic_auth: Option<BasicAuth>,
@@ -104,12 +104,10 @@ impl Settings {
             _ => default,
         };
         let token_file = path("CONSUL_HTTP_TOKEN_FILE");
-        // As in Consul's own client the file comes before the token that stands beside it.
-        let token = text("CONSUL_HTTP_TOKEN").filter(|_| token_file.is_none());
         Self {
             address: text("CONSUL_HTTP_ADDR").unwrap_or_default(),
             keeps_odd: false,
-            token: token.unwrap_or_default(),
+            token: text("CONSUL_HTTP_TOKEN").unwrap_or_default(),
             token_file,
             basic_auth: text("CONSUL_HTTP_AUTH").map(|text| BasicAuth::read(&text)),
             datacenter: String::new(),
@@ -129,17 +127,14 @@ impl Settings {
 
     /// The token to send, from its file where needed; empty for none.
     pub(crate) fn read_token(&self) -> Result<String, SettingsError> {
-        match &self.token_file {
-            Some(path) if self.token.is_empty() => {
-                let text = std::fs::read_to_string(path).map_err(|source| SettingsError::File {
-                    what: "token file",
-                    path: path.clone(),
-                    source,
-                })?;
-                Ok(text.trim().to_owned())
-            }
-            _ => Ok(self.token.clone()),
-        }
+        let Some(path) = &self.token_file else { return Ok(self.token.clone()) };
+        let text = std::fs::read_to_string(path).map_err(|source| SettingsError::File {
+            what: "token file",
+            path: path.clone(),
+            source,
+        })?;
+        let found = text.trim();
+        Ok(if found.is_empty() { &self.token } else { found }.to_owned())
     }
 
     /// Takes the address apart.

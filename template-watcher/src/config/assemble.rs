@@ -46,7 +46,7 @@ pub(super) fn assemble(
     table.merge(local);
     table.merge(flags);
     let table = &table;
-    let registry = registry(table, &variable);
+    let (registry, environment) = registry(table, &variable);
     let templates = table.tables("template").iter().map(|entry| template(entry, table));
     let templates = templates.collect::<Result<Vec<_>, _>>()?;
     let level = ["CT_LOG", "CONSUL_TEMPLATE_LOG", "CONSUL_TEMPLATE_LOG_LEVEL"]
@@ -61,7 +61,7 @@ pub(super) fn assemble(
     }
     let once = table.bool("once").unwrap_or(false);
     Ok(Config {
-        environment: environment(&registry),
+        environment,
         registry,
         retry: retry(table),
         max_stale: table.duration("max_stale").unwrap_or(Duration::from_secs(2)),
@@ -94,85 +94,78 @@ pub(super) fn assemble(
     })
 }
 
-/// Settings of the client: what is set, then consul-template's own variables, then those of every Consul client.
-fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> Settings {
-    let from_variables = Settings::from_variables(variable);
-    let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let (token, token_file) = token(table, &filled, &from_variables);
-    let ssl_keys = ["ca_cert", "ca_cert_bytes", "ca_path", "cert", "key", "server_name"];
-    let ssl_set = table
-        .table("consul.ssl")
-        .is_some_and(|ssl| ssl.has("verify") || ssl_keys.into_iter().any(|key| ssl.filled(key).is_some()));
-    let ssl_off = table.bool("consul.ssl.enabled") == Some(false);
-    let path = |key: &str| table.filled(key).filter(|_| !ssl_off).map(PathBuf::from);
-    let cert_file = path("consul.ssl.cert").or(from_variables.tls.cert_file);
-    let user = table.filled("consul.auth.username");
-    let auth_on = table.bool("consul.auth.enabled").unwrap_or(user.is_some());
-    let basic_auth = match user {
-        Some(user) if auth_on => {
-            Some(BasicAuth { user, password: table.text("consul.auth.password").unwrap_or_default() })
-        }
-        _ => from_variables.basic_auth,
+/// Settings of the client, and what commands, the child and `env` see of them.
+///
+/// What is set comes first, then consul-template's own variables, then those of every Consul client. An empty text is set:
+/// it hides the variable from commands, and leaves the client to its defaults.
+fn registry(table: &Table, variable: &impl Fn(&str) -> Option<String>) -> (Settings, Vec<(String, String)>) {
+    let usual = Settings::from_variables(variable);
+    let set_or = |key: &str, names: &[&str]| {
+        let found = names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        table.text(key).unwrap_or_else(|| found.unwrap_or_default().trim().to_owned())
     };
-    Settings {
-        address: table.filled("consul.address").unwrap_or(from_variables.address),
+    let address = set_or("consul.address", &["CONSUL_HTTP_ADDR"]);
+    let token = set_or("consul.token", &["CONSUL_TOKEN", "CONSUL_HTTP_TOKEN"]);
+    let token_file = set_or("consul.token_file", &["CONSUL_TOKEN_FILE", "CONSUL_HTTP_TOKEN_FILE"]);
+    let auth = auth(table);
+    let tls = tls(table, usual.tls);
+    let mut environment = Vec::new();
+    let mut put = |name: &str, value: String| environment.push((name.to_owned(), value));
+    let texts = [
+        ("CONSUL_HTTP_ADDR", &address),
+        ("CONSUL_HTTP_TOKEN", &token),
+        ("CONSUL_HTTP_TOKEN_FILE", &token_file),
+    ];
+    texts.iter().filter(|text| !text.1.is_empty()).for_each(|(name, text)| put(name, (*text).clone()));
+    if let Some(auth) = &auth {
+        put("CONSUL_HTTP_AUTH", format!("{}:{}", auth.user, auth.password));
+    }
+    put("CONSUL_HTTP_SSL", tls.enabled.to_string());
+    put("CONSUL_HTTP_SSL_VERIFY", tls.verify.to_string());
+    let or = |text: String, usual: String| if text.is_empty() { usual } else { text };
+    // As in Consul's own client: a file that is ours, a token that is ours, every client's file, every client's token.
+    let own_file = Some(PathBuf::from(token_file)).filter(|path| !path.as_os_str().is_empty());
+    let own_file = own_file.filter(|path| Some(path) != usual.token_file.as_ref());
+    let is_own_token = !token.is_empty() && token != usual.token;
+    let settings = Settings {
+        address: or(address, usual.address),
         keeps_odd: false,
-        token,
-        token_file,
-        basic_auth,
+        token: or(token, usual.token),
+        token_file: own_file.or(usual.token_file.filter(|_| !is_own_token)),
+        basic_auth: auth.or(usual.basic_auth),
         datacenter: String::new(),
-        namespace: table.filled("consul.namespace").unwrap_or(from_variables.namespace),
-        partition: from_variables.partition,
-        tls: Tls {
-            enabled: table.bool("consul.ssl.enabled").unwrap_or(ssl_set || from_variables.tls.enabled),
-            verify: table.bool("consul.ssl.verify").unwrap_or(from_variables.tls.verify),
-            ca_file: path("consul.ssl.ca_cert").or(from_variables.tls.ca_file),
-            ca_path: path("consul.ssl.ca_path").or(from_variables.tls.ca_path),
-            key_file: path("consul.ssl.key").or(from_variables.tls.key_file),
-            cert_file,
-            server_name: table.filled("consul.ssl.server_name").unwrap_or(from_variables.tls.server_name),
-        },
-    }
-}
-
-/// The token or its file: the file that is set, the token that is set, the environment's file, its token.
-fn token(
-    table: &Table,
-    variable: &impl Fn(&str) -> Option<String>,
-    from_variables: &Settings,
-) -> (String, Option<PathBuf>) {
-    if let Some(path) = table.filled("consul.token_file") {
-        return (String::new(), Some(path.into()));
-    }
-    if let Some(token) = table.filled("consul.token") {
-        return (token, None);
-    }
-    match variable("CONSUL_TOKEN_FILE").map(PathBuf::from).or_else(|| from_variables.token_file.clone()) {
-        Some(path) => (String::new(), Some(path)),
-        None => (variable("CONSUL_TOKEN").unwrap_or_else(|| from_variables.token.clone()), None),
-    }
-}
-
-/// What commands, the child and `env` see of these settings, each only when it says something.
-fn environment(registry: &Settings) -> Vec<(String, String)> {
-    let mut out = Vec::new();
-    let mut put = |name: &str, value: &str| {
-        if !value.is_empty() {
-            out.push((name.to_owned(), value.to_owned()));
-        }
+        namespace: table.filled("consul.namespace").unwrap_or(usual.namespace),
+        partition: usual.partition,
+        tls,
     };
-    put("CONSUL_HTTP_ADDR", &registry.address);
-    if let Some(auth) = &registry.basic_auth {
-        put("CONSUL_HTTP_AUTH", &format!("{}:{}", auth.user, auth.password));
+    (settings, environment)
+}
+
+/// On as soon as there is a name or a password.
+fn auth(table: &Table) -> Option<BasicAuth> {
+    let [user, password] =
+        ["consul.auth.username", "consul.auth.password"].map(|key| table.text(key).unwrap_or_default());
+    let is_on = table.bool("consul.auth.enabled").unwrap_or(!user.is_empty() || !password.is_empty());
+    is_on.then_some(BasicAuth { user, password })
+}
+
+/// On as soon as something is said of it; switched off, its files are nobody's.
+fn tls(table: &Table, usual: Tls) -> Tls {
+    let keys = ["ca_cert", "ca_cert_bytes", "ca_path", "cert", "key", "server_name"];
+    let is_set = table
+        .table("consul.ssl")
+        .is_some_and(|ssl| ssl.has("verify") || keys.into_iter().any(|key| ssl.filled(key).is_some()));
+    let is_on = table.bool("consul.ssl.enabled");
+    let path = |key: &str| table.filled(key).filter(|_| is_on != Some(false)).map(PathBuf::from);
+    Tls {
+        enabled: is_on.unwrap_or(is_set || usual.enabled),
+        verify: table.bool("consul.ssl.verify").unwrap_or(usual.verify),
+        ca_file: path("consul.ssl.ca_cert").or(usual.ca_file),
+        ca_path: path("consul.ssl.ca_path").or(usual.ca_path),
+        cert_file: path("consul.ssl.cert").or(usual.cert_file),
+        key_file: path("consul.ssl.key").or(usual.key_file),
+        server_name: table.filled("consul.ssl.server_name").unwrap_or(usual.server_name),
     }
-    put("CONSUL_HTTP_TOKEN", &registry.token);
-    put(
-        "CONSUL_HTTP_TOKEN_FILE",
-        &registry.token_file.as_ref().map_or(String::new(), |p| p.display().to_string()),
-    );
-    put("CONSUL_HTTP_SSL", &registry.tls.enabled.to_string());
-    put("CONSUL_HTTP_SSL_VERIFY", &registry.tls.verify.to_string());
-    out
 }
 
 /// As in consul-template any key of the block switches sharing on.

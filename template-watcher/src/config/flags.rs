@@ -92,7 +92,7 @@ const FLAGS: &[Flag] = &[
         Duration("query_interval"),
         "DURATION  the least time between two questions of one watch (10ms)",
     ),
-    Flag("template-error-fatal", Bool("template_error_fatal"), "end when a template fails"),
+    Flag("template-error-fatal", Bool("all_errors_fatal"), "end when a template fails"),
     Flag("default-left-delimiter", Text("default_delimiters.left"), "TEXT  instead of {{"),
     Flag("default-right-delimiter", Text("default_delimiters.right"), "TEXT  instead of }}"),
     Flag("dedup", Bool("deduplicate.enabled"), "let one of the watchers with the same template ask for all"),

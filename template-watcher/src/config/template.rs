@@ -51,7 +51,11 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
         unit: entry.filled("unit"),
         signal: entry.signal("signal").flatten(),
         error_on_missing_key: entry.bool("error_on_missing_key").unwrap_or(false),
-        error_fatal: top.bool("template_error_fatal").or_else(|| entry.bool("error_fatal")),
+        // The flag counts for all, the setting for those that say nothing.
+        error_fatal: top
+            .bool("all_errors_fatal")
+            .or_else(|| entry.bool("error_fatal"))
+            .or_else(|| top.bool("template_error_fatal")),
         perms: entry
             .int("perms")
             .and_then(|mode| u32::try_from(mode).ok())

@@ -200,7 +200,9 @@ fn tokens_in_their_order() {
     let all = &[("CONSUL_HTTP_TOKEN", "4"), ("CONSUL_TOKEN", "3"), ("CONSUL_HTTP_TOKEN_FILE", "2")][..];
     assert_eq!(token("consul { token = \"1\" token_file = \"0\" }", all), "0");
     assert_eq!(token("consul { token = \"1\" }", all), "1");
-    assert_eq!(token("", all), "2");
+    assert_eq!(token("", all), "3");
+    assert_eq!(token("", &[all[0], all[2]]), "2");
+    assert_eq!(token("", &[all[1], ("CONSUL_TOKEN_FILE", "5")]), "5");
     assert_eq!(token("", &all[..2]), "3");
     assert_eq!(token("", &all[..1]), "4");
 }

@@ -34,9 +34,10 @@ pub(super) const ROWS: &[Row] = &[
     local(
         "mustEnv",
         Signature::new(&[Type::Str], Type::Str),
-        "An environment variable; an error when unset.",
+        "An environment variable; an error when unset or empty.",
         |context, args| {
             variable(context, &args[0])
+                .filter(|value| value.truth())
                 .ok_or_else(|| format!("required environment variable {} is empty", string(&args[0])))
         },
     )

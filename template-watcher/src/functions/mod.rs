@@ -33,7 +33,7 @@ pub use scratch::Scratch;
 pub(crate) use text::hex;
 pub use unknown::lookup;
 
-use crate::answers::Scope;
+use crate::{answers::Scope, glob::glob};
 
 /// A function.
 #[derive(Clone, Copy)]
@@ -102,7 +102,7 @@ impl Row {
     /// What the function complains about, or that it is switched off.
     pub fn call(&self, scope: &Scope, scratch: &Arc<Scratch>, args: &[Value]) -> Result<Value, String> {
         let surroundings = scope.surroundings();
-        let is_in = |list: &[String]| list.iter().any(|glob| matches_glob(glob, self.name));
+        let is_in = |list: &[String]| list.iter().any(|pattern| glob(pattern, self.name));
         let allowed = &surroundings.allowed_functions;
         if is_in(&surroundings.denied_functions) || !(allowed.is_empty() || is_in(allowed)) {
             return Err("function is disabled".to_owned());
@@ -185,20 +185,6 @@ pub fn all() -> Vec<&'static Row> {
     rows
 }
 
-/// Whether a name matches a pattern of `*` (any text) and `?` (any character).
-fn matches_glob(glob: &str, name: &str) -> bool {
-    match (glob.chars().next(), name.chars().next()) {
-        (None, None) => true,
-        (Some('*'), _) => {
-            let rest = &glob[1..];
-            (0..=name.len()).filter(|at| name.is_char_boundary(*at)).any(|at| matches_glob(rest, &name[at..]))
-        }
-        (Some('?'), Some(c)) => matches_glob(&glob[1..], &name[c.len_utf8()..]),
-        (Some(a), Some(b)) if a == b => matches_glob(&glob[a.len_utf8()..], &name[b.len_utf8()..]),
-        _ => false,
-    }
-}
-
 /// The bytes of an argument that the signature says is a string.
 fn bytes(arg: &Value) -> &[u8] {
     arg.as_bytes().unwrap_or_default()
@@ -239,13 +225,5 @@ mod tests {
         for row in all() {
             assert!(row.example.0.contains(row.same_as.unwrap_or(row.name)), "{} has no example", row.name);
         }
-    }
-
-    #[test]
-    fn globs() {
-        assert!(matches_glob("sprig_*", "sprig_upper"));
-        assert!(matches_glob("*", ""));
-        assert!(matches_glob("t?Lower", "toLower"));
-        assert!(!matches_glob("sprig_*", "toLower"));
     }
 }
