@@ -254,6 +254,15 @@ impl Answers {
         true
     }
 
+    /// Forgets what keys held that are gone.
+    pub fn forget_gone(&mut self) {
+        for known in self.0.values_mut() {
+            if matches!(known.answer.as_ref(), Answer::Key(KeyAnswer { now: None, last: Some(_) })) {
+                known.answer = Arc::new(Answer::Key(KeyAnswer::default()));
+            }
+        }
+    }
+
     /// Forgets the answers to all questions but those that `keep` accepts.
     pub fn retain(&mut self, mut keep: impl FnMut(&Query) -> bool) {
         self.0.retain(|query, _| keep(query));

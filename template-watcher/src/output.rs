@@ -275,6 +275,24 @@ fn write_in_place(path: &Path, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// What a file shows of a change without being read. `None` when it is not there.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(Stamp {
+        file: (metadata.dev(), metadata.ino()),
+        size: metadata.size(),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+/// Differs once somebody has written, moved or replaced the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    changed: (i64, i64),
+}
+
 /// The owner and group asked for, as numbers.
 pub(crate) fn owner(target: &Target<'_>) -> Result<(Option<u32>, Option<u32>), OutputError> {
     let user = target.user.map(|name| {

@@ -68,7 +68,7 @@ pub(super) fn exec(entry: &Table) -> Option<ExecConfig> {
     is_on.then(|| ExecConfig {
         command,
         env: entry.table("env").map(env).unwrap_or_default(),
-        reload_signal: entry.signal("reload_signal").flatten(),
+        reload_signal: entry.signal("reload_signal"),
         kill_signal: entry.signal("kill_signal").unwrap_or(Some(Signal::SIGINT)),
         kill_timeout: entry.duration("kill_timeout").unwrap_or(Duration::from_secs(30)),
         splay: entry.duration("splay").unwrap_or_default(),

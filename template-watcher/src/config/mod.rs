@@ -370,8 +370,8 @@ pub struct ExecConfig {
     pub command: Vec<String>,
     /// Its environment.
     pub env: EnvConfig,
-    /// Tells it of a change; `None` restarts it.
-    pub reload_signal: Option<Signal>,
+    /// Tells it of a change: without one it is restarted, with `SIGNULL` it is not told.
+    pub reload_signal: Option<Option<Signal>>,
     /// Stops it.
     pub kill_signal: Option<Signal>,
     /// Then it is killed.

@@ -74,7 +74,7 @@ pub(super) fn template(entry: &Table, top: &Table) -> Result<TemplateConfig, Con
             delimiter("left_delimiter", "default_delimiters.left", "{{"),
             delimiter("right_delimiter", "default_delimiters.right", "}}"),
         ),
-        wait: wait(entry).or_else(|| if entry.has("wait") { None } else { wait(top) }),
+        wait: wait(entry).or_else(|| wait(top)),
         allowed_functions: entry.texts("function_allowlist").unwrap_or_default(),
         sandbox_is_strict: entry.bool("sandbox_strict").unwrap_or(false),
         denied_functions: entry.texts("function_denylist").unwrap_or_default(),

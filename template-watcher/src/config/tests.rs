@@ -137,7 +137,7 @@ fn files_set_what_they_name() {
     assert_eq!(config.retry.attempts, Some(2));
     let [first, second] = config.templates.as_slice() else { panic!("two templates") };
     assert_eq!((first.command.as_slice(), first.perms), (&["echo a,b".to_owned()][..], Some(0o640)));
-    assert_eq!(first.wait, None);
+    assert_eq!(first.wait, second.wait, "nothing of its own leaves that of all in force");
     assert_eq!(second.wait.map(|wait| wait.max), Some(Duration::from_secs(8)));
     assert_eq!((second.command.len(), second.command_timeout), (2, Duration::from_nanos(5)));
     assert_eq!(second.user.as_deref(), Some("0"));

@@ -256,7 +256,8 @@ impl Kept {
     fn tell(&mut self, now: Instant) {
         self.told_at = None;
         match self.config.reload_signal {
-            Some(signal) => self.signal(signal),
+            Some(Some(signal)) => self.signal(signal),
+            Some(None) => {}
             None => {
                 self.signal(self.kill_signal());
                 self.restart = Some(Restart { kill_at: Some(now + self.config.kill_timeout) });

@@ -18,6 +18,7 @@ mod reload;
 mod rollback;
 mod share;
 mod slot;
+mod touched;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -49,6 +50,7 @@ use observe::{Event, Observer, Observers};
 pub(crate) use reload::watches;
 use share::Shares;
 use slot::Slot;
+use touched::Touched;
 
 /// How long the first files wait for questions that nobody has answered or refused yet: long enough for a slow agent,
 /// short enough that a hanging one does not hold back what is known.
@@ -135,6 +137,8 @@ pub(crate) struct Runner {
     children: Children,
     /// Where files were put in place a moment ago.
     folders_changed: Folders,
+    /// When the files are looked at that others may have changed.
+    touched: Touched,
     /// The processes that a change is for.
     to_tell: HashSet<String>,
     started: Instant,
@@ -176,6 +180,7 @@ impl Runner {
             shares,
             children: Children::of(&config),
             folders_changed: Folders::default(),
+            touched: Touched::default(),
             to_tell: HashSet::new(),
             started: Instant::now(),
             settled: false,
@@ -310,6 +315,7 @@ impl Runner {
             self.guard.deadline(),
             self.children.deadline(),
             self.folders_changed.deadline(),
+            self.touched.deadline(),
             self.read_again,
         ];
         later.into_iter().chain(others).flatten().min()
@@ -323,6 +329,9 @@ impl Runner {
         }
         self.children.wake_up(now);
         self.folders_changed.wake_up(now);
+        if self.touched.is_due(now) {
+            self.slots.iter_mut().filter(|slot| slot.is_touched()).for_each(|slot| slot.dirty = true);
+        }
         self.asks_else |= self.shares.as_mut().is_some_and(Shares::gives_up_waiting);
     }
 }

@@ -220,6 +220,7 @@ impl Runner {
         let before = self.answers.known(&query).cloned();
         let new = Arc::make_mut(&mut self.answers).put(query.clone(), answer);
         if new {
+            self.touched.look_after(Instant::now());
             let Some(now) = self.answers.known(&query) else { return new };
             let was = before.as_ref().map(|known| known.answer().as_ref());
             if self.covered.is_prefix(&query) {

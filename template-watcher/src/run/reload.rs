@@ -90,6 +90,7 @@ impl Runner {
             self.unsuitable.clear();
             self.guard = Guard::new(config.empty_grace);
         }
+        Arc::make_mut(&mut self.answers).forget_gone();
         self.guard.doubt_for(config.empty_grace);
         self.settled = false;
         self.started = Instant::now();

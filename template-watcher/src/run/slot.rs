@@ -16,6 +16,7 @@ use crate::{
     answers::{Answers, Asked, Known, Surroundings},
     config::TemplateConfig,
     expect::{Counts, entries},
+    output::{Stamp, stamp},
     query::Query,
     render::{Body, Outcome, render},
     source,
@@ -58,6 +59,8 @@ pub(super) struct Slot {
     timer: Option<Timer>,
     /// What was told last about this template, so that it is told once.
     pub(super) told: Option<String>,
+    /// How its file looked when it was dealt with last.
+    stands: Option<Stamp>,
     /// The digest of the text that was dealt with last, in place or printed: thousands of texts would take room.
     last: Option<Digest>,
     again: Option<(Instant, Duration)>,
@@ -118,6 +121,7 @@ impl Slot {
             rendered: false,
             timer: None,
             told: None,
+            stands: None,
             last: None,
             again: None,
             taken_back: None,
@@ -182,7 +186,9 @@ impl Slot {
         };
         self.tell_evaluated(observers, &causes, seen);
         self.causes_so_far.extend(causes);
-        self.timer = match (&outcome, self.config.wait.filter(|_| self.rendered)) {
+        // The first text after a start or a new configuration waits for nothing.
+        let wait = self.config.wait.filter(|_| self.rendered && self.last.is_some());
+        self.timer = match (&outcome, wait) {
             (Outcome::Text(text), Some(wait)) if !self.is_last(text) => {
                 let now = Instant::now();
                 let at_the_latest = self.timer.map_or(now + wait.max, |timer| timer.at_the_latest);
@@ -249,7 +255,18 @@ impl Slot {
         self.timer = None;
         self.again = None;
         self.held = None;
+        self.stands = self.look();
         self.last = Some(digest(text));
+    }
+
+    /// Whether somebody else has changed its file, or taken it away, since it was dealt with.
+    pub(super) fn is_touched(&self) -> bool {
+        let is_done = self.rendered && self.outcome.is_none() && !self.dirty && self.last.is_some();
+        is_done && self.look() != self.stands
+    }
+
+    fn look(&self) -> Option<Stamp> {
+        self.config.destination.as_deref().and_then(stamp)
     }
 
     /// A guard does not permit its text, which is kept; tells whether it has waited for long enough all the same.
