@@ -277,7 +277,8 @@ impl Runner {
             }
         }
         self.actions.start(&self.slots, Instant::now());
-        if !self.has_started && self.is_rendered() && !self.actions.is_running() {
+        let starts = !self.has_started && !self.config.parse_only;
+        if starts && self.is_rendered() && !self.actions.is_running() {
             // What the first files' commands have made may be for the children.
             self.has_started = true;
             self.observers.tell(Event::Ready);
