@@ -52,6 +52,16 @@ impl Token {
     }
 }
 
+/// Errors with the place of a null character, which HCL1 has nowhere.
+pub(crate) fn refuse_null(file: &str, text: &str) -> Result<(), Error> {
+    if !text.contains('\0') {
+        return Ok(());
+    }
+    let mut lexer = Lexer::new(file, text);
+    lexer.bump_while(|c| c != '\0');
+    Err(lexer.refuse(lexer.at, "unexpected null character (0x00)", "is this a text file?"))
+}
+
 /// Checks size and encoding, drops a byte order mark and makes all line ends `\n`.
 pub(crate) fn prepare<'a>(file: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>, Error> {
     let refuse = |position, reason: &str, hint| Error {
@@ -281,7 +291,9 @@ impl<'a> Lexer<'a> {
             let line = self.bump_while(|c| c != '\n');
             if line.trim_start().trim_end_matches('\r') == anchor {
                 let indent = &line[..line.len() - line.trim_start().len()];
-                return Ok(join_heredoc(&lines, if indented { indent } else { "" }));
+                // Of a plain one the blanks before the end mark belong to the text.
+                let (strip, last) = if indented { (indent, "") } else { ("", indent) };
+                return Ok(join_heredoc(&lines, strip) + last);
             }
             if self.bump().is_none() {
                 return Err(self.refuse(

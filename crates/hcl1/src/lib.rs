@@ -35,6 +35,7 @@ pub const DEPTH_MAX: usize = 100;
 /// Errors name the place and what was expected there; the caller shows them and loads nothing.
 pub fn parse(file: &str, text: &[u8]) -> Result<Document, Error> {
     let text = lexer::prepare(file, text)?;
+    lexer::refuse_null(file, &text)?;
     if text.trim_start().starts_with('{') {
         return json::parse(file, &text, json::Commas::Lenient);
     }

@@ -60,6 +60,7 @@ fn texts() {
         ("a = <<-EOF\n    one\n      two\n\n    EOF\nb = 1", "one\n  two\n\n"),
         ("a = <<-EOF\n  one\nless\n    EOF\n", "  one\nless\n"),
         ("a = <<EOF\nEOF", ""),
+        ("a = <<EOF\nx\n  EOF", "x\n  "),
         ("a = <<EOF\r\nx\r\nEOF\r\n", "x\n"),
     ] {
         let document = parse("f", text.as_bytes()).unwrap();
@@ -89,6 +90,7 @@ fn errors_name_the_place() {
         ("a = <<EOF\nx\n", "f.hcl:1:5: heredoc not terminated"),
         ("a = <<\nx\n", "f.hcl:1:5: heredoc anchor not found"),
         ("a = 1, b = 2", "f.hcl:1:6: expected: IDENT | STRING got: COMMA"),
+        ("a = \"x\" # \0", "f.hcl:1:11: unexpected null character (0x00)"),
         ("a = @", "f.hcl:1:5: illegal character '@'"),
         ("= 1", "f.hcl:1:1: expected: IDENT | STRING got: ASSIGN"),
     ] {
