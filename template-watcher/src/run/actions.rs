@@ -141,14 +141,15 @@ impl Actions {
         self.waiting = later;
     }
 
-    /// Whether something runs.
-    pub(super) fn is_running(&self) -> bool {
-        !self.lanes.is_empty()
-    }
-
     /// Whether something runs, or waits to run before a run of `once` may end.
     pub(super) fn is_busy(&self) -> bool {
-        self.is_running() || (self.once && !self.waiting.is_empty())
+        !self.lanes.is_empty() || (self.once && !self.waiting.is_empty())
+    }
+
+    /// Whether children are not started yet for what runs; in a daemon no command holds them up that may wait itself.
+    pub(super) fn holds_children_up(&self) -> bool {
+        let is_common = |(_, lane): &(Vec<String>, Lane)| *lane == Lane::Common;
+        if self.once { self.is_busy() } else { self.lanes.iter().any(is_common) }
     }
 
     /// The next end of a command; never, when none runs.

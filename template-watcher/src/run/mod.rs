@@ -278,7 +278,7 @@ impl Runner {
         }
         self.actions.start(&self.slots, Instant::now());
         let starts = !self.has_started && !self.config.parse_only;
-        if starts && self.is_rendered() && !self.actions.is_running() {
+        if starts && self.is_rendered() && !self.actions.holds_children_up() {
             // What the first files' commands have made may be for the children.
             self.has_started = true;
             self.observers.tell(Event::Ready);

@@ -153,9 +153,12 @@ async fn a_file_lock_keeps_reloads_apart() {
     let run = stage.start(
         "action \"one\" { command = \"echo ran >> @log\" lock_file = \"@lock\" } \
          template { source = \"@t\" destination = \"@out\" command = \"one\" } \
+         process \"child\" { command = \"cat @log2 > @child; exec sleep 100\" kill_signal = \"SIGTERM\" } \
          template { source = \"@t\" destination = \"@out2\" command = \"echo other >> @log2\" }",
     );
     stage.becomes("log2", "other\n").await;
+    // It waits for the command that runs, and not for the one that waits itself.
+    stage.becomes("child", "other\n").await;
     sleep(STILL).await;
     assert!(!stage.path("log").exists());
     drop(held);
